@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine: `make book` and `make test`.
+PROFILE ?= quick
+DATA ?= auto
+CHAPTERS ?=
+PYTHON ?= python3
+MEDXAI_DATA ?= data/external
+export MEDXAI_DATA
+export MPLBACKEND = Agg
+
+BIN := .venv/bin
+SOURCES := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null)
+# Tests see other data when MEDXAI_DATA points elsewhere, so its value is part of the stamp's name.
+TESTED := _build/tested$(subst /,-,$(MEDXAI_DATA))
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint lock student clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+book: .venv/installed ## Build the site (PROFILE=smoke|quick|full DATA=auto|real|simulated CHAPTERS="01_dataset ...")
+	@$(BIN)/medxai build --profile $(PROFILE) --data $(DATA) $(if $(CHAPTERS),--chapters $(CHAPTERS))
+
+test: $(TESTED) ## Lint, unit tests, every chapter and the whole site at the smoke profile, browser tests
+	@echo "Tests of this tree: $$(cat $(TESTED))"
+
+$(TESTED): .venv/installed $(SOURCES)
+	@mkdir -p _build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@set -o pipefail; $(BIN)/python -m pytest 2>&1 | tee _build/pytest.log
+	@tail -n 1 _build/pytest.log > $@
+
+student: .venv/installed ## Write the notebooks without solutions to _build/student
+	@$(BIN)/medxai student _build/student
+
+lock: .venv/installed ## Refresh requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --extra test --upgrade \
+	  --no-header --no-emit-index-url --no-annotate pyproject.toml --output-file requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "medxai needs Python 3.11 or newer: set PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+clean: ## Remove what was built and cached (not downloads)
+	rm -rf _build results .snakemake
+
+SHELL := bash

@@ -1,0 +1,49 @@
+"""Run sizes: every size that a run depends on is a field of one frozen dataclass."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes of one kind of run.
+
+    Attributes
+    ----------
+    name
+        ``smoke`` (tests), ``quick`` (two CPU cores, minutes) or ``full`` (paper settings).
+    simulated_images
+        How many images the simulated DermXDB has.
+    agreement_images
+        How many images of DermXDB the agreement tables use at most; ``None`` for all.
+    bootstrap
+        Resamples behind each confidence interval.
+    """
+
+    name: str
+    simulated_images: int
+    agreement_images: int | None
+    bootstrap: int
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", simulated_images=72, agreement_images=72, bootstrap=50),
+        Profile("quick", simulated_images=554, agreement_images=None, bootstrap=1000),
+        Profile("full", simulated_images=554, agreement_images=None, bootstrap=10_000),
+    )
+}
+
+
+def get(name: str) -> Profile:
+    """Return the profile called `name`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such profile.
+    """
+    try:
+        return PROFILES[name]
+    except KeyError:
+        raise ValueError(f"unknown profile {name!r}: use one of {', '.join(PROFILES)}") from None
