@@ -1,4 +1,5 @@
 # Two commands do everything on a fresh machine: `make book` and `make test`.
+SHELL := bash
 PROFILE ?= quick
 DATA ?= auto
 CHAPTERS ?=
@@ -49,4 +50,3 @@ lock: .venv/installed ## Refresh requirements.lock from pyproject.toml
 clean: ## Remove what was built and cached (not downloads)
 	rm -rf _build results .snakemake
 
-SHELL := bash
