@@ -1,0 +1,133 @@
+"""Exercise checks: say whether an answer is right and, for the typical mistakes, which one was made.
+
+A chapter's module (``medxai.checks.dataset`` ...) makes one :class:`Check` per exercise, called ``check_<exercise>``.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from medxai.checks.compare import Malformed, same
+
+ICONS = {"unanswered": "○", "right": "✓", "wrong": "✗", "malformed": "!"}
+TITLES = {"unanswered": "Not answered yet", "right": "Right", "wrong": "Not right yet", "malformed": "Not an answer"}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A typical wrong answer.
+
+    Attributes
+    ----------
+    name
+        A few words for the mistake.
+    value
+        Computes the wrong answer from the same arguments as the reference. Where the answer is a function, this is
+        the wrong function.
+    why
+        What is wrong and what to think about; does not tell the solution.
+    """
+
+    name: str
+    value: Callable[..., Any]
+    why: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check says: `state` is ``unanswered``, ``right``, ``wrong`` or ``malformed``; shown as HTML or text."""
+
+    state: str
+    message: str
+    mistake: str | None = None
+
+    def __repr__(self) -> str:
+        return f"{ICONS[self.state]} {TITLES[self.state]}. {self.message}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="exercise-check {self.state}" role="status" style="border-left: .3rem solid; padding: .3rem">'
+            f'<span aria-hidden="true">{ICONS[self.state]}</span> <strong>{TITLES[self.state]}.</strong> '
+            f"{escape(self.message)}</div>"
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """One exercise's check. Calling it never raises and never tells the solution.
+
+    Attributes
+    ----------
+    reference
+        Computes the right answer from the check's arguments; it also fixes what kind of answer is accepted
+        (see :func:`medxai.checks.compare.same`).
+    mistakes
+        Typical wrong answers, the most specific first.
+    example
+        Returns arguments on which the right answer and all mistakes differ; the tests feed each of them.
+    hint
+        What to think about when the answer is wrong in no known way.
+    is_function
+        True if the answer is a function of the check's arguments instead of its value.
+    tolerance
+        Largest absolute difference between numbers that still counts as the same.
+    """
+
+    reference: Callable[..., Any]
+    mistakes: tuple[Mistake, ...]
+    example: Callable[[], tuple]
+    hint: str
+    is_function: bool = False
+    tolerance: float = 1e-3
+
+    def __call__(self, answer: Any, *arguments: Any) -> Result:
+        """Judge `answer`; `arguments` are the data of the exercise, as the chapter gives them."""
+        try:
+            value = self._value(answer, arguments)
+        except NotImplementedError:
+            value = None
+        except Exception as error:
+            return Result("malformed", f"Your function stopped with {type(error).__name__}: {error}")
+        if value is None or value is ...:
+            return Result("unanswered", "Put your answer in place of the three dots and run the cell again.")
+        try:
+            return self._judge(value, arguments)
+        except Malformed as problem:
+            return Result("malformed", str(problem))
+        except Exception as error:
+            return Result("malformed", f"The check could not run on these data ({type(error).__name__}: {error}).")
+
+    def _value(self, answer: Any, arguments: tuple) -> Any:
+        if not self.is_function or answer is None or answer is ...:
+            return answer
+        if not callable(answer):
+            raise TypeError("a function is expected, not its value")
+        return answer(*arguments)
+
+    def _judge(self, value: Any, arguments: tuple) -> Result:
+        if same(value, self.reference(*arguments), self.tolerance):
+            return Result("right", "Well done.")
+        for mistake in self.mistakes:
+            if self._made(mistake, value, arguments):
+                return Result("wrong", mistake.why, mistake.name)
+        return Result("wrong", self.hint)
+
+    def _made(self, mistake: Mistake, value: Any, arguments: tuple) -> bool:
+        try:
+            return same(value, mistake.value(*arguments), self.tolerance)
+        except Exception:  # a mistake need not be possible on every data set
+            return False
+
+
+def registered() -> dict[str, Check]:
+    """Return every chapter's checks; the keys are ``<chapter>.<name of the variable>``."""
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return {
+        f"{module.__name__.removeprefix(__name__ + '.')}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Check)
+    }
