@@ -243,12 +243,16 @@ def running(group: int) -> list[psutil.Process]:
 
 
 @needs_git
-@pytest.mark.parametrize(("wait", "told"), [(3, "the 3 s that it may take are over"), (None, "no answer in 1 s")])
-def test_a_silent_server_is_given_up_and_its_process_ended(repository, tmp_path, fake_git, monkeypatch, wait, told):
-    monkeypatch.setattr(checkout, "CONTACT", 1 if wait is None else 60)
+def test_a_silent_server_is_given_up_and_its_process_ended(repository, tmp_path, fake_git, monkeypatch):
+    monkeypatch.setattr(checkout, "CONTACT", 3)
     fake_git("ls-remote", f"echo $$ > {tmp_path}/pid; sleep 600")
-    assert told in refused(tmp_path, wait=wait)
+    assert "no answer in 3 s" in refused(tmp_path)
     assert not running(group=int((tmp_path / "pid").read_text()))
+
+
+@needs_git
+def test_the_wait_is_bounded_in_all(repository, tmp_path):
+    assert "the 0 s that it may take are over" in refused(tmp_path, wait=0)
 
 
 @needs_git
@@ -258,16 +262,25 @@ def test_a_full_disk_is_told_by_git(repository, tmp_path, fake_git):
 
 
 @needs_git
-def test_damage_on_disk_is_found_and_the_next_run_starts_anew(repository, public, tmp_path, fake_git):
-    fake_git("checkout", "exit 1")
-    refused(tmp_path)
-    (tmp_path / "bin" / "git").unlink()
-    for pack in (tmp_path / ".dermxdb.part/.git/objects/pack").glob("*.pack"):
-        pack.chmod(0o644)
-        content = bytearray(pack.read_bytes())
-        content[-21] ^= 255  # the last byte before the pack's own checksum
-        pack.write_bytes(content)
-    refused(tmp_path)
+def test_damage_on_disk_is_found_and_the_next_run_starts_anew(repository, public, tmp_path, monkeypatch):
+    def damage(part: Path) -> None:
+        for pack in (part / ".git/objects/pack").glob("*.pack"):
+            pack.chmod(0o644)
+            content = bytearray(pack.read_bytes())
+            content[-21] ^= 255  # the last byte before the pack's own checksum
+            pack.write_bytes(content)
+
+    run = checkout.Git.__call__
+
+    def damaging(self: checkout.Git, *arguments: str, **options: object) -> str:
+        output = run(self, *arguments, **options)
+        if "checkout" in arguments:
+            damage(self.folder)
+        return output
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkout.Git, "__call__", damaging)
+        refused(tmp_path)
     assert tree(fetch.fetch("dermxdb", target=tmp_path, progress=False)) == expected(public)
 
 
@@ -280,3 +293,295 @@ def test_a_repository_around_it_is_left_alone(repository, public, tmp_path):
     assert tree(place) == expected(public)
     assert (tmp_path / ".git" / "config").read_text() == before
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+@needs_git
+def test_a_read_only_place_is_told(repository, tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert "cannot be written (Read-only file system)" in refused(tmp_path)
+
+
+def test_another_folder_at_the_place_is_left_alone(tmp_path):
+    (tmp_path / "dermxdb").mkdir()
+    (tmp_path / "dermxdb" / "holiday.jpg").write_bytes(b"sea")
+    with pytest.raises(DataError, match="is not dermxdb"):
+        fetch.fetch("dermxdb", target=tmp_path, progress=False)
+    assert tree(tmp_path) == {"dermxdb/holiday.jpg": b"sea"}
+
+
+def test_an_unknown_name_is_told():
+    with pytest.raises(ValueError, match=r"unknown data set 'dermx': use one of dermxdb, .*retinamnist"):
+        fetch.fetch("dermx")
+
+
+def test_what_is_given_on_request_only_is_told(tmp_path):
+    with pytest.raises(DataError, match="ask the owners of DermNetNZ and of SD-260"):
+        fetch.fetch("dermxdb-photographs", target=tmp_path)
+
+
+# Archives
+
+FILES = {
+    "dermx/metadata.csv": b"a;b\r\n",
+    "dermx/annotations/labeller1_x.json": b"{}",
+    "dermx/folds/metadata.csv": b"deeper, and not the top",
+    "beside/notes.txt": b"not part of the data set",
+}
+DERMXDB = {name.removeprefix("dermx/"): content for name, content in FILES.items() if name.startswith("dermx/")}
+FORMATS = ("tar.gz", "tar.xz", "zip")
+
+
+def pack(path: Path, files: dict[str, bytes], extra: tarfile.TarInfo | zipfile.ZipInfo | None = None) -> Path:
+    """Write an archive by the ending of its name, `extra` being one more member without content."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+            for name, content in files.items():
+                opened.writestr(name, content)
+            if extra is not None:
+                opened.writestr(extra, b"/etc/passwd")
+        return path
+    with tarfile.open(path, f"w:{path.suffix[1:]}") as opened:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            opened.addfile(info, io.BytesIO(content))
+        if extra is not None:
+            opened.addfile(extra)
+    return path
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_an_archive_is_unpacked_from_its_top(tmp_path, ending):
+    given = pack(tmp_path / f"given.{ending}", FILES)
+    target = tmp_path / "data" / "dermxdb"
+    assert fetch.fetch("dermxdb", target=tmp_path / "data", source=given, progress=False) == target
+    assert tree(target) == DERMXDB
+    assert [path.name for path in target.parent.iterdir()] == ["dermxdb"]
+
+
+def nothing_comes_of(given: Path, told: str, **options: object) -> None:
+    """Install an archive, expect one sentence with `told`, and no change on the disk."""
+    folder = given.parent
+    before = tree(folder)
+    with pytest.raises(DataError) as caught:
+        archive.install_archive(given, folder / "data" / "dermxdb", **options)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert tree(folder) == before
+    assert not any((folder / "data").glob("*"))
+
+
+def test_a_wrong_hash_is_refused(tmp_path):
+    given = pack(tmp_path / "given.zip", FILES)
+    nothing_comes_of(given, "has the SHA-256", sha256="0" * 64)
+    right = hashlib.sha256(given.read_bytes()).hexdigest().upper()
+    assert archive.install_archive(given, tmp_path / "dermxdb", right).is_dir()
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize(
+    "name", ["../evil", "dermx/../../evil", "/tmp/evil", "dermx/..\\..\\evil", "C:\\evil", "C:evil"]
+)
+def test_names_that_climb_out_are_refused(tmp_path, ending, name):
+    nothing_comes_of(pack(tmp_path / f"given.{ending}", FILES | {name: b"x"}), "outside its folder")
+
+
+@pytest.mark.parametrize("ending", ["tar.gz", "tar.xz"])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize("leads_to", ["../../../etc/passwd", "/etc/passwd", "metadata.csv"])
+def test_links_and_devices_of_tar_are_refused(tmp_path, ending, kind, leads_to):
+    extra = tarfile.TarInfo("dermx/annotations/link.json")
+    extra.type, extra.linkname = kind, leads_to
+    nothing_comes_of(pack(tmp_path / f"given.{ending}", FILES, extra), "a link or a device")
+
+
+def test_links_of_zip_are_refused(tmp_path):
+    extra = zipfile.ZipInfo("dermx/annotations/link.json")
+    extra.external_attr = (stat.S_IFLNK | 0o777) << 16
+    nothing_comes_of(pack(tmp_path / "given.zip", FILES, extra), "a link or a device")
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_damaged_archive_is_told(tmp_path, ending):
+    noise = {f"dermx/annotations/{number}.json": os.urandom(5000) for number in range(20)}
+    given = pack(tmp_path / f"given.{ending}", FILES | noise)
+    content = bytearray(given.read_bytes())
+    given.write_bytes(content[: len(content) // 2])
+    nothing_comes_of(given, "damaged")
+    content[len(content) // 2] ^= 255
+    given.write_bytes(content)
+    nothing_comes_of(given, "damaged")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("given.rar", b"Rar!", ".tar.gz, .tar.xz, .zip are accepted"),
+        ("given.zip", b"not a zip", "damaged"),
+        ("given.tar.gz", b"", "damaged"),
+        ("absent.zip", None, "there is no such file"),
+    ],
+)
+def test_what_is_no_archive_is_told(tmp_path, name, content, told):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    nothing_comes_of(tmp_path / name, told)
+
+
+def test_an_archive_of_something_else_is_told(tmp_path):
+    nothing_comes_of(pack(tmp_path / "given.zip", {"photo.jpg": b"x"}), "holds no metadata.csv")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch, number):
+    def fill(_: object, copy: io.BufferedWriter) -> None:
+        copy.write(b"half")
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(archive.shutil, "copyfileobj", fill)
+    nothing_comes_of(pack(tmp_path / "given.zip", FILES), "the disk is full")
+
+
+def test_what_the_disk_cannot_hold_is_refused_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    nothing_comes_of(pack(tmp_path / "given.zip", FILES), "MB left")
+
+
+def test_a_read_only_place_is_told_for_archives(tmp_path):
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(DataError, match="cannot be written"):
+        archive.install_archive(pack(tmp_path / "given.zip", FILES), tmp_path / "data" / "dermxdb")
+
+
+def test_a_folder_that_is_there_is_not_replaced(tmp_path):
+    (tmp_path / "dermxdb").mkdir()
+    (tmp_path / "dermxdb" / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="is there already"):
+        archive.install_archive(pack(tmp_path / "given.zip", FILES), tmp_path / "dermxdb")
+    assert tree(tmp_path / "dermxdb") == {"mine.txt": b"mine"}
+
+
+@pytest.mark.real_data
+def test_the_real_archive_is_unpacked_whole(real_dermxdb_root, tmp_path):
+    archives = [path for path in real_dermxdb_root.iterdir() if path.name.endswith(archive.SUFFIXES)]
+    if not archives:
+        pytest.skip(f"{real_dermxdb_root} holds no archive")
+    place = fetch.fetch("dermxdb", target=tmp_path, source=archives[0], progress=False)
+    assert len(list((place / "annotations").glob("*.json"))) == fetch.DATASETS["dermxdb"].source.counts["annotations"]
+    assert fetch.fetch("dermxdb", target=tmp_path, progress=False) == place
+
+
+# Downloads
+
+CONTENT = bytes(range(256)) * 4000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(BaseHTTPRequestHandler):
+    """Serves CONTENT at /file (with Range), /cut (breaks once), /whole (no Range), /broken (always), /wrong."""
+
+    asked: list[tuple[str, str | None]]
+
+    def do_GET(self) -> None:
+        asked_for = self.headers.get("Range")
+        self.asked.append((self.path, asked_for))
+        if self.path == "/absent":
+            self.send_error(404)
+            return
+        content = b"something else" if self.path == "/wrong" else CONTENT
+        start = int(asked_for.removeprefix("bytes=").rstrip("-")) if asked_for and self.path != "/whole" else 0
+        if start >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        cut = self.path == "/broken" or (self.path in {"/cut", "/whole"} and len(self.asked) == 1)
+        self.wfile.write(content[start : start + 100_000] if cut else content[start:])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Address of a running `Server`."""
+    Server.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as running_server:
+        threading.Thread(target=running_server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running_server.server_port}"
+        running_server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("page", "asked"), [("/file", [None]), ("/cut", [None, "bytes=100000-"]), ("/whole", [None, "bytes=100000-"])]
+)
+def test_a_broken_connection_is_gone_on_from(server, tmp_path, page, asked):
+    path = fetch.download(server + page, SHA256, tmp_path / "new" / "file.npz", progress=False)
+    assert path.read_bytes() == CONTENT
+    assert Server.asked == [(page, value) for value in asked]
+    assert [found.name for found in path.parent.iterdir()] == ["file.npz"]
+
+
+def test_an_interrupted_download_is_gone_on_from_in_the_next_run(server, tmp_path):
+    with pytest.raises(DataError, match="could not be downloaded"):
+        fetch.download(server + "/broken", SHA256, tmp_path / "file.npz", progress=False)
+    assert len(Server.asked) == fetch.ATTEMPTS
+    assert not (tmp_path / "file.npz").exists()
+    fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False)
+    assert Server.asked[-1] == ("/file", f"bytes={fetch.ATTEMPTS * 100_000}-")
+    assert (tmp_path / "file.npz").read_bytes() == CONTENT
+    fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False)
+    assert len(Server.asked) == fetch.ATTEMPTS + 1
+
+
+def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
+    (tmp_path / "file.npz.part").write_bytes(b"x" * (len(CONTENT) + 5))
+    assert fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("page", "told"), [("/wrong", "does not have the SHA-256"), ("/absent", "HTTP 404"), (":1/file", "refused")]
+)
+def test_a_download_that_fails_leaves_nothing(server, tmp_path, page, told):
+    url = "http://127.0.0.1:1/file" if page.startswith(":") else server + page
+    with pytest.raises(DataError, match=told) as caught:
+        fetch.download(url, SHA256, tmp_path / "file.npz", progress=False)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_in_a_download_is_told(server, tmp_path, monkeypatch):
+    def fill(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(fetch, "_append", fill)
+    with pytest.raises(DataError, match="the disk is full"):
+        fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False)
+    assert not (tmp_path / "file.npz").exists()
+
+
+def test_a_file_that_the_user_has_is_copied_if_it_is_the_right_one(tmp_path, monkeypatch):
+    dataset = replace(fetch.DATASETS["breastmnist"], source=fetch.Download("http://127.0.0.1:1/file", SHA256))
+    monkeypatch.setitem(fetch.DATASETS, "breastmnist", dataset)
+    given = tmp_path / "given.npz"
+    given.write_bytes(CONTENT)
+    place = fetch.fetch("breastmnist", target=tmp_path / "data", source=given)
+    assert place == tmp_path / "data" / "medmnist" / "breastmnist.npz"
+    assert place.read_bytes() == CONTENT
+    given.write_bytes(b"another")
+    with pytest.raises(DataError, match="has the SHA-256"):
+        fetch.fetch("breastmnist", target=tmp_path / "other", source=given)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["breastmnist", "retinamnist"])
+def test_the_registered_hashes_are_those_of_the_official_files(name):
+    dataset = fetch.DATASETS[name]
+    path = paths.data_root() / dataset.place
+    if not path.is_file():
+        pytest.skip(f"no {path} (set MEDXAI_DATA)")
+    archive.verify(path, dataset.source.sha256)

@@ -21,6 +21,8 @@ CONTACT = 20
 
 PINNED = "refs/medxai/pinned"
 
+FSCK = ("fsck", "--no-dangling", "--no-progress")
+
 SETTINGS = {
     "remote.origin.promisor": "true",
     "remote.origin.partialclonefilter": "blob:none",
@@ -157,8 +159,13 @@ def _reason(errors: str) -> str:
 def _prepare(git: Git) -> dict[str, str]:
     """Make the empty repository, get the commit and its folders; return path -> object of the wanted files."""
     repository = git.repository
-    for left_over in (git.folder / ".git").rglob("*.lock"):
-        left_over.unlink()
+    for lock in (git.folder / ".git").rglob("*.lock"):  # of a killed run
+        lock.unlink()
+    try:
+        git(*FSCK)
+    except Refused:  # nothing here yet, or damaged on this disk: going on from that would fail for ever
+        shutil.rmtree(git.folder)
+        git.folder.mkdir()
     git("init", "--quiet", "--template=", "--object-format=sha1")
     for name, value in SETTINGS.items() | {("remote.origin.url", repository.url)}:
         git("config", name, value)
@@ -201,11 +208,7 @@ def _download(git: Git, wanted: set[str], name: str, progress: bool) -> None:
 
 def _verify(git: Git, files: dict[str, str]) -> None:
     """Compare what is here with the commit: its name, the hash of every object, the number of files."""
-    try:
-        git("fsck", "--no-dangling", "--no-progress")
-    except Refused:  # damaged on this disk: going on from it would fail for ever
-        shutil.rmtree(git.folder, ignore_errors=True)
-        raise
+    git(*FSCK)
     if git("rev-parse", "HEAD").strip() != git.repository.commit:
         raise git.failure("another commit came")
     for folder, count in git.repository.counts.items():
