@@ -1,0 +1,210 @@
+"""Reading of DermXDB's files: from a folder or an archive to one record per evaluation."""
+
+import hashlib
+import json
+import lzma
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from medxai.data.ontology import DIAGNOSES, LOCALISED, TAGS
+from medxai.errors import DataError
+
+CORE_ARCHIVE = "dermxdb-core.tar.xz"
+ARCHIVES = (".tar.xz", ".tar.gz", ".zip")
+PATTERNS = ("annotations/*.json", "folds/*.csv", "*.csv", "SIMULATED.json", "masks/instance_mask_annotations.csv")
+FILE_NAME = re.compile(r"labeller([1-8])(2?)_(.+)")
+
+
+@dataclass
+class Contents:
+    """What a DermXDB folder or archive holds: bytes of its tables by name, and its evaluations."""
+
+    tables: dict[str, bytes] = field(default_factory=dict)
+    evaluations: list["Evaluation"] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    digest: str = ""
+
+
+@dataclass
+class Instance:
+    """One outlined annotation: `vertices` (n, 2) of all its paths in a row, `lengths` the vertices of each path."""
+
+    name: str
+    rank: int
+    vertices: np.ndarray
+    lengths: list[int]
+    attributes: tuple[str, ...]
+
+
+@dataclass
+class Evaluation:
+    """One annotation file: what one rater said about one image in one round."""
+
+    file: str
+    image: str
+    rater: int
+    round: int
+    dataset: str
+    width: int
+    height: int
+    diagnoses: tuple[str, ...]
+    tags: frozenset[str]
+    instances: list[Instance]
+
+
+def read(root: Path, on_error: str) -> Contents:
+    """Read every file of the data set at `root`; with `on_error` "skip" a broken one is reported and left out."""
+    contents = Contents()
+    digests = []
+    for name, content in members(Path(root)):
+        digests.append(f"{name} {hashlib.sha256(content).hexdigest()}")
+        if not name.startswith("annotations/"):
+            contents.tables[name] = content
+            continue
+        try:
+            contents.evaluations.append(parse(PurePosixPath(name).name, content))
+        except DataError as error:
+            if on_error == "raise":
+                raise
+            contents.problems.append((PurePosixPath(name).name, str(error)))
+    if not digests or "metadata.csv" not in contents.tables or len(digests) == len(contents.tables):
+        raise DataError(f"{root} is not DermXDB: it must hold annotations/*.json and metadata.csv")
+    contents.evaluations.sort(key=lambda evaluation: (evaluation.image, evaluation.round, evaluation.rater))
+    contents.digest = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+    return contents
+
+
+def members(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (name relative to the data set, bytes) of every file that matters; an archive is not unpacked to disk."""
+    if root.is_file():
+        yield from _archive_members(root)
+    elif (root / "annotations").is_dir():
+        for path in sorted(path for pattern in PATTERNS for path in root.glob(pattern)):
+            if name := _wanted(path.relative_to(root).as_posix()):
+                yield name, path.read_bytes()
+    else:
+        yield from _archive_members(_find_archive(root))
+
+
+def _find_archive(root: Path) -> Path:
+    if not root.is_dir():
+        raise DataError(f"{root} does not exist: give the folder or the archive of DermXDB")
+    if (root / CORE_ARCHIVE).is_file():
+        return root / CORE_ARCHIVE
+    found = sorted(path for path in root.iterdir() if path.name.endswith(ARCHIVES))
+    if len(found) != 1:
+        raise DataError(
+            f"{root} is not DermXDB: it must hold annotations/ and metadata.csv, or exactly one archive "
+            f"({', '.join(ARCHIVES)}), and it has {len(found)} archives"
+        )
+    return found[0]
+
+
+def _archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        if path.name.endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    if name := _wanted(entry.filename):
+                        yield name, archive.read(entry)
+        else:
+            with tarfile.open(path) as archive:
+                for entry in archive:
+                    if entry.isfile() and (name := _wanted(entry.name)):
+                        yield name, archive.extractfile(entry).read()
+    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+        raise DataError(f"{path} cannot be read as an archive ({error}): fetch it again") from error
+
+
+def _wanted(name: str) -> str | None:
+    """Name relative to the data set of a file that the loader reads, None for any other."""
+    path = PurePosixPath(name)
+    if path.name.startswith("."):
+        return None
+    if path.parent.name == "annotations" and path.suffix == ".json":
+        return f"annotations/{path.name}"
+    if path.parent.name == "folds" and path.suffix == ".csv":
+        return f"folds/{path.name}"
+    if path.name in ("metadata.csv", "images.csv", "SIMULATED.json", "instance_mask_annotations.csv"):
+        return path.name
+    return None
+
+
+def parse(file: str, content: bytes) -> Evaluation:
+    """Read one annotation file.
+
+    Raises
+    ------
+    DataError
+        If it is empty, not complete JSON, of another structure, or holds a name that the ontology does not have.
+    """
+    match = FILE_NAME.fullmatch(PurePosixPath(file).stem)
+    if match is None:
+        raise DataError(f"{file}: a file of annotations is called labellerK_<image>.json or labellerK2_<image>.json")
+    if not content:
+        raise DataError(f'{file} is empty (0 bytes): an evaluation that marked nothing is written "annotations": []')
+    try:
+        record = json.loads(content)
+    except ValueError as error:
+        raise DataError(f"{file} is not complete JSON ({error})") from error
+    try:
+        size, annotations = record["image"], record["annotations"]
+        width, height = int(size["width"]), int(size["height"])
+        tags = [annotation["name"] for annotation in annotations if _paths(annotation) is None]
+        outlined = [annotation for annotation in annotations if _paths(annotation) is not None]
+        instances = [_instance(file, rank, annotation) for rank, annotation in enumerate(outlined)]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} has not the structure of a DermXDB annotation ({error!r})") from error
+    for name in tags:
+        if name not in TAGS:
+            reason = "has no outline" if name in LOCALISED else "is not in the ontology"
+            raise DataError(f"{file}: the annotation {name!r} {reason}")
+    if min(width, height) < 1:
+        raise DataError(f"{file}: the image has {width} x {height} pixels")
+    diagnoses = tuple(dict.fromkeys(name for name in tags if name in DIAGNOSES))
+    rater, second, image = match.groups()
+    return Evaluation(
+        file=file,
+        image=image,
+        rater=int(rater),
+        round=2 if second else 1,
+        dataset=record.get("dataset", ""),
+        width=width,
+        height=height,
+        diagnoses=diagnoses,
+        tags=frozenset(tags),
+        instances=instances,
+    )
+
+
+def _paths(annotation: dict) -> list | None:
+    """Paths of an outlined annotation, None of a tag. Both shapes occur: one path, or a list of paths."""
+    if "complex_polygon" in annotation:
+        return annotation["complex_polygon"]["path"]
+    if "polygon" in annotation:
+        return [annotation["polygon"]["path"]]
+    return None
+
+
+def _instance(file: str, rank: int, annotation: dict) -> Instance:
+    name, paths = annotation["name"], _paths(annotation)
+    where = f"{file}: the outline of {name!r} (number {rank})"
+    if name not in LOCALISED:
+        raise DataError(f"{where} has a name that is not in the ontology")
+    lengths = [len(path) for path in paths]
+    if not lengths or min(lengths) < 3:
+        raise DataError(f"{where} has a path with fewer than 3 vertices")
+    try:
+        flat = np.array([c for path in paths for vertex in path for c in (vertex["x"], vertex["y"])], dtype=np.float64)
+    except ValueError as error:
+        raise DataError(f"{where} has coordinates that are no numbers") from error
+    if not np.isfinite(flat).all():
+        raise DataError(f"{where} has coordinates that are not finite")
+    return Instance(name, rank, flat.reshape(-1, 2), lengths, tuple(annotation.get("attributes") or ()))
