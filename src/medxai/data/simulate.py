@@ -79,6 +79,8 @@ class Raters:
         Matrix whose product with independent latents gives correlated ones, shape (n, n).
     several
         Whether the rater gives several diagnoses, shape (8,).
+    habit
+        What is the rater's own in brush, size and region brushing of all his outlines, standard normals, shape (8, 3).
     """
 
     sensitivity: np.ndarray
@@ -87,6 +89,7 @@ class Raters:
     shared: np.ndarray
     mixing: np.ndarray
     several: np.ndarray
+    habit: np.ndarray
 
 
 def _mixing(names: list[str], correlated: list) -> np.ndarray:
@@ -113,6 +116,8 @@ def _raters(seed: int) -> Raters:
     prevalence = np.array([entry.get("prevalence") or printed.loc[name] for name, entry in vocabulary.items()]).T
     diagnosis = _published("a08_dermatologist_diagnosis").loc[list(DISEASES)]
     mean, spread = diagnosis["sensitivity_mean"].to_numpy(), diagnosis["sensitivity_std"].to_numpy()
+    chance = mean * (1 - mean) * (1 - parameters["diagnosis"]["shared"]) / np.array(parameters["images"]["disease"])
+    spread = np.sqrt(np.maximum(spread**2 - chance, 0))  # the printed spread has the chance of few images in it
     scores = rng.permuted(np.tile(_quantiles(RATERS)[:, None], 6), axis=0)
     return Raters(
         sensitivity=np.clip(mean + spread * scores, 0.02, 0.99),
@@ -121,17 +126,20 @@ def _raters(seed: int) -> Raters:
         shared=np.array([entry["shared"] for entry in vocabulary.values()]),
         mixing=mixing,
         several=rng.permutation(RATERS) < parameters["diagnosis"]["several"]["raters"],
+        habit=rng.permuted(np.tile(_quantiles(RATERS)[:, None], 3), axis=0),
     )
 
 
-def _latents(rng: np.random.Generator, shared: np.ndarray, persistent: float) -> tuple[np.ndarray, np.ndarray]:
+def _latents(
+    rng: np.random.Generator, shared: np.ndarray, persistent: float, mixing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Standard normals of image and rater: (n,) and (2 rounds, 8 raters, n).
 
     Of the variance a share `shared` belongs to the image; of the rest a share `persistent` stays with the rater from
-    round to round.
+    round to round. Each part is correlated by `mixing`.
     """
     n = len(shared)
-    image, rater, occasion = (rng.standard_normal(s) for s in ((n,), (RATERS, n), (2, RATERS, n)))
+    image, rater, occasion = (rng.standard_normal(s) @ mixing.T for s in ((n,), (RATERS, n), (2, RATERS, n)))
     own = np.sqrt(persistent) * rater + np.sqrt(1 - persistent) * occasion
     return image, np.sqrt(shared) * image + np.sqrt(1 - shared) * own
 
@@ -139,7 +147,7 @@ def _latents(rng: np.random.Generator, shared: np.ndarray, persistent: float) ->
 def _diagnoses(rng: np.random.Generator, raters: Raters, disease: int) -> np.ndarray:
     """First diagnosis of both rounds and all raters: index into the six diseases, 6 for Other-disease; (2, 8)."""
     parameters = _parameters()["diagnosis"]
-    _, latent = _latents(rng, np.full(2, parameters["shared"]), parameters["persistent"])
+    _, latent = _latents(rng, np.full(2, parameters["shared"]), parameters["persistent"], np.eye(2))
     chance = ndtr(latent)
     cumulated = np.cumsum(parameters["confusion"][disease])
     wrong = np.minimum(np.searchsorted(cumulated / cumulated[-1], chance[..., 1]), 6)
@@ -162,8 +170,7 @@ def _evaluations(rng: np.random.Generator, raters: Raters, disease: int) -> tupl
     names = np.array(list(parameters["vocabulary"]))
     several, confusion = parameters["diagnosis"]["several"], np.array(parameters["diagnosis"]["confusion"])
     first = _diagnoses(rng, raters, disease)
-    image, latent = _latents(rng, raters.shared, parameters["persistent"])
-    image, latent = raters.mixing @ image, latent @ raters.mixing.T
+    image, latent = _latents(rng, raters.shared, parameters["persistent"], raters.mixing)
     chance = rng.random((2, RATERS))
     quality = np.isin(names, [LOW_QUALITY, NONE])
     evaluations = []
@@ -200,11 +207,13 @@ def _localised(rng: np.random.Generator, name: str, polygons: list[np.ndarray]) 
     return annotation | {"name": name, "polygon": {"path": paths_[0]}}
 
 
-def _outlined(rng: np.random.Generator, disease: str, size: tuple[int, int], evaluations: list[Evaluation]) -> dict:
+def _outlined(
+    rng: np.random.Generator, raters: Raters, disease: str, size: tuple[int, int], evaluations: list[Evaluation]
+) -> dict:
     """Outline every localised name of every evaluation: (rater, round) -> list of annotations."""
     parameters = _parameters()
     layout = Layout(rng, disease, size[0] / min(size), size[1] / min(size), parameters)
-    keep = parameters["outline_persistent"]
+    keep, habit = parameters["outline_persistent"], parameters["outline_habit"]
     annotations: dict = {(e.rater, e.round): [] for e in evaluations}
     for name in CHARACTERISTICS:
         users = [e for e in evaluations if name in e.names]
@@ -214,7 +223,8 @@ def _outlined(rng: np.random.Generator, disease: str, size: tuple[int, int], eva
         own = rng.standard_normal((RATERS, len(lesions) + 1, 9))
         for e in users:
             now = np.sqrt(keep) * own[e.rater - 1] + np.sqrt(1 - keep) * rng.standard_normal(own[0].shape)
-            polygons = merged(drawn(lesions, outline, parameters, now[-1], now[:-1]), *size)
+            hand = np.sqrt(habit) * raters.habit[e.rater - 1] + np.sqrt(1 - habit) * now[-1, :3]
+            polygons = merged(drawn(lesions, outline, parameters, hand, now[:-1]), *size)
             cut = len(polygons) // 2 if rng.random() < parameters["several_instances"] else 0
             for part in (polygons[:cut], polygons[cut:]):
                 if part:
@@ -269,7 +279,7 @@ def _write_image(rng: np.random.Generator, raters: Raters, case: pd.Series, fold
     evaluations, latents = _evaluations(rng, raters, case.disease)
     evaluations = [e for e in evaluations if e.round == 1 or case.second_round]
     described = _described(rng, case.disease, latents)
-    outlines = _outlined(rng, DISEASES[case.disease], described["size"], evaluations)
+    outlines = _outlined(rng, raters, DISEASES[case.disease], described["size"], evaluations)
     masks, marked = [], False
     for e in evaluations:
         stem = f"labeller{e.rater}{'2' if e.round == 2 else ''}_{case.image}"

@@ -49,9 +49,9 @@ def _centres(rng: np.random.Generator, disease: str, width: float, height: float
         spread = 0.11
     elif disease == "Psoriasis":  # along the extensor side of a limb
         direction = rng.uniform(0, np.pi)
-        along = rng.uniform(-0.42, 0.42, 6)
+        along = np.linspace(-0.42, 0.42, 6) + 0.03 * rng.standard_normal(6)
         at = middle + along[:, None] * np.array([width * np.cos(direction), height * np.sin(direction)])
-        spread = 0.10
+        spread = 0.11
     elif disease == "Seborrheic dermatitis":  # one half of brows, nasolabial folds, hairline and chin
         anchors = np.array([[0.16, -0.20], [0.14, 0.08], [0.22, -0.36], [0.05, 0.28], [0.06, -0.08]])
         at = middle + anchors[rng.permutation(5)[: rng.integers(1, 4)]]
@@ -98,7 +98,7 @@ class Layout:
         if outline["of"] == "primary":
             some = rng.permutation(len(self.primary))[: max(1, round(outline["share"] * len(self.primary)))]
             lesions = self.primary[some].copy()
-            lesions[:, 2] *= outline["scale"]
+            lesions[:, 2] = np.minimum(lesions[:, 2] * outline["scale"], outline.get("largest", np.inf))
         elif outline["of"] == "inside":
             hosts = np.column_stack([self.primary[:, :2], 0.4 * self.primary[:, 2]])
             radius = outline["radius"] * np.median(self.primary[:, 2])
