@@ -1,0 +1,1 @@
+"""From paired-text notebooks to a static site: execute, stage, build."""

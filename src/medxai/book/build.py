@@ -1,0 +1,152 @@
+"""``medxai build``: settle the data, let Snakemake do what is not done yet, say where the site is."""
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from medxai import paths, profiles
+from medxai.book import chapters, pages
+from medxai.book.files import dump, write, write_if_changed
+from medxai.book.target import Target
+from medxai.errors import DataError
+
+FETCH_WAIT = 120.0
+"""Seconds that a build spends on fetching annotations before it goes on with simulated ones."""
+
+FETCH_AGAIN = datetime.timedelta(days=1)
+"""How long a failed try is remembered, so that a build without network does not wait each time."""
+
+LOG_LINES = 20
+"""How much of Snakemake's log is shown if the graph itself fails."""
+
+
+class BuildFailed(RuntimeError):  # noqa: N818 - read as a statement
+    """A step of the build failed; the message says which and why."""
+
+
+def build(target: Target, kind: str = "auto", wanted: list[str] | None = None) -> Path:
+    """Execute the chapters that are not up to date, build the site, and return its first page.
+
+    Parameters
+    ----------
+    target
+        Profile and edition.
+    kind
+        Which annotations: ``auto``, ``real`` or ``simulated``.
+    wanted
+        Names of chapters; all by default.
+
+    Raises
+    ------
+    BuildFailed
+        If a chapter or the site fails.
+    DataError, ValueError
+        If the data asked for are not there, or a name is unknown.
+    """
+    selected = chapters.select(wanted)
+    if not selected:
+        raise DataError(f"no chapter to build: {chapters.NOTEBOOKS} holds no file named NN_name.md")
+    with _only_build():
+        settle_data(target, kind)
+        shutil.rmtree(target.failed, ignore_errors=True)
+        first_page = target.html / "index.html"
+        if not first_page.exists():
+            target.site.unlink(missing_ok=True)
+        _snakemake(target, selected)
+    _warn(target, selected)
+    return first_page
+
+
+def settle_data(target: Target, kind: str) -> None:
+    """Choose the annotations, write the manifest if they differ from the last build's, and tell the notebooks.
+
+    The manifest is what makes chapters execute again, so its digest changes with the data and with nothing else.
+    """
+    from medxai.data import sources
+
+    profile = profiles.get(target.profile)
+    if kind == "auto" and target.profile != "smoke" and sources.real_dermxdb() is None:
+        _try_to_fetch("dermxdb")
+    root = sources.dermxdb_root(profile, kind)
+    kind = "real" if root == sources.real_dermxdb() else "simulated"
+    manifest = {"dermxdb": {"kind": kind, "root": str(root), "digest": digest(root)}}
+    write_if_changed(target.data, dump(manifest))
+    os.environ["MEDXAI_DATA_KIND"] = kind
+
+
+def digest(root: Path) -> str:
+    """Return a digest of the names, sizes and modification times of all files under `root`: no file is read."""
+    entries = [
+        (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    ]
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
+def _try_to_fetch(name: str) -> None:
+    """Fetch a data set unless a try failed within the last day; a failure is told and remembered, never raised."""
+    from medxai.data import fetch
+
+    memory = paths.RESULTS / f"fetch_{name}_failed.json"
+    if memory.exists():
+        last = json.loads(memory.read_text(encoding="utf-8"))
+        if datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(last["when"]) < FETCH_AGAIN:
+            return
+    try:
+        fetch.fetch(name, wait=FETCH_WAIT)
+        memory.unlink(missing_ok=True)
+    except DataError as error:
+        print(f"Going on with simulated annotations: {error}", file=sys.stderr)
+        when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write(memory, dump({"when": when, "why": str(error)}))
+
+
+def _snakemake(target: Target, selected: list[str]) -> None:
+    """Run the graph; what is up to date stays as it is."""
+    cores = os.cpu_count() or 1
+    side_by_side = min(cores, len(selected))
+    environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores // side_by_side))}
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "workflow" / "Snakefile")]
+    command += ["--directory", str(paths.ROOT), "--cores", str(cores), "--scheduler", "greedy", "--keep-going"]
+    # Our own lock ends with the process that holds it, unlike Snakemake's, which a killed run leaves behind.
+    command += ["--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "input", "params", "--nocolor"]
+    command += ["--config", f"profile={target.profile}", f"edition={target.edition}", f"chapters={','.join(selected)}"]
+    log = target.folder / "snakemake.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(command, env=environment, stderr=file)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # the terminal has told Snakemake too, which stops its jobs
+            raise
+    if code:
+        sentences = [path.read_text(encoding="utf-8").strip() for path in sorted(target.failed.glob("*.txt"))]
+        raise BuildFailed("\n".join(sentences or log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:]))
+
+
+def _warn(target: Target, selected: list[str]) -> None:
+    """Tell GitHub which chapters took much longer than their budget."""
+    if os.environ.get("CI"):
+        for sentence in pages.overruns(pages.records(target.chapters, selected), pages.budget()):
+            print(f"::warning::{sentence}")
+
+
+@contextlib.contextmanager
+def _only_build() -> Iterator[None]:
+    """Hold the lock of the checkout's builds; the operating system frees it however the process ends."""
+    paths.BUILD.mkdir(exist_ok=True)
+    with (paths.BUILD / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BuildFailed(f"another build of {paths.ROOT} is running: wait until it has finished") from None
+        yield

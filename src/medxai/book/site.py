@@ -1,0 +1,137 @@
+"""Staging what Sphinx reads, and building the site from it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from medxai import paths
+from medxai.book import chapters, pages
+from medxai.book.files import dump, write, write_if_changed
+from medxai.book.target import Target
+from medxai.errors import DataError
+
+CHAPTERS = "book/chapters/"
+
+
+class SiteFailed(RuntimeError):  # noqa: N818 - read as a statement
+    """Sphinx warned, or made other pages than the table of contents has."""
+
+
+def make(target: Target, selected: list[str]) -> None:
+    """Stage the source of the site with the chapters `selected` and build it.
+
+    The finished site replaces the last one whole, so that a failure leaves a site to read.
+
+    Raises
+    ------
+    SiteFailed
+        With the warnings of Sphinx; its whole output is kept in ``sphinx.log``.
+    """
+    complete = selected == chapters.names()
+    expected = stage(target, selected)
+    # Links to chapters that were left out cannot be resolved, so only a complete book is built strictly.
+    strict = ["-W", "-n", "--keep-going"] if complete else []
+    print(f"Building the site: {len(expected)} pages", file=sys.stderr)
+    with tempfile.TemporaryDirectory(dir=target.folder, prefix=".sphinx.") as folder:
+        program = Path(sys.executable).with_name("jupyter-book")
+        command = [str(program), "build", str(target.source), "--all", *strict, "--path-output", folder]
+        plain = os.environ | {"NO_COLOR": "1"}
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=plain)
+        write(target.folder / "sphinx.log", result.stdout)
+        built = Path(folder) / "_build" / "html"
+        check(result.returncode, result.stdout, built, expected, strict=bool(strict))
+        if target.html.exists():
+            shutil.rmtree(target.html)
+        built.rename(target.html)
+    write(target.site, dump({"pages": len(expected), "chapters": selected}))
+
+
+def check(returncode: int, output: str, built: Path, expected: list[str], *, strict: bool) -> None:
+    """Refuse a build that failed or lacks a page of the table of contents: Jupyter Book can end with code 0 anyway.
+
+    Raises
+    ------
+    SiteFailed
+        Saying what is wrong, with the warnings if there are any.
+    """
+    warnings = [line for line in output.splitlines() if "WARNING" in line or "ERROR" in line]
+    if returncode or (strict and warnings):
+        raise SiteFailed("\n".join(["the site could not be built:", *(warnings or output.splitlines()[-20:])]))
+    missing = [page for page in ("index", *expected) if not (built / f"{page}.html").is_file()]
+    if missing:
+        raise SiteFailed(f"the site lacks {len(missing)} of {len(expected) + 1} pages: {', '.join(missing)}")
+
+
+def stage(target: Target, selected: list[str]) -> list[str]:
+    """Write what Sphinx reads to ``target.source``, touching only what differs; return the pages that it must make.
+
+    Raises
+    ------
+    DataError
+        If the table of contents lacks a chapter.
+    """
+    config = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
+    toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    missing = [name for name in chapters.names() if CHAPTERS + name not in documents(toc)]
+    if missing:
+        raise DataError(f"_toc.yml lacks {', '.join(CHAPTERS + name for name in missing)}")
+    toc = without(toc, {CHAPTERS + name for name in chapters.names()} - {CHAPTERS + name for name in selected})
+    records = pages.records(target.chapters, selected)
+    config.setdefault("html", {})["announcement"] = pages.announcement(target.profile, target.data_kinds())
+    files: dict[str, str | bytes] = {"_config.yml": yaml.safe_dump(config), "_toc.yml": yaml.safe_dump(toc)}
+    book = paths.ROOT / "book"
+    for path in sorted(book.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            files[f"book/{path.relative_to(book).as_posix()}"] = path.read_bytes()
+    found = []
+    for name in selected:
+        executed = target.chapters / f"{name}.ipynb"
+        files[f"{CHAPTERS}{name}.ipynb"] = executed.read_bytes()
+        found += pages.findings(executed)
+    files |= {f"book/_generated/{finding.label}.png": finding.png for finding in found}
+    files["book/_generated/findings.md"] = pages.front(found)
+    files["book/execution.md"] = pages.execution(records, pages.budget())
+    _mirror(files, target.source)
+    return documents(toc)
+
+
+def _mirror(files: dict[str, str | bytes], folder: Path) -> None:
+    """Make `folder` hold exactly `files`."""
+    for name, content in files.items():
+        write_if_changed(folder / name, content)
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+
+
+def documents(toc: object) -> list[str]:
+    """Return the documents that a table of contents names, in reading order, without suffixes."""
+    return [name.removesuffix(".md").removesuffix(".ipynb") for name in _named(toc)]
+
+
+def _named(toc: object) -> Iterator[str]:
+    if isinstance(toc, dict):
+        yield from (toc[key] for key in ("root", "file") if key in toc)
+        toc = [value for key, value in toc.items() if key in ("parts", "chapters", "sections", "entries", "subtrees")]
+    if isinstance(toc, list):
+        for item in toc:
+            yield from _named(item)
+
+
+def without(toc: object, left_out: set[str]) -> object:
+    """Return the table of contents without the documents `left_out` and the parts that become empty."""
+    if isinstance(toc, dict):
+        kept = {key: without(value, left_out) for key, value in toc.items()}
+        return {key: value for key, value in kept.items() if value != []}
+    if isinstance(toc, list):
+        entries = [
+            without(item, left_out) for item in toc if not (isinstance(item, dict) and item.get("file") in left_out)
+        ]
+        return [entry for entry in entries if not (isinstance(entry, dict) and set(entry) <= {"caption", "numbered"})]
+    return toc

@@ -1,0 +1,113 @@
+"""The command line: ``medxai build | run | data fetch | data check | student``."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from medxai import paths, profiles
+from medxai.book.target import EDITIONS, Target
+from medxai.data.sources import KINDS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 the build failed, 2 bad input, 130 interrupted."""
+    from medxai.book.build import BuildFailed
+
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (ValueError, BuildFailed) as error:
+        if options.debug:
+            raise
+        print(error, file=sys.stderr)
+        return 1 if isinstance(error, BuildFailed) else 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="medxai", description="Build the book, run its studies, get its data.")
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    profile = {"choices": tuple(profiles.PROFILES), "default": "quick", "help": "size of the run (default: quick)"}
+
+    build = commands.add_parser("build", help="execute the chapters and build the site")
+    build.add_argument("--profile", **profile)
+    build.add_argument("--data", choices=KINDS, default="auto", help="which annotations (default: auto)")
+    build.add_argument("--chapters", nargs="+", metavar="NN_name", help="only these chapters")
+    build.add_argument("--edition", choices=EDITIONS, default="student", help="instructor: with solutions")
+    build.set_defaults(command=_build)
+
+    run = commands.add_parser("run", help="compute a study's trials, or its reference results")
+    run.add_argument("study")
+    run.add_argument("trials", nargs="*", metavar="TRIAL", help="all by default")
+    run.add_argument("--profile", **profile)
+    run.add_argument("--reference", action="store_true", help="write data/reference/STUDY")
+    run.set_defaults(command=_run)
+
+    data = commands.add_parser("data", help="get data sets, or see which are there").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    fetch = data.add_parser("fetch", help="download a data set")
+    fetch.add_argument("name")
+    fetch.add_argument("--archive", type=Path, help="install this archive instead of downloading")
+    fetch.add_argument("--sha256", help="what the archive's hash must be")
+    fetch.set_defaults(command=_fetch)
+    data.add_parser("check", help="say of every data set whether it is there").set_defaults(command=_check)
+
+    student = commands.add_parser("student", help="write the notebooks without solutions")
+    student.add_argument("folder", type=Path)
+    student.set_defaults(command=_student)
+    return parser
+
+
+def _build(options: argparse.Namespace) -> None:
+    from medxai.book.build import build
+
+    first_page = build(Target(options.profile, options.edition), options.data, options.chapters)
+    print(f"The site is at {first_page.relative_to(paths.ROOT)}")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from medxai import studies
+
+    profile, module = profiles.get(options.profile), studies.study(options.study)
+    if options.reference:
+        command = shlex.join(["medxai", "run", options.study, "--profile", options.profile, "--reference"])
+        print(f"written: {module.write_reference(profile, command)}")
+        return
+    trials = {trial.name: trial for trial in module.trials(profile)}
+    unknown = sorted(set(options.trials) - set(trials))
+    if unknown:
+        raise ValueError(f"study {options.study} has no trial {', '.join(unknown)}: use {', '.join(trials)}")
+    for name in options.trials or trials:
+        module.run_trial(trials[name], profile)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from medxai.data import fetch
+
+    print(f"there: {fetch.fetch(options.name, source=options.archive, sha256=options.sha256)}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    from medxai.data import sources
+
+    for status in sources.check():
+        print(f"{status.name}: {'there' if status.present else 'not there'}, at {status.where} ({status.licence})")
+        if not status.present:
+            print(f"    {status.advice}")
+
+
+def _student(options: argparse.Namespace) -> None:
+    from medxai.book import student
+
+    for path in student.write(options.folder):
+        print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
