@@ -12,25 +12,22 @@ class Profile:
     name
         ``smoke`` (tests), ``quick`` (two CPU cores, minutes) or ``full`` (paper settings).
     simulated_images
-        How many images the simulated DermXDB has.
-    agreement_images
-        How many images of DermXDB the agreement tables use at most; ``None`` for all.
+        How many images the simulated DermXDB has. The real one is always used whole.
     bootstrap
         Resamples behind each confidence interval.
     """
 
     name: str
     simulated_images: int
-    agreement_images: int | None
     bootstrap: int
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", simulated_images=72, agreement_images=72, bootstrap=50),
-        Profile("quick", simulated_images=554, agreement_images=None, bootstrap=1000),
-        Profile("full", simulated_images=554, agreement_images=None, bootstrap=10_000),
+        Profile("smoke", simulated_images=72, bootstrap=50),
+        Profile("quick", simulated_images=554, bootstrap=1000),
+        Profile("full", simulated_images=554, bootstrap=10_000),
     )
 }
 

@@ -255,6 +255,11 @@ class DermXDB:
         rows = self._first_round(image, leave_out)
         return masks.area_average(_over_maximum(self._counts(image, rows, LOCALISED)), size)
 
+    def rater_counts(self, image: str) -> dict[int, np.ndarray]:
+        """Return for each rater how many of his characteristics cover each pixel, uint8 (height, width), first round."""
+        rows = {int(self.evaluations["rater"].iat[row]): row for row in self._first_round(image)}
+        return {rater: self._counts(image, [row], LOCALISED) for rater, row in rows.items()}
+
     def masks(self, images: Iterable[str] | None = None, round: int | None = None) -> Iterator[MaskStack]:
         """Yield the masks of each image and characteristic that anybody outlined, at native resolution."""
         chosen = self.instances

@@ -1,0 +1,137 @@
+"""Figures of chapter 01, drawn from its tidy tables, and the sentences of its findings."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from medxai.report import plots
+from medxai.report.findings import DataKind
+from medxai.report.tables import published
+
+Tables = dict[str, pd.DataFrame]
+
+
+def wide(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn a tidy table into one row per term, with the columns ``<metric>``, ``<metric>_low``, ``<metric>_high``."""
+    parts = [table.pivot(index="row", columns="metric", values=name) for name in ("value", "low", "high")]
+    parts[1:] = [part.add_suffix(suffix) for part, suffix in zip(parts[1:], ("_low", "_high"), strict=True)]
+    return pd.concat(parts, axis=1).loc[table["row"].drop_duplicates()].dropna(axis=1, how="all")
+
+
+def images(cohort: pd.DataFrame, kind: DataKind) -> Figure:
+    """Draw the number of images per diagnosis, by skin tone and by age."""
+    figure, panels = plt.subplots(2, 1, figsize=(5.6, 6.2), sharex=True)
+    tones, ages = ["light", "medium", "dark", "not recorded"], ["young", "adult", "elderly", "not recorded"]
+    for axes, column, order in zip(panels, ("skin_tone", "age"), (tones, ages), strict=True):
+        counts = pd.crosstab(cohort["reference"], cohort[column].fillna("not recorded"))
+        plots.bars(axes, counts.reindex(columns=order, fill_value=0), xlabel="images")
+        axes.set_title(column.replace("_", " "), loc="left", pad=26)
+    return plots.mark_data(figure, kind)
+
+
+def presence(tables: Tables, kind: DataKind) -> Figure:
+    """Draw the F1 of presence of each characteristic with its interval, and the printed value as a cross."""
+    table = wide(tables["dermx_table_a09_interrater_presence_full"]).drop(index="Mean")
+    table["printed"] = _printed("dermx_table_a09_interrater_presence_full")
+    labels = ["this build, 95 % interval", "printed"]
+    return plots.intervals(
+        table, ["f1", "printed"], labels=labels, xlabel="F1 of presence (0 to 1)", kind=kind, order="f1"
+    )
+
+
+def overlap(reference: Tables) -> Figure:
+    """Draw both overlap indices of the reference run beside the printed "F1", one line per characteristic."""
+    table = wide(reference["localisation_indices"]).drop(index="Mean")
+    table["printed"] = _printed("dermx_table_a10_interrater_localization_full")
+    labels = ["intersection over union", "Dice coefficient", "printed as F1 (Dice)"]
+    xlabel = "overlap of two raters' regions (0 to 1)"
+    series = ["iou", "dice", "printed"]
+    return plots.intervals(table, series, labels=labels, xlabel=xlabel, kind="real", order="iou")
+
+
+def overlap_finding(reference: Tables, equal: int, cells: int) -> tuple[str, Figure, str]:
+    """Say that the printed F1 is the IoU: sentence, figure, figure in words."""
+    table = wide(reference["localisation_indices"])
+    gap = table.loc["Mean", "dice"] - table.loc["Mean", "iou"]
+    sentence = (
+        f"{equal} of the {cells} printed numbers on the dermatologists come back from the public annotations to the "
+        "printed digit. But the column printed as F1 (Dice) of two raters' regions is their intersection over union: "
+        f"as Dice, the mean is {table.loc['Mean', 'dice']:.2f} instead of {table.loc['Mean', 'iou']:.2f}, so the "
+        f"experts were measured {gap:.2f} too low for a comparison with networks scored by Dice."
+    )
+    alt = (
+        "Dot plot of sixteen characteristics. In every row the printed value lies on the intersection over union, and "
+        f"the Dice coefficient lies to its right, by {gap:.2f} on average."
+    )
+    return sentence, overlap(reference), alt
+
+
+def repeated(reference: Tables) -> Figure:
+    """Draw the overlap of a rater with himself and with others, on the images labelled twice."""
+    table = wide(reference["intra_rater"])
+    mean = table.loc[["Mean"]]
+    table = pd.concat([mean, table.drop(index="Mean").sort_values("iou_intra")]).iloc[::-1]
+    labels = ["same rater, twice", "two raters"]
+    xlabel = "intersection over union of two drawings (0 to 1)"
+    return plots.intervals(table, ["iou_intra", "iou_inter"], labels=labels, xlabel=xlabel, kind="real")
+
+
+def repeated_finding(reference: Tables) -> tuple[str, Figure, str]:
+    """Say how much of the disagreement between raters is disagreement of a rater with himself."""
+    table, diagnosis = wide(reference["intra_rater"]).loc["Mean"], wide(reference["repeated_diagnosis"]).iloc[0]
+
+    def share(line: pd.Series, name: str) -> str:
+        return f"{line[name]:.0%} [{line[f'{name}_low']:.0%}, {line[f'{name}_high']:.0%}]"
+
+    sentence = (
+        "Much of what looks like disagreement between dermatologists is disagreement with oneself. A dermatologist "
+        "who sees the same image again differs from his own first answer. The share of the disagreement between two "
+        f"dermatologists that is there already is {share(table, 'iou_share')} for the place of a characteristic, "
+        f"{share(table, 'f1_share')} for its presence and {share(diagnosis, 'same_diagnosis_share')} for the diagnosis."
+    )
+    alt = (
+        "Dot plot of ten characteristics and their mean. The overlap of two drawings by the same rater is only a "
+        f"little higher than that of two raters: {table['iou_intra']:.2f} against {table['iou_inter']:.2f} on average."
+    )
+    return sentence, repeated(reference), alt
+
+
+def ceiling(reference: Tables) -> Figure:
+    """Draw the fuzzy F1 of a rater against the other seven, by disease: mean, and range over the raters."""
+    table = wide(reference["ceiling_by_disease"]).sort_values("f1")
+    overall = wide(reference["benchmark_table_04_image_level"]).loc["Dermatologists", "f1"]
+    figure, axes = plt.subplots(figsize=(5.6, 3.4))
+    y = np.arange(len(table))
+    axes.hlines(
+        y, table["f1_low"], table["f1_high"], color=plots.BLUE, lw=5, alpha=0.3, label="range over the 8 raters"
+    )
+    axes.plot(table["f1"], y, "o", color=plots.BLUE, ms=7, label="mean")
+    axes.axvline(overall, color=plots.RED, ls="--", label=f"all images: {overall:.2f}")
+    axes.set(yticks=y, yticklabels=table.index, xlim=(0, 1), xlabel="fuzzy F1 against the other seven (0 to 1)")
+    axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, handlelength=1.4, columnspacing=1)
+    return plots.mark_data(figure, "real")
+
+
+def ceiling_finding(reference: Tables) -> tuple[str, Figure, str]:
+    """Say how high a dermatologist scores as an explanation method."""
+    table = wide(reference["ceiling_by_disease"]).sort_values("f1")
+    overall = wide(reference["benchmark_table_04_image_level"]).loc["Dermatologists"]
+    low, high = table.iloc[0], table.iloc[-1]
+    sentence = (
+        "Scored as if he were an explanation method, against the map of his seven colleagues, a dermatologist reaches "
+        f"a fuzzy F1 of {overall['f1']:.2f} on average: {low['f1']:.2f} for {low.name.lower()}, {high['f1']:.2f} for "
+        f"{high.name.lower()}. That, and not 1, is the mark that a network's explanation is read against."
+    )
+    alt = (
+        f"Dot plot of six diseases, from {low.name.lower()} at {low['f1']:.2f} to {high.name.lower()} at "
+        f"{high['f1']:.2f}, each with its range over eight raters; a dashed line marks the mean of all images, "
+        f"{overall['f1']:.2f}."
+    )
+    return sentence, ceiling(reference), alt
+
+
+def _printed(name: str) -> pd.Series:
+    """Return the printed F1 of each row of a published table."""
+    return published(name).query("metric == 'f1'").set_index("row")["value"]

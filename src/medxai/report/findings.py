@@ -1,0 +1,60 @@
+"""What a chapter hands to the rest of the book: findings for the front page and the badge that names its data."""
+
+import base64
+import html
+import io
+from typing import Literal
+
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+FINDING = "application/vnd.medxai.finding+json"
+"""MIME type under which the pipeline collects findings from executed chapters."""
+
+DataKind = Literal["real", "rendered", "simulated"]
+
+KINDS = {
+    "real": ("●", "real data"),
+    "rendered": ("◐", "rendered photographs"),
+    "simulated": ("○", "simulated data"),
+}
+"""Sign and name of each kind of data; the sign differs too, so that colour is never the only cue."""
+
+
+def badge(kind: DataKind, detail: str) -> HTML:
+    """Return the line that says which data a chapter shows.
+
+    Parameters
+    ----------
+    kind
+        ``real``, ``rendered`` or ``simulated``.
+    detail
+        What exactly: name, size, licence.
+    """
+    sign, name = KINDS[kind]
+    return HTML(f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(detail)}</p>')
+
+
+def finding(label: str, sentence: str, figure: Figure, alt: str) -> None:
+    """Show a finding in the chapter and hand it to the front page.
+
+    Parameters
+    ----------
+    label
+        Target in the chapter (written ``(label)=`` above a heading) that the front page links to.
+    sentence
+        One sentence, computed: with its numbers.
+    figure
+        What shows it.
+    alt
+        The figure in words, for readers who cannot see it.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    data = {
+        FINDING: {"label": label, "sentence": sentence, "alt": alt, "anchor": label},
+        "image/png": base64.b64encode(buffer.getvalue()).decode(),
+        "text/plain": sentence,
+    }
+    display(HTML(f'<p class="finding"><b>Finding.</b> {html.escape(sentence)}</p>'))
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)

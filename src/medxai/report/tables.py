@@ -1,0 +1,220 @@
+"""Published, reference and rebuilt numbers side by side.
+
+All three are *tidy*: one line per number with the columns ``row`` (as printed: ``Plaque``), ``metric`` (``f1``,
+``f1_std``, ``cohens_kappa`` ...), ``value`` and, where there is an interval, ``low`` and ``high``.
+"""
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from medxai import paths
+from medxai.errors import DataError
+
+TIDY = ["row", "metric", "value", "low", "high"]
+
+
+def tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn a table (one line per row of print, one column per metric) into tidy form."""
+    long = table.rename_axis("row").reset_index().melt("row", var_name="metric")
+    return long.dropna(subset="value").reset_index(drop=True)
+
+
+def metric_name(column: str) -> str:
+    """Return the metric of a published column: ``f1_score_mean`` is ``f1``, ``Viral warts`` is ``viral_warts``."""
+    return column.removesuffix("_mean").replace("f1_score", "f1").lower().replace(" ", "_")
+
+
+def published(name: str) -> pd.DataFrame:
+    """Read a published table of ``data/published``.
+
+    Parameters
+    ----------
+    name
+        File name without ending, such as ``dermx_table_a09_interrater_presence_full``.
+
+    Returns
+    -------
+    DataFrame
+        Tidy, with the extra column ``printed`` (the number as text, digits as in print). A column pair
+        ``f1_score_mean``, ``f1_score_std`` becomes the metrics ``f1`` and ``f1_std``.
+
+    Raises
+    ------
+    DataError
+        If there is no such table.
+    """
+    path = paths.CARRIED / "published" / f"{name}.csv"
+    if not path.exists():
+        raise DataError(f"no published table {name!r} in {path.parent.name}/: see INDEX.csv there for the names")
+    wide = pd.read_csv(path, dtype=str).drop(columns="group", errors="ignore")
+    wide = wide.set_index(wide.columns[0])
+    wide = wide.rename(columns=metric_name)
+    table = tidy(wide).rename(columns={"value": "printed"})
+    return table.assign(value=table["printed"].astype(float))
+
+
+def reference(study: str, name: str, folder: Path | None = None) -> pd.DataFrame | None:
+    """Read a table of our own full-size runs, ``data/reference/<study>/<name>.csv``; ``None`` where there is none."""
+    path = (folder or paths.CARRIED / "reference") / study / f"{name}.csv"
+    return pd.read_csv(path) if path.exists() else None
+
+
+def provenance(study: str) -> dict:
+    """Read how the reference results of a study were made: command, commit, date, data, hardware, versions."""
+    return json.loads((paths.CARRIED / "reference" / study / "provenance.json").read_text(encoding="utf-8"))
+
+
+def equal_as_printed(value: float, printed: str) -> bool:
+    """Tell whether `value` rounds to the number as `printed` (a tie may round either way)."""
+    decimals = len(printed.partition(".")[2])
+    return math.isfinite(value) and abs(value - float(printed)) <= 0.5 * 10**-decimals + 1e-9
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Numbers of one table from three sources; shows itself as an HTML table.
+
+    Attributes
+    ----------
+    cells
+        One line per number: row, metric, printed, published, reference, this_build, low, high.
+    metrics
+        The metrics to show, in order; each takes its spread from ``<metric>_std`` where there is one.
+    caption
+        What the table shows.
+    """
+
+    cells: pd.DataFrame
+    metrics: tuple[str, ...]
+    caption: str
+
+    def equal(self, column: str) -> tuple[int, int]:
+        """Count the printed cells that `column` ('reference' or 'this_build') equals at the printed digits, and all."""
+        printed = self.cells.dropna(subset="printed")
+        hits = [equal_as_printed(value, text) for value, text in zip(printed[column], printed["printed"], strict=True)]
+        return sum(hits), len(hits)
+
+    def _repr_html_(self) -> str:
+        return _html(self)
+
+
+def compare(
+    published: pd.DataFrame,
+    reference: pd.DataFrame | None,
+    this_build: pd.DataFrame,
+    *,
+    metrics: tuple[str, ...],
+    caption: str,
+) -> Comparison:
+    """Join the three sources of one table on row and metric, in the order of print.
+
+    Parameters
+    ----------
+    published
+        From :func:`published`.
+    reference
+        From :func:`reference`, or ``None``: the column is then empty and says so.
+    this_build
+        Tidy table computed in this build.
+    metrics
+        Which metrics to show, such as ``("f1", "cohens_kappa")``.
+    caption
+        Shown above the table; names the published table.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If a metric is in neither the published table nor this build.
+    """
+    unknown = set(metrics) - set(published["metric"]) - set(this_build["metric"])
+    if unknown:
+        raise ValueError(f"unknown metric {sorted(unknown)}: the table has {sorted(set(published['metric']))}")
+    empty = pd.DataFrame(columns=TIDY)
+    cells = published[["row", "metric", "printed", "value"]].rename(columns={"value": "published"})
+    other = (empty if reference is None else reference)[["row", "metric", "value"]].rename(
+        columns={"value": "reference"}
+    )
+    mine = this_build.reindex(columns=TIDY).rename(columns={"value": "this_build"})
+    wanted = {name for metric in metrics for name in (metric, f"{metric}_std")}
+    cells = cells[cells["metric"].isin(wanted)].merge(other, on=["row", "metric"], how="left")
+    return Comparison(cells.merge(mine, on=["row", "metric"], how="left"), tuple(metrics), caption)
+
+
+def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """Count for each published table the printed cells that come back at the printed digits.
+
+    Parameters
+    ----------
+    study
+        Where the reference results are.
+    tables
+        Tidy tables of this build by name.
+    names
+        The published tables to count; only the rows and metrics that this study rebuilds count.
+
+    Returns
+    -------
+    DataFrame
+        Index: tables and All; columns printed cells, equal in reference, equal in this build.
+    """
+    rows = {}
+    for name in names:
+        metrics = tuple(tables[name]["metric"].unique())
+        print_ = published(name)
+        print_ = print_[print_["row"].isin(tables[name]["row"])]
+        both = compare(print_, reference(study, name), tables[name], metrics=metrics, caption="")
+        (in_reference, cells), (here, _) = both.equal("reference"), both.equal("this_build")
+        rows[name] = [cells, in_reference, here]
+    counts = pd.DataFrame(rows, index=["printed cells", "equal in reference", "equal in this build"]).T
+    return pd.concat([counts, counts.sum().to_frame("All").T])
+
+
+def _cell(value: float, spread: float | None, decimals: int = 2) -> str:
+    """Format ``0.67 ± 0.07``; an undefined number is a dash."""
+    if pd.isna(value):
+        return "–"
+    text = f"{value:.{decimals}f}"
+    return text if spread is None or pd.isna(spread) else f"{text} ± {spread:.{decimals}f}"
+
+
+def _metric_cells(line: pd.Series | None, spread: pd.Series | None) -> list[str]:
+    """Return the three cells of one row and metric: as printed, reference, this build with its interval."""
+    if line is None:
+        return ["–", "–", "–"]
+    printed = line["printed"] if spread is None else f"{line['printed']} ± {spread['printed']}"
+    of = [_cell(line[c], None if spread is None else spread[c]) for c in ("reference", "this_build")]
+    if pd.notna(line["low"]):
+        of[1] += f"<br><small>[{line['low']:.2f}, {line['high']:.2f}]</small>"
+    return [printed, *of]
+
+
+def _html(comparison: Comparison) -> str:
+    """Write the comparison as an accessible table: caption, column groups, row headers."""
+    cells = comparison.cells.set_index(["metric", "row"])
+    rows = list(dict.fromkeys(comparison.cells["row"]))
+
+    def find(metric: str, row: str) -> pd.Series | None:
+        return cells.loc[(metric, row)] if (metric, row) in cells.index else None
+
+    names = [metric.replace("_", " ").replace("f1", "F1").replace("cohens", "Cohen's") for metric in comparison.metrics]
+    groups = "".join(f'<th scope="colgroup" colspan="3">{html.escape(name)}</th>' for name in names)
+    heads = '<th scope="col">published</th><th scope="col">reference</th><th scope="col">this build</th>' * len(names)
+    body = []
+    for row in rows:
+        line = [c for m in comparison.metrics for c in _metric_cells(find(m, row), find(f"{m}_std", row))]
+        body.append(f'<tr><th scope="row">{html.escape(row)}</th>' + "".join(f"<td>{c}</td>" for c in line) + "</tr>")
+    return (
+        f'<div class="table-scroll"><table class="compare"><caption>{html.escape(comparison.caption)}</caption>'
+        f'<thead><tr><td></td>{groups}</tr><tr><th scope="col">row</th>{heads}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
