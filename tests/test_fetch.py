@@ -511,7 +511,7 @@ def server() -> Iterator[str]:
     """Address of a running `Server`."""
     Server.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as running_server:
-        threading.Thread(target=running_server.serve_forever, daemon=True).start()
+        threading.Thread(target=running_server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running_server.server_port}"
         running_server.shutdown()
 
