@@ -9,6 +9,11 @@ diagnoses it, so that the sensitivity of each rater is as in table A.8; given th
 his vocabulary is used if threshold + propensity of the rater + latent of the image + noise of the rater is positive
 (a probit model with random effects, thresholds solved so that the prevalences are those of table A.11); lesions are
 laid out as the disease prefers, and each rater outlines those he sees with a brush of his own.
+
+How near it comes, as mean absolute difference from the printed means over four seeds of 554 images: diagnosis 0.01
+(F1, sensitivity; A.8), presence 0.02 (F1, kappa; A.9), prevalence 0.006 (A.11), place 0.03 (IoU; A.10). Standard
+deviations are within 0.04. Agreement of a rater with himself is near what the real second round shows (same diagnosis
+0.86 against 0.87, mean IoU 0.58 against 0.55).
 """
 
 import json
@@ -34,6 +39,7 @@ RATERS = 8
 SENTENCE = "These annotations are simulated: no photograph, patient or dermatologist stands behind them."
 NONE = "No diagnosis"
 FOLDS = 10
+BLOCK = 16
 
 
 @cache
@@ -130,28 +136,38 @@ def _raters(seed: int) -> Raters:
     )
 
 
+def _even(seed: int, disease: int, rank: int, n: int) -> np.ndarray:
+    """`n` standard normals for the `rank`-th image of a disease, spread evenly over each block of 16 such images.
+
+    Spreading (Latin hypercube) keeps the tables of a small set near their expectation; blocks keep an image the same
+    whatever the number of images.
+    """
+    rng = np.random.default_rng([seed, 2, disease, rank // BLOCK])
+    strata = rng.permuted(np.tile(np.arange(BLOCK)[:, None], n), axis=0)
+    return ndtri((strata + rng.random((BLOCK, n)))[rank % BLOCK] / BLOCK)
+
+
 def _latents(
-    rng: np.random.Generator, shared: np.ndarray, persistent: float, mixing: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Standard normals of image and rater: (n,) and (2 rounds, 8 raters, n).
+    rng: np.random.Generator, image: np.ndarray, shared: np.ndarray, persistent: float, mixing: np.ndarray
+) -> np.ndarray:
+    """Standard normals of 2 rounds and 8 raters, (2, 8, n), given those of the image, (n,).
 
     Of the variance a share `shared` belongs to the image; of the rest a share `persistent` stays with the rater from
     round to round. Each part is correlated by `mixing`.
     """
-    n = len(shared)
-    image, rater, occasion = (rng.standard_normal(s) @ mixing.T for s in ((n,), (RATERS, n), (2, RATERS, n)))
+    rater, occasion = (rng.standard_normal((*rounds, RATERS, len(image))) @ mixing.T for rounds in ((), (2,)))
     own = np.sqrt(persistent) * rater + np.sqrt(1 - persistent) * occasion
-    return image, np.sqrt(shared) * image + np.sqrt(1 - shared) * own
+    return np.sqrt(shared) * image + np.sqrt(1 - shared) * own
 
 
-def _diagnoses(rng: np.random.Generator, raters: Raters, disease: int) -> np.ndarray:
+def _diagnoses(rng: np.random.Generator, raters: Raters, disease: int, image: np.ndarray) -> np.ndarray:
     """First diagnosis of both rounds and all raters: index into the six diseases, 6 for Other-disease; (2, 8)."""
     parameters = _parameters()["diagnosis"]
-    _, latent = _latents(rng, np.full(2, parameters["shared"]), parameters["persistent"], np.eye(2))
-    chance = ndtr(latent)
+    latents = _latents(rng, image, np.full(2, parameters["shared"]), parameters["persistent"], np.eye(2))
+    right, which = np.moveaxis(ndtr(latents), -1, 0)
     cumulated = np.cumsum(parameters["confusion"][disease])
-    wrong = np.minimum(np.searchsorted(cumulated / cumulated[-1], chance[..., 1]), 6)
-    return np.where(chance[..., 0] < raters.sensitivity[:, disease], disease, wrong)
+    wrong = np.minimum(np.searchsorted(cumulated / cumulated[-1], which), 6)
+    return np.where(right < raters.sensitivity[:, disease], disease, wrong)
 
 
 @dataclass(frozen=True)
@@ -164,32 +180,31 @@ class Evaluation:
     names: list[str]
 
 
-def _evaluations(rng: np.random.Generator, raters: Raters, disease: int) -> tuple[list[Evaluation], pd.Series]:
-    """Evaluate an image by all raters in both rounds; also return the image's own latents by name."""
+def _evaluations(rng: np.random.Generator, raters: Raters, disease: int, image: np.ndarray) -> list[Evaluation]:
+    """Evaluate an image with the latents `image` (two of its difficulty, one per name), by all raters, twice."""
     parameters = _parameters()
     names = np.array(list(parameters["vocabulary"]))
-    several, confusion = parameters["diagnosis"]["several"], np.array(parameters["diagnosis"]["confusion"])
-    first = _diagnoses(rng, raters, disease)
-    image, latent = _latents(rng, raters.shared, parameters["persistent"], raters.mixing)
-    chance = rng.random((2, RATERS))
     quality = np.isin(names, [LOW_QUALITY, NONE])
+    several, confusion = parameters["diagnosis"]["several"], np.array(parameters["diagnosis"]["confusion"])
+    first = _diagnoses(rng, raters, disease, image[:2])
+    latents = _latents(rng, image[2:], raters.shared, parameters["persistent"], raters.mixing)
+    chance = rng.random((2, RATERS))
     evaluations = []
     for number, rater in np.ndindex(2, RATERS):
         given = [int(first[number, rater])]
         second = several["after_other" if given[0] == 6 else "after_target"] * raters.several[rater]
         if chance[number, rater] < second:
             given.append(disease if given[0] != disease else int(confusion[disease].argmax()))
-        described = next((d for d in given if d < 6), None)
-        score = latent[number, rater] + raters.propensity[rater]
-        used = np.zeros(len(names), bool)
-        used[quality] = (score + raters.thresholds[disease])[quality] > 0
+        score = latents[number, rater] + raters.propensity[rater]
+        used = quality & (score + raters.thresholds[disease] > 0)
         if used[names == NONE].any():
-            given, described = [], None
+            given = []
+        described = next((d for d in given if d < 6), None)  # he explains a target disease, nothing else
         if described is not None:
-            used[~quality] = (score + raters.thresholds[described])[~quality] > 0
+            used |= ~quality & (score + raters.thresholds[described] > 0)
         diagnoses = [(*DISEASES, OTHER_DISEASE)[d] for d in given]
         evaluations.append(Evaluation(rater + 1, number + 1, diagnoses, list(names[used])))
-    return evaluations, pd.Series(image, index=names)
+    return evaluations
 
 
 def _localised(rng: np.random.Generator, name: str, polygons: list[np.ndarray]) -> dict:
@@ -241,6 +256,7 @@ def _cases(images: int) -> pd.DataFrame:
         diseases.append(d)
     number = np.arange(images)
     cases = pd.DataFrame({"image": [f"simulated-{n:04d}" for n in number], "disease": diseases})
+    cases["rank"] = cases.groupby("disease").cumcount()
     cases["in_metadata"] = number % 18 != 17  # 30 of the paper's 554 images have no row in metadata.csv
     cases["second_round"] = number % 9 == 8  # 61 were labelled twice
     patient = number.copy()
@@ -250,35 +266,38 @@ def _cases(images: int) -> pd.DataFrame:
     return cases.assign(patient_id=patient)
 
 
-def _shares(middle_first: dict[str, float], latent: float) -> str:
+def _cut(shares: dict[str, float], latent: float) -> str:
     """Cut a standard normal into the named shares, from low to high."""
     chance, total = ndtr(latent), 0.0
-    for name, share in middle_first.items():
+    for name, share in shares.items():
         total += share
         if chance < total:
             return name
     return name
 
 
-def _described(rng: np.random.Generator, disease: int, latents: pd.Series) -> dict:
-    """Source, skin tone, age and size of an image."""
+def _described(rng: np.random.Generator, disease: int, latents: dict[str, float]) -> dict:
+    """Source, skin tone, age and size of an image with these latents by name."""
     images = _parameters()["images"]
     dark, light = images["dark_skin"][disease], images["light_skin"][disease]
     young, elderly = images["young"][disease], images["elderly"][disease]
     size = rng.choice(list(images["sizes"]), p=list(images["sizes"].values()))
     return {
         "source": "DermNetNZ" if rng.random() < images["dermnetnz"][disease] else "SD-260",
-        "skin_tone": _shares({"dark": dark, "medium": 1 - dark - light, "light": light}, latents["Light skin"]),
-        "age": _shares({"elderly": elderly, "adult": 1 - elderly - young, "young": young}, latents["Young"]),
+        "skin_tone": _cut({"dark": dark, "medium": 1 - dark - light, "light": light}, latents["Light skin"]),
+        "age": _cut({"elderly": elderly, "adult": 1 - elderly - young, "young": young}, latents["Young"]),
         "size": tuple(int(side) for side in size.split("x")),
     }
 
 
-def _write_image(rng: np.random.Generator, raters: Raters, case: pd.Series, folder: Path) -> tuple[dict, list]:
+def _write_image(seed: int, raters: Raters, case: pd.Series, folder: Path) -> tuple[dict, list]:
     """Write the files of one image; return its description and the rows of the mask index."""
-    evaluations, latents = _evaluations(rng, raters, case.disease)
-    evaluations = [e for e in evaluations if e.round == 1 or case.second_round]
-    described = _described(rng, case.disease, latents)
+    rng = np.random.default_rng([seed, 3, case.name])
+    names = list(_parameters()["vocabulary"])
+    image = _even(seed, case.disease, case["rank"], 2 + len(names))
+    image[2:] = raters.mixing @ image[2:]
+    evaluations = [e for e in _evaluations(rng, raters, case.disease, image) if e.round == 1 or case.second_round]
+    described = _described(rng, case.disease, dict(zip(names, image[2:], strict=True)))
     outlines = _outlined(rng, raters, DISEASES[case.disease], described["size"], evaluations)
     masks, marked = [], False
     for e in evaluations:
@@ -392,8 +411,8 @@ def write(root: Path, *, images: int = 554, seed: int = 0, progress: bool = Fals
     with staged(root) as part:
         (part / "annotations").mkdir()
         rows, masks = [], []
-        for n, case in tqdm(cases.iterrows(), total=images, desc="simulating", disable=not progress):
-            row, index = _write_image(np.random.default_rng([seed, 2, n]), raters, case, part / "annotations")
+        for _, case in tqdm(cases.iterrows(), total=images, desc="simulating", disable=not progress):
+            row, index = _write_image(seed, raters, case, part / "annotations")
             rows.append(row)
             masks += index
         _write_tables(part, cases.join(pd.DataFrame(rows)), masks, seed)

@@ -30,11 +30,14 @@ def _lesions(rng: np.random.Generator, centres: np.ndarray, number: float, radiu
     return lesions
 
 
-def _mirrored(lesions: np.ndarray, midline: float) -> np.ndarray:
-    """Add to each lesion its mirror image across a vertical midline."""
+def _mirrored(rng: np.random.Generator, lesions: np.ndarray, midline: float) -> np.ndarray:
+    """Add to each lesion a like one on the other side of a vertical midline."""
     other = lesions.copy()
     other[:, 0] = 2 * midline - other[:, 0]
+    other[:, :2] += 0.03 * rng.standard_normal((len(other), 2))
+    other[:, 2] *= np.exp(0.25 * rng.standard_normal(len(other)))
     other[:, 4] = -other[:, 4]
+    other[:, 5:9] += 0.1 * rng.standard_normal((len(other), 4)) / HARMONICS
     other[:, 9:] = HARMONICS * np.pi - other[:, 9:]
     return np.concatenate([lesions, other])
 
@@ -89,7 +92,7 @@ class Layout:
         self.primary = _lesions(rng, self._centres, **parameters["lesions"][disease])
         if disease in ("Seborrheic dermatitis", "Vitiligo"):
             half = self.primary[: (len(self.primary) + 1) // 2]
-            self.primary = _mirrored(half, self._centres[:, 0].min() - rng.uniform(0.05, 0.15))
+            self.primary = _mirrored(rng, half, self._centres[:, 0].min() - rng.uniform(0.05, 0.15))
         self.primary[:, :2] = np.clip(self.primary[:, :2], 0, self._size)
 
     def lesions(self, characteristic: str) -> np.ndarray:
