@@ -94,7 +94,9 @@ def area_average(values: np.ndarray, size: int | tuple[int, int] | None) -> np.n
     if size is None:
         return values
     height, width = (size, size) if isinstance(size, int) else size
-    return cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+    # An average lies between the smallest and the largest value; OpenCV's rounding may leave that range by an ulp.
+    return np.clip(small, values.min(), values.max())
 
 
 class Cache:
