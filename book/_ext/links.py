@@ -13,6 +13,9 @@ from sphinx.config import Config
 NOTEBOOK_BRANCH = "notebooks"
 """Where continuous integration publishes the chapters as ``NN_name.ipynb``."""
 
+GENERATED = {"book/execution": "src/medxai/book/pages.py"}
+"""Pages that the build writes, and what writes them."""
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register after the theme, which makes its buttons at priority 501."""
@@ -32,7 +35,7 @@ def targets(page: str, options: dict[str, Any]) -> dict[str, str]:
     repository, branch = options["repository_url"].rstrip("/"), options["repository_branch"]
     name = PurePosixPath(page).name
     if PurePosixPath(page).parent.name != "chapters":
-        return {"source-edit-button": f"{repository}/edit/{branch}/{page}.md"}
+        return {"source-edit-button": f"{repository}/edit/{branch}/{GENERATED.get(page, f'{page}.md')}"}
     owner_and_name = "/".join(repository.split("/")[-2:])
     colab, binder = options["launch_buttons"]["colab_url"], options["launch_buttons"]["binderhub_url"]
     return {

@@ -1,0 +1,121 @@
+"""The built site, a browser, and what the browser saw on every page."""
+
+import functools
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from medxai import paths
+
+sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+LOOKS = [("file", 390, "light"), ("file", 1280, "dark"), ("http", 390, "dark"), ("http", 1280, "light")]
+"""How each page is opened: from disk or from a server, width in pixels, colour scheme."""
+
+
+@pytest.fixture(scope="session")
+def built_site() -> Path:
+    """Folder of the site at the smoke profile on simulated annotations, brought up to date once per session."""
+    command = [Path(sys.executable).with_name("medxai"), "build", "--profile", "smoke", "--data", "simulated"]
+    result = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+    return paths.BUILD / "smoke" / "html"
+
+
+@pytest.fixture(scope="session")
+def pages(built_site: Path) -> list[str]:
+    """Paths of all pages below the site's folder, without the root page, which only leads on."""
+    found = [
+        file.relative_to(built_site).as_posix() for file in built_site.rglob("*.html") if "_static" not in file.parts
+    ]
+    return sorted(set(found) - {"index.html"})
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium; the test is skipped where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no browser: install Debian's package chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serve files without a log."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def roots(built_site: Path) -> Iterator[dict[str, str]]:
+    """Address of the site by how it is opened: ``file`` (from disk) and ``http`` (local server)."""
+    handler = functools.partial(QuietHandler, directory=built_site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"file": built_site.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
+        server.shutdown()
+
+
+@dataclass
+class Visit:
+    """What happened on one page: `errors` of the console, `strangers` (requests that left the site), `seen` values."""
+
+    page: str
+    look: tuple[str, int, str]
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    seen: dict = field(default_factory=dict)
+
+    def watch(self, tab: Page, root: str) -> None:
+        """Record errors and requests of `tab` from now on."""
+        tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        tab.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
+        tab.on(
+            "response", lambda answer: self.errors.append(f"{answer.status}: {answer.url}") if not answer.ok else None
+        )
+        tab.on("request", lambda request: self._judge_request(request.url, root))
+
+    def _judge_request(self, url: str, root: str) -> None:
+        if not url.startswith((root, "data:", "blob:")):
+            self.strangers.append(url)
+
+
+@pytest.fixture(scope="session")
+def visits(browser: Browser, roots: dict[str, str], pages: list[str]) -> list[Visit]:
+    """Every page in every look, opened once; screenshots are kept beside the site for people."""
+    measure = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
+    shots = paths.BUILD / "smoke" / "screenshots"
+    shots.mkdir(exist_ok=True)
+    found = []
+    for look in LOOKS:
+        transport, width, scheme = look
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        for page in pages:
+            visit = Visit(page, look)
+            tab = context.new_page()
+            visit.watch(tab, roots[transport])
+            tab.goto(f"{roots[transport]}/{page}", wait_until="load")
+            tab.evaluate("() => window.MathJax?.startup?.promise")
+            visit.seen = tab.evaluate(measure)
+            tab.screenshot(path=shots / f"{Path(page).stem}-{width}-{scheme}.png", full_page=True)
+            tab.close()
+            found.append(visit)
+        context.close()
+    return found

@@ -1,0 +1,265 @@
+"""The built site as readers get it, from disk and from a server: links, images, structure, search, quizzes, themes."""
+
+import re
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+import quiz
+from medxai import paths
+
+
+@pytest.fixture(scope="module")
+def soups(built_site, pages):
+    return {page: BeautifulSoup((built_site / page).read_text(encoding="utf-8"), "html.parser") for page in pages}
+
+
+def listed(problems):
+    """Return problems as text for an assertion's message."""
+    return "\n".join(map(str, problems))
+
+
+def test_every_page_of_the_table_of_contents_is_built(built_site, pages):
+    toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    assert {f"{file}.html" for file in files} <= set(pages)
+    assert f"{toc['root']}.html" in (built_site / "index.html").read_text(encoding="utf-8")
+
+
+def test_links_and_anchors_resolve(built_site, soups):
+    identifiers = {
+        (built_site / page).resolve(): {tag.get("id") or tag.get("name") for tag in soup.find_all(["a", True])}
+        for page, soup in soups.items()
+    }
+    broken = []
+    for page, soup in soups.items():
+        for tag in soup.select("[href], [src]"):
+            link = tag.get("href") or tag.get("src")
+            parts = urlsplit(link)
+            if parts.scheme or link in {"#", ""}:
+                continue
+            target = (
+                built_site / page if not parts.path else (built_site / page).parent / unquote(parts.path)
+            ).resolve()
+            anchor_missing = parts.fragment and unquote(parts.fragment) not in identifiers.get(
+                target, {unquote(parts.fragment)}
+            )
+            if not target.is_file() or anchor_missing:
+                broken.append(f"{page}: {link}")
+    assert not broken, listed(broken)
+
+
+def test_nothing_is_fetched_from_elsewhere(soups):
+    tags = "script[src], link[href]:not([rel=canonical]), img[src], iframe[src], source[src], video[src]"
+    strangers = [
+        f"{page}: {tag}"
+        for page, soup in soups.items()
+        for tag in soup.select(tags)
+        if urlsplit(tag.get("src") or tag.get("href")).netloc
+    ]
+    assert not strangers, listed(strangers)
+
+
+def test_images_have_alternative_text(soups):
+    bad = [
+        f"{page}: {image}"
+        for page, soup in soups.items()
+        for image in soup.find_all("img")
+        if not image.get("alt", "").strip() or re.search(r"/|\.(png|svg|jpe?g)$", image["alt"])
+    ]
+    assert not bad, listed(bad)
+
+
+def test_headings_and_language(soups):
+    problems = []
+    for page, soup in soups.items():
+        levels = [
+            int(tag.name[1])
+            for tag in soup.select("main :is(h1, h2, h3, h4, h5, h6)")
+            if tag.find_parent(id="jb-print-docs-body") is None
+        ]
+        if levels.count(1) != 1 or levels[:1] != [1]:
+            problems.append(f"{page}: h1 must be first and only: {levels}")
+        if any(after > before + 1 for before, after in pairwise(levels)):
+            problems.append(f"{page}: heading levels jump: {levels}")
+        if soup.html.get("lang") != "en":
+            problems.append(f"{page}: no language")
+    assert not problems, listed(problems)
+
+
+def test_tables_have_headers(soups):
+    bare = [
+        f"{page}: {str(t)[:200]}" for page, soup in soups.items() for t in soup.select("main table") if not t.find("th")
+    ]
+    assert not bare, listed(bare)
+
+
+def test_no_machine_paths_and_no_errors_in_what_is_published(built_site):
+    homes = {str(paths.ROOT), sys.prefix, f"{Path.home()}/", f"{tempfile.gettempdir()}/"}
+    texts = [file for file in built_site.rglob("*") if file.suffix in {".html", ".ipynb", ".md", ".js"}]
+    bad = [
+        f"{file.relative_to(built_site)}: {sign}"
+        for file in texts
+        for sign in {*homes, "Traceback (most recent call last)"}
+        if sign in file.read_text(encoding="utf-8")
+    ]
+    assert not bad, listed(bad)
+
+
+def test_launch_and_edit_links_lead_to_files_that_exist(soups):
+    launched = set()
+    for page, soup in soups.items():
+        links = [tag["href"] for tag in soup.select("header a[href], .bd-header-article a[href]")]
+        for link in links:
+            if edited := re.search(r"/edit/main/(.+)$", link):
+                assert (paths.ROOT / edited[1]).is_file(), f"{page}: {link}"
+            if notebook := re.search(r"(?:/blob/notebooks/|/notebooks\?urlpath=lab/tree/)(.+)\.ipynb$", link):
+                assert (paths.ROOT / "notebooks" / f"{notebook[1]}.md").is_file(), f"{page}: {link}"
+                launched.add((notebook[1], urlsplit(link).netloc))
+    chapters = [file.stem for file in (paths.ROOT / "notebooks").glob("*.md")]
+    assert launched == {(name, host) for name in chapters for host in ("colab.research.google.com", "mybinder.org")}
+
+
+def test_chapters_can_be_downloaded_as_notebooks(built_site, soups):
+    for page, soup in soups.items():
+        if "/chapters/" in page:
+            assert soup.select(f"a[href$='{Path(page).stem}.ipynb'][href*='_sources']"), page
+
+
+def test_quiz_answers_are_neither_in_sources_nor_in_search(built_site):
+    published = "".join(file.read_text(encoding="utf-8") for file in (built_site / "_sources").rglob("*.*"))
+    published += (built_site / "searchindex.js").read_text(encoding="utf-8")
+    for file in quiz.QUIZZES.glob("*.yml"):
+        assert not [*built_site.rglob(file.name)]
+        for question in quiz.load(file):
+            for option in question["options"]:
+                assert option["why"].strip() not in published
+
+
+@pytest.mark.browser
+def test_no_console_error(visits):
+    problems = [f"{visit.page} {visit.look}: {visit.errors}" for visit in visits if visit.errors]
+    assert not problems, listed(problems)
+
+
+@pytest.mark.browser
+def test_no_request_leaves_the_page(visits):
+    problems = [f"{visit.page} {visit.look}: {visit.strangers}" for visit in visits if visit.strangers]
+    assert not problems, listed(problems)
+
+
+@pytest.mark.browser
+def test_images_load(visits):
+    problems = [f"{visit.page}: {visit.seen['brokenImages']}" for visit in visits if visit.seen["brokenImages"]]
+    assert not problems, listed(problems)
+
+
+@pytest.mark.browser
+def test_no_page_is_wider_than_the_window(visits):
+    problems = [
+        f"{visit.page} {visit.look}: {visit.seen['overflow']} px" for visit in visits if visit.seen["overflow"] > 1
+    ]
+    assert not problems, listed(problems)
+
+
+@pytest.mark.browser
+def test_text_contrast_in_both_themes(visits):
+    blind = [visit for visit in visits if visit.seen["theme"] != visit.look[2] or not visit.seen["texts"]]
+    assert not blind, listed(blind)
+    problems = [f"{visit.page} {visit.look}: {visit.seen['faint']}" for visit in visits if visit.seen["faint"]]
+    assert not problems, listed(problems)
+
+
+@pytest.mark.browser
+def test_formulas_are_typeset(visits):
+    assert any(visit.seen["formulas"] for visit in visits)
+    for visit in visits:
+        assert visit.seen["typeset"] == visit.seen["formulas"], f"{visit.page} {visit.look}"
+        assert visit.seen["formulaErrors"] == 0, f"{visit.page} {visit.look}"
+
+
+@pytest.fixture
+def tab(browser):
+    """A fresh tab, 1280 pixels wide, in the light colour scheme."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("transport", ["file", "http"])
+def test_search_finds_plaque(tab, roots, transport):
+    tab.goto(f"{roots[transport]}/search.html?q=plaque")
+    tab.wait_for_selector("#search-results li a")
+    links = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
+    assert any("chapters/01_dataset" in link for link in links)
+    assert tab.goto(links[0]).ok
+
+
+@pytest.fixture
+def quiz_page(soups):
+    return next(page for page, soup in soups.items() if soup.select("form.quiz"))
+
+
+@pytest.mark.browser
+def test_quiz_by_keyboard(tab, roots, quiz_page):
+    tab.goto(f"{roots['file']}/{quiz_page}")
+    form = tab.locator("form.quiz").first
+    status = form.get_by_role("status")
+    form.locator("input").first.focus()
+    tab.keyboard.press("Enter")
+    assert status.inner_text() == "Choose an answer first."
+    verdicts = []
+    for key in ["Space", *["ArrowDown"] * (form.locator("input").count() - 1)]:
+        tab.keyboard.press(key)
+        assert status.inner_text() == ""
+        tab.keyboard.press("Tab")
+        assert tab.evaluate("document.activeElement.textContent") == "Check"
+        assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        tab.keyboard.press("Enter")
+        verdicts.append(status.inner_text())
+        tab.keyboard.press("Shift+Tab")
+    assert sum("✓ Right." in verdict for verdict in verdicts) == 1
+    assert sum("✗ Not right." in verdict for verdict in verdicts) == len(verdicts) - 1
+    assert all(len(verdict) > 30 for verdict in verdicts), verdicts
+
+
+@pytest.mark.browser
+def test_quiz_without_scripts_lists_the_answers(browser, roots, quiz_page):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{roots['file']}/{quiz_page}")
+    form = tab.locator("form.quiz").first
+    assert not form.get_by_role("button", name="Check").is_visible()
+    form.locator("summary").click()
+    assert form.locator("li").count() == form.locator("input").count()
+    assert form.locator("li").first.is_visible()
+    context.close()
+
+
+@pytest.mark.browser
+def test_theme_button_switches_between_light_and_dark(tab, roots, pages):
+    tab.goto(f"{roots['file']}/{pages[0]}")
+    themes = set()
+    for _ in range(3):
+        tab.locator("button.theme-switch-button:visible").first.click()
+        themes.add(tab.evaluate("document.documentElement.dataset.theme"))
+    assert themes == {"light", "dark"}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 800, 955, 970, 984, 1000, 1280])
+def test_contents_button_works_at_every_width(tab, roots, pages, width):
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto(f"{roots['file']}/{pages[0]}")
+    box = "document.querySelector('.bd-sidebar-primary').getBoundingClientRect()"
+    shown = f"(box => box.width > 0 && box.right > 50)({box})"
+    before = str(tab.evaluate(shown)).lower()
+    tab.locator("button.primary-toggle:visible").first.click()
+    tab.wait_for_function(f"{shown} !== {before}", timeout=3000)
