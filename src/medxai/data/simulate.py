@@ -367,6 +367,14 @@ def _write_tables(root: Path, cases: pd.DataFrame, masks: list, seed: int) -> No
     images.to_csv(root / "images.csv", index=False)
 
 
+def _write_notes(root: Path, images: int, seed: int) -> None:
+    """Say in the folder that it is simulated, and how."""
+    about = {"simulated": SENTENCE, "seed": seed, "images": images, "version": medxai.__version__}
+    (root / "SIMULATED.json").write_text(json.dumps(about | {"parameters": _parameters()}, indent=1) + "\n")
+    (root / "README.md").write_text(f"# Simulated DermXDB\n\n{SENTENCE} Written by `medxai.data.simulate`.\n")
+    (root / "LICENSE").write_text(f"{SENTENCE} They may be used without restriction (CC0 1.0).\n")
+
+
 def write(root: Path, *, images: int = 554, seed: int = 0, progress: bool = False) -> Path:
     """Write a simulated DermXDB in the layout of the public repository.
 
@@ -404,7 +412,6 @@ def write(root: Path, *, images: int = 554, seed: int = 0, progress: bool = Fals
         raise ValueError(f"images is {images}: a simulated set needs at least 12, two of each disease on average")
     if seed < 0:
         raise ValueError(f"seed is {seed}: it must not be negative")
-    root = Path(root)
     if root.exists():
         raise DataError(f"{root} exists already: remove it or choose another folder for the simulated annotations")
     cases, raters = _cases(images), _raters(seed)
@@ -416,8 +423,5 @@ def write(root: Path, *, images: int = 554, seed: int = 0, progress: bool = Fals
             rows.append(row)
             masks += index
         _write_tables(part, cases.join(pd.DataFrame(rows)), masks, seed)
-        about = {"simulated": SENTENCE, "seed": seed, "images": images, "version": medxai.__version__}
-        (part / "SIMULATED.json").write_text(json.dumps(about | {"parameters": _parameters()}, indent=1) + "\n")
-        (part / "README.md").write_text(f"# Simulated DermXDB\n\n{SENTENCE} Written by `medxai.data.simulate`.\n")
-        (part / "LICENSE").write_text(f"{SENTENCE} They may be used without restriction (CC0 1.0).\n")
+        _write_notes(part, images, seed)
     return root
