@@ -11,7 +11,7 @@ import nbformat
 from medxai import paths
 
 FINDING = "application/vnd.medxai.finding+json"
-"""MIME type of what `medxai.report.finding` displays."""
+"""Key under which `medxai.report.finding` puts its note in the metadata of the figure that it displays."""
 
 BUDGET = paths.ROOT / "budget.csv"
 TOLERATED = 1.5
@@ -115,10 +115,10 @@ def findings(executed: Path) -> list[Finding]:
     found = []
     for cell in nbformat.read(executed, as_version=4).cells:
         for output in cell.get("outputs", ()):
-            data = output.get("data", {})
-            if FINDING in data:
-                png = base64.b64decode(data["image/png"])
-                found.append(Finding(chapter=executed.stem, png=png, **data[FINDING]))
+            note = output.get("metadata", {}).get(FINDING)
+            if note:
+                png = base64.b64decode(output["data"]["image/png"])
+                found.append(Finding(chapter=executed.stem, png=png, **note))
     return found
 
 

@@ -9,7 +9,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 FINDING = "application/vnd.medxai.finding+json"
-"""MIME type under which the pipeline collects findings from executed chapters."""
+"""Key of a displayed figure's metadata, under which the pipeline finds what the front page needs."""
 
 DataKind = Literal["real", "rendered", "simulated"]
 
@@ -51,10 +51,7 @@ def finding(label: str, sentence: str, figure: Figure, alt: str) -> None:
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
-    data = {
-        FINDING: {"label": label, "sentence": sentence, "alt": alt, "anchor": label},
-        "image/png": base64.b64encode(buffer.getvalue()).decode(),
-        "text/plain": sentence,
-    }
+    data = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": sentence}
+    note = {"label": label, "sentence": sentence, "alt": alt, "anchor": label}
     display(HTML(f'<p class="finding"><b>Finding.</b> {html.escape(sentence)}</p>'))
-    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
+    display(data, metadata={FINDING: note}, raw=True)

@@ -48,9 +48,13 @@ def use_style() -> None:
 
 
 def mark_data(figure: Figure, kind: DataKind) -> Figure:
-    """Write under the figure which kind of data it shows."""
+    """Write under a finished figure which kind of data it shows.
+
+    The figure is closed in pyplot, so that a notebook shows it once: where it is the value of a cell.
+    """
     sign, name = KINDS[kind]
     figure.supxlabel(f"{sign} {name}", fontsize=9, color="#555555", x=0.99, ha="right")
+    plt.close(figure)
     return figure
 
 

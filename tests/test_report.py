@@ -1,0 +1,129 @@
+"""Published, reference and rebuilt numbers side by side; findings; figures."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from matplotlib import pyplot as plt
+
+from medxai import report
+from medxai.errors import DataError
+from medxai.report import dataset_figures, findings, plots
+from medxai.report.findings import FINDING
+from medxai.report.tables import equal_as_printed
+
+A09 = "dermx_table_a09_interrater_presence_full"
+
+
+def tidy(*rows: tuple) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["row", "metric", "value", "low", "high"])
+
+
+@pytest.mark.parametrize(
+    ("value", "printed", "equal"),
+    [
+        (0.674, "0.67", True),
+        (0.675, "0.67", True),  # a tie may round either way
+        (0.675, "0.68", True),
+        (0.6751, "0.67", False),
+        (41.54, "41.5", True),
+        (54.4, "54", True),
+        (54.6, "54", False),
+        (math.nan, "0.00", False),
+    ],
+)
+def test_a_number_equals_print_at_the_printed_digits(value, printed, equal):
+    assert equal_as_printed(value, printed) is equal
+
+
+def test_a_published_table_keeps_the_digits_of_print():
+    table = report.published(A09).set_index(["row", "metric"])
+    assert table.loc[("Closed comedo", "average_selection"), "printed"] == "41.5"
+    assert table.loc[("Plaque", "f1"), "value"] == 0.78
+    assert table.loc[("Plaque", "f1_std"), "value"] == 0.06
+    assert "group" not in table.index.get_level_values("metric")
+
+
+def test_an_unknown_published_table_is_told():
+    with pytest.raises(DataError, match=r"no published table 'dermx_table_99'.*INDEX\.csv"):
+        report.published("dermx_table_99")
+
+
+def test_every_published_table_can_be_read():
+    index = pd.read_csv(report.tables.paths.CARRIED / "published" / "INDEX.csv")
+    folder = report.tables.paths.CARRIED / "published"
+    assert set(index["file"]) == {path.name for path in folder.glob("*.csv")} - {"INDEX.csv"}
+
+
+def compared(reference: pd.DataFrame | None = None) -> report.Comparison:
+    mine = tidy(("Plaque", "f1", 0.781, 0.75, 0.81), ("Plaque", "f1_std", 0.06, np.nan, np.nan))
+    return report.compare(report.published(A09), reference, mine, metrics=("f1",), caption="Table A.9 <presence>")
+
+
+def test_a_comparison_counts_the_printed_cells_that_come_back():
+    assert compared().equal("this_build") == (2, 34)
+    assert compared(tidy(("Plaque", "f1", 0.79, 0, 1))).equal("reference") == (0, 34)
+    assert compared(tidy(("Plaque", "f1", 0.78, 0, 1))).equal("reference") == (1, 34)
+
+
+def test_a_comparison_is_an_accessible_table():
+    table = BeautifulSoup(compared()._repr_html_(), "html.parser")
+    assert table.caption.text == "Table A.9 <presence>"
+    rows = {row.th.text: [cell.get_text(" ") for cell in row.find_all("td")] for row in table.tbody.find_all("tr")}
+    assert rows["Plaque"] == ["0.78 ± 0.06", "–", "0.78 ± 0.06 [0.75, 0.81]"]
+    assert rows["Scale"] == ["0.89 ± 0.03", "–", "–"]
+    assert all(head["scope"] in {"row", "col", "colgroup"} for head in table.find_all("th"))
+
+
+def test_an_unknown_metric_is_told():
+    with pytest.raises(ValueError, match=r"unknown metric \['recall'\]"):
+        report.compare(report.published(A09), None, tidy(), metrics=("recall",), caption="")
+
+
+def test_a_finding_is_handed_on_with_its_figure(monkeypatch):
+    shown = []
+    monkeypatch.setattr(findings, "display", lambda data, metadata=None, raw=False: shown.append((data, metadata)))
+    figure, axes = plt.subplots()
+    axes.plot([0, 1])
+    report.finding("finding-x", "Two is 2.", figure, "A line that rises.")
+    (text, _), (picture, metadata) = shown
+    assert "Two is 2." in text.data
+    assert metadata[FINDING] == {
+        "label": "finding-x",
+        "anchor": "finding-x",
+        "sentence": "Two is 2.",
+        "alt": "A line that rises.",
+    }
+    assert picture["image/png"].startswith("iVBOR")
+
+
+def test_a_badge_names_the_kind_of_data_in_words():
+    assert "simulated data" in report.badge("simulated", "72 images").data
+    assert "&lt;b&gt;" in report.badge("real", "<b>").data
+
+
+def test_a_marked_figure_says_its_kind_and_is_closed():
+    figure, _ = plt.subplots()
+    plots.mark_data(figure, "rendered")
+    assert "rendered" in figure.get_supxlabel()
+    assert not plt.fignum_exists(figure.number)
+
+
+def test_intervals_are_drawn_in_the_order_asked_for():
+    table = pd.DataFrame({"f1": [0.2, 0.9], "f1_low": [0.1, 0.8], "f1_high": [0.3, 1.0]}, index=["low", "high"])
+    figure = plots.intervals(table, ["f1"], labels=["f1"], xlabel="F1", kind="real", order="f1")
+    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert labels == ["low", "high"]  # the last is on top
+    segments = figure.axes[0].collections[0].get_segments()
+    np.testing.assert_allclose([segment[:, 0] for segment in segments], [[0.1, 0.3], [0.8, 1.0]])
+
+
+def test_a_tidy_table_becomes_wide_and_keeps_its_order():
+    wide = dataset_figures.wide(
+        tidy(("b", "f1", 0.5, 0.4, 0.6), ("a", "f1", 0.1, 0.0, 0.2), ("b", "n", 3, np.nan, np.nan))
+    )
+    assert list(wide.index) == ["b", "a"]
+    assert wide.loc["b", ["f1", "f1_low", "f1_high", "n"]].tolist() == [0.5, 0.4, 0.6, 3]
+    assert "n_low" not in wide

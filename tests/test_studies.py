@@ -1,0 +1,152 @@
+"""Stored trials, the dataset study, and the reference results."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medxai import paths, profiles, report, studies
+from medxai.data import dermxdb, sources
+from medxai.evaluation import agreement, published
+from medxai.report import dataset_figures
+from medxai.studies import dataset, references, store
+
+SMOKE, QUICK = profiles.get("smoke"), profiles.get("quick")
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_a_record_is_computed_once_and_read_back_to_the_last_bit(results):
+    calls = []
+    table = pd.DataFrame({"row": ["a", "b"], "value": [1 / 3, np.nan]})
+
+    def compute():
+        calls.append(1)
+        return {"t": table}
+
+    path = store.record_path(store.Trial("dataset", "x"), SMOKE, 1, "digest")
+    first, second = store.stored(path, compute), store.stored(path, compute)
+    assert len(calls) == 1
+    pd.testing.assert_frame_equal(first["t"], table, check_exact=True)
+    pd.testing.assert_frame_equal(second["t"], table, check_exact=True)
+
+
+def test_a_record_that_failed_leaves_nothing(results):
+    path = store.record_path(store.Trial("dataset", "x"), SMOKE, 1, "digest")
+    with pytest.raises(ZeroDivisionError):
+        store.stored(path, lambda: 1 / 0)
+    assert not [file for file in results.rglob("*") if file.is_file()]
+
+
+def test_a_record_depends_on_all_that_it_is_made_from():
+    trial = store.Trial("dataset", "x", (("rater", 1),))
+    keys = {
+        store.key(trial, SMOKE, 1, "digest"),
+        store.key(store.Trial("dataset", "x", (("rater", 2),)), SMOKE, 1, "digest"),
+        store.key(trial, QUICK, 1, "digest"),
+        store.key(trial, SMOKE, 2, "digest"),
+        store.key(trial, SMOKE, 1, "other"),
+    }
+    assert len(keys) == 5
+    assert store.key(trial, SMOKE, 1, "digest") in keys
+
+
+def test_every_study_keeps_the_contract():
+    for name in studies.STUDIES:
+        module = studies.study(name)
+        trials = module.trials(SMOKE)
+        assert (paths.ROOT / "notebooks" / f"{module.CHAPTER}.md").exists()
+        assert len({trial.name for trial in trials}) == len(trials) > 0
+        assert module.VERSION >= 1
+
+
+def test_an_unknown_study_is_told():
+    with pytest.raises(ValueError, match="unknown study 'nothing': use one of dataset"):
+        studies.study("nothing")
+
+
+@pytest.fixture
+def simulated(simulated_root, monkeypatch):
+    monkeypatch.setattr(sources, "dermxdb_root", lambda profile, kind=None: simulated_root)
+
+
+def test_the_dataset_study_runs_on_simulated_annotations(simulated, results):
+    tables = dataset.collect(dataset.trials(SMOKE), SMOKE)
+    assert {*dataset.PUBLISHED, dataset.CEILING, "intra_rater", "conventions"} <= set(tables)
+    for name, table in tables.items():
+        assert list(table.columns) == ["row", "metric", "value", "low", "high"], name
+        inside = table.dropna()
+        assert (inside["low"] <= inside["high"]).all(), name
+
+
+def test_typical_image_was_diagnosed_right_by_most(simulated):
+    db = dataset.open_data(SMOKE)
+    right = db.select("paper").groupby("image")["correct"].sum()
+    for disease in dermxdb.DISEASES:
+        image = dataset.typical_image(db, disease)
+        assert db.images.loc[image, "reference"] == disease
+        assert right[image] == right[db.images.index[db.images["reference"] == disease].intersection(right.index)].max()
+
+
+def reference_tables() -> dict[str, pd.DataFrame]:
+    folder = paths.CARRIED / "reference" / "dataset"
+    return {path.stem: report.reference("dataset", path.stem) for path in folder.glob("*.csv")}
+
+
+def test_the_reference_gives_every_printed_cell_back():
+    counts = report.reproduced("dataset", reference_tables(), dataset.PUBLISHED).loc["All"]
+    assert tuple(counts) == (531, 531, 531)
+    assert tuple(report.reproduced("dataset", reference_tables(), [dataset.CEILING]).loc["All"]) == (6, 6, 6)
+
+
+def test_the_reference_is_a_full_run_on_real_data():
+    made = report.provenance("dataset")
+    assert made["profile"] == "full"
+    assert made["data"]["dermxdb"]["kind"] == "real"
+    assert not made["commit"].endswith("dirty")
+
+
+@pytest.mark.real_data
+def test_the_reference_is_what_the_code_gives_now(real_dermxdb_root):
+    db = dermxdb.load(real_dermxdb_root)
+    assert db.digest == report.provenance("dataset")["data"]["dermxdb"]["sha256"]
+    rebuilt = published.dermatologist_tables(db, agreement.overlaps(db))
+    for name, table in rebuilt.items():
+        now = report.tidy(table.rename(columns=report.tables.metric_name)).set_index(["row", "metric"])["value"]
+        kept = report.reference("dataset", name).set_index(["row", "metric"])["value"]
+        pd.testing.assert_series_equal(kept, now[kept.index], atol=1e-6, rtol=0)
+
+
+def test_findings_carry_the_numbers_of_the_reference():
+    reference = reference_tables()
+    mean = dataset_figures.wide(reference["localisation_indices"]).loc["Mean"]
+    sentence, _, alt = dataset_figures.overlap_finding(reference, 531, 531)
+    assert f"{mean['dice']:.2f} instead of {mean['iou']:.2f}" in sentence
+    assert "531 of the 531" in sentence
+    assert "Dice" in alt
+    share = dataset_figures.wide(reference["intra_rater"]).loc["Mean", "iou_share"]
+    assert f"{share:.0%}" in dataset_figures.repeated_finding(reference)[0]
+    ceiling = dataset_figures.wide(reference[dataset.CEILING]).loc["Dermatologists", "f1"]
+    assert f"{ceiling:.2f}" in dataset_figures.ceiling_finding(reference)[0]
+
+
+def test_reference_results_are_written_with_their_provenance(tmp_path):
+    @dataclass
+    class Data:
+        kind: str = "simulated"
+        digest: str = "abc"
+
+    table = pd.DataFrame({"row": ["a"], "metric": ["f1"], "value": [1 / 3], "low": [np.nan], "high": [np.nan]})
+    made = {"command": "medxai run x", "seed": 7, "data": {"dermxdb": Data()}}
+    folder = references.write("x", {"t": table}, SMOKE, **made, folder=tmp_path)
+    assert (folder / "t.csv").read_text() == "row,metric,value,low,high\na,f1,0.333333,,\n"
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["data"] == {"dermxdb": {"kind": "simulated", "sha256": "abc"}}
+    assert (record["seed"], record["profile"], record["command"]) == (7, "smoke", "medxai run x")
+    assert {path.name for path in folder.iterdir()} == {"t.csv", "provenance.json"}
