@@ -27,6 +27,8 @@ def main() -> int:
     except (ChapterFailed, SiteFailed, ValueError) as error:
         write(target.failed / f"{arguments.names[0]}.txt", f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

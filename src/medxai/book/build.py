@@ -56,7 +56,8 @@ def build(target: Target, kind: str = "auto", wanted: list[str] | None = None) -
         raise DataError(f"no chapter to build: {chapters.NOTEBOOKS} holds no file named NN_name.md")
     with _only_build():
         settle_data(target, kind)
-        shutil.rmtree(target.failed, ignore_errors=True)
+        for left in (target.failed, target.temporary):
+            shutil.rmtree(left, ignore_errors=True)
         first_page = target.html / "index.html"
         if not first_page.exists():
             target.site.unlink(missing_ok=True)
@@ -110,19 +111,30 @@ def _try_to_fetch(name: str) -> None:
         write(memory, dump({"when": when, "why": str(error)}))
 
 
+def command(target: Target, selected: list[str]) -> list[str]:
+    """Return the call of Snakemake that brings the site of `selected` chapters up to date."""
+    options = {
+        "snakefile": [str(paths.ROOT / "workflow" / "Snakefile")],
+        "directory": [str(paths.ROOT)],
+        "cores": [str(os.cpu_count() or 1)],
+        "scheduler": ["greedy"],
+        "rerun-triggers": ["mtime", "input", "params"],
+        "config": [f"profile={target.profile}", f"edition={target.edition}", f"chapters={','.join(selected)}"],
+    }
+    # Our own lock ends with the process that holds it, unlike Snakemake's, which a killed run leaves behind.
+    flags = ["--keep-going", "--nolock", "--rerun-incomplete", "--nocolor"]
+    values = [word for name, words in options.items() for word in (f"--{name}", *words)]
+    return [sys.executable, "-m", "snakemake", *flags, *values]
+
+
 def _snakemake(target: Target, selected: list[str]) -> None:
     """Run the graph; what is up to date stays as it is."""
     cores = os.cpu_count() or 1
-    side_by_side = min(cores, len(selected))
-    environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores // side_by_side))}
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "workflow" / "Snakefile")]
-    command += ["--directory", str(paths.ROOT), "--cores", str(cores), "--scheduler", "greedy", "--keep-going"]
-    # Our own lock ends with the process that holds it, unlike Snakemake's, which a killed run leaves behind.
-    command += ["--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "input", "params", "--nocolor"]
-    command += ["--config", f"profile={target.profile}", f"edition={target.edition}", f"chapters={','.join(selected)}"]
+    threads = os.environ.get("OMP_NUM_THREADS", str(cores // min(cores, len(selected))))
+    environment = os.environ | {"OMP_NUM_THREADS": threads}
     log = target.folder / "snakemake.log"
     with log.open("w") as file:
-        process = subprocess.Popen(command, env=environment, stderr=file)
+        process = subprocess.Popen(command(target, selected), env=environment, stderr=file)
         try:
             code = process.wait()
         except KeyboardInterrupt:

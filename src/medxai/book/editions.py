@@ -22,7 +22,7 @@ MARK = re.compile(r"\s*#+\s*(BEGIN|END)\s+SOLUTION", re.IGNORECASE)
 """A line that is, or was meant to be, a mark; only the exact marks are accepted, so that no typing error leaks."""
 
 SHORTEST_LEAK = 20
-UNMARKED = str.maketrans("", "", "*`_'\"“”‘’")
+UNMARKED = str.maketrans("", "", "*`'\"“”‘’")
 
 
 def student(notebook: NotebookNode, name: str) -> NotebookNode:

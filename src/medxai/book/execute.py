@@ -45,8 +45,8 @@ def execute(name: str, target: Target) -> Path:
     notebook = chapters.read(name)
     if target.edition == "student":
         notebook = editions.student(notebook, name)
-    target.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.folder, prefix=f".{name}.") as folder:
+    target.temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.temporary) as folder:
         executed = _run(name, notebook, target, Path(folder))
     record = _record(name, target, executed)
     write(target.chapters / f"{name}.ipynb", nbformat.writes(publishable(executed, name)))
@@ -68,8 +68,8 @@ def _run(name: str, notebook: NotebookNode, target: Target, folder: Path) -> Not
             parameters={"profile": target.profile},
             kernel_name="python3",
             cwd=chapters.NOTEBOOKS,
-            # The kernel warns that its sockets are not encrypted; they are this machine's own.
-            extra_arguments=["--Application.log_level=40"],
+            # The kernel warns that its sockets, which are this machine's own, are not encrypted, and of interruptions.
+            extra_arguments=["--Application.log_level=50"],
             progress_bar={"desc": name, "mininterval": 0.1 if sys.stderr.isatty() else 5},
         )
     except (PapermillExecutionError, DeadKernelError) as error:

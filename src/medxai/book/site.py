@@ -38,7 +38,8 @@ def make(target: Target, selected: list[str]) -> None:
     # Links to chapters that were left out cannot be resolved, so only a complete book is built strictly.
     strict = ["-W", "-n", "--keep-going"] if complete else []
     print(f"Building the site: {len(expected)} pages", file=sys.stderr)
-    with tempfile.TemporaryDirectory(dir=target.folder, prefix=".sphinx.") as folder:
+    target.temporary.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.temporary) as folder:
         program = Path(sys.executable).with_name("jupyter-book")
         command = [str(program), "build", str(target.source), "--all", *strict, "--path-output", folder]
         plain = os.environ | {"NO_COLOR": "1"}

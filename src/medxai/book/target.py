@@ -53,6 +53,11 @@ class Target:
         return self.folder / "failed"
 
     @property
+    def temporary(self) -> Path:
+        """What a running step has not finished; a build begins by removing what a killed one left."""
+        return self.folder / "temporary"
+
+    @property
     def trials(self) -> Path:
         """One empty file for each trial that Snakemake has seen done; the records themselves lie in ``results/``."""
         return self.folder / "trials"

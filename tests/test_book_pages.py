@@ -1,0 +1,140 @@
+"""Pages that the build writes: execution status, findings, the announcement."""
+
+import base64
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from medxai.book import chapters, pages, site
+from medxai.book.site import SiteFailed
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def record(chapter: str = "01_dataset", **changes: object) -> dict:
+    return {
+        "chapter": chapter,
+        "profile": "quick",
+        "edition": "student",
+        "data": {"dermxdb": "simulated"},
+        "seconds": 30.0,
+        "peak_memory_mb": 412,
+        "slowest": [{"cell": "code cell 4 (table = f(`x`))", "seconds": 12.3}],
+        "versions": {"python": "3.11.7", "numpy": "2.4.6"},
+        "commit": "abc1234+",
+        "finished": "2026-11-21T08:05:01+00:00",
+        **changes,
+    }
+
+
+def test_execution_page_says_all_that_a_reader_needs() -> None:
+    page = pages.execution([record()], {"01_dataset": 60})
+    for part in (
+        "{doc}`chapters/01_dataset`",
+        "`quick`",
+        "simulated dermxdb",
+        "30.0 s",
+        "60 s, 50% used",
+        "412 MB",
+        "2026-11-21 08:05:01",
+        "`abc1234+`",
+        "``` code cell 4 (table = f(`x`)) ``` 12.3 s",
+        "python 3.11.7, numpy 2.4.6",
+    ):
+        assert part in page
+
+
+def test_every_row_of_the_table_has_every_column() -> None:
+    page = pages.execution([record(), record("02_x")], {"01_dataset": 60})
+    table = page.split("```{list-table}")[1].split("\n```")[0]
+    rows = table.split("\n* - ")[1:]
+    assert [row.count("\n  - ") for row in rows] == [7, 7, 7]
+
+
+def test_budget_is_for_the_quick_profile_and_warns_beyond_one_and_a_half() -> None:
+    budgets = {"01_dataset": 60.0}
+    assert pages.ratio(record(seconds=45), budgets) == 0.75
+    assert pages.ratio(record(profile="smoke"), budgets) is None
+    assert pages.ratio(record("02_x"), budgets) is None
+    assert pages.overruns([record(seconds=90)], budgets) == []
+    assert pages.overruns([record(seconds=91)], budgets) == ["chapter 01_dataset took 91 s, 1.5 times its budget"]
+
+
+def test_every_chapter_has_a_budget() -> None:
+    assert list(pages.budget()) == chapters.names()
+
+
+def executed(folder: Path, *labels: str) -> Path:
+    """An executed chapter that displays one finding for each label."""
+    notes = [
+        {"label": label, "sentence": f"Sentence {label}.", "alt": "One\nplot", "anchor": label} for label in labels
+    ]
+    data = {"image/png": base64.b64encode(PNG).decode()}
+    outputs = [nbformat.v4.new_output("display_data", data, metadata={pages.FINDING: note}) for note in notes]
+    plain = nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(b"other").decode()})
+    cells = [nbformat.v4.new_markdown_cell("text"), nbformat.v4.new_code_cell("f()", outputs=[plain, *outputs])]
+    path = folder / "01_dataset.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_findings_are_taken_from_the_executed_chapter(tmp_path: Path) -> None:
+    found = pages.findings(executed(tmp_path, "second-look", "another"))
+    assert [(finding.chapter, finding.label, finding.png) for finding in found] == [
+        ("01_dataset", "second-look", PNG),
+        ("01_dataset", "another", PNG),
+    ]
+
+
+def test_front_page_shows_sentence_figure_and_link_of_each_finding(tmp_path: Path) -> None:
+    text = pages.front(pages.findings(executed(tmp_path, "second-look")))
+    assert "```{figure} /book/_generated/second-look.png\n:alt: One plot\n" in text
+    assert "Sentence second-look. {ref}`Read on <second-look>`." in text
+
+
+def test_front_page_without_findings_says_so() -> None:
+    assert pages.front([]) == "The chapters of this build report no finding.\n"
+
+
+@pytest.mark.parametrize(("kind", "words"), [("real", "the real DermXDB"), ("simulated", "simulated annotations")])
+def test_announcement_says_which_data(kind: str, words: str) -> None:
+    sentence = pages.announcement("smoke", {"dermxdb": kind})
+    assert words in sentence
+    assert "smoke" in sentence
+
+
+TOC = {
+    "format": "jb-book",
+    "root": "book/index",
+    "parts": [
+        {"caption": "One", "chapters": [{"file": "book/a.md"}, {"file": "book/b", "sections": [{"file": "book/c"}]}]},
+        {"caption": "Two", "numbered": True, "chapters": [{"file": "book/chapters/01_x"}]},
+    ],
+}
+
+
+def test_documents_of_a_table_of_contents_in_reading_order() -> None:
+    assert site.documents(TOC) == ["book/index", "book/a", "book/b", "book/c", "book/chapters/01_x"]
+
+
+def test_leaving_out_a_chapter_leaves_out_a_part_that_it_empties() -> None:
+    assert site.without(TOC, {"book/chapters/01_x"}) == TOC | {"parts": TOC["parts"][:1]}
+    assert site.documents(site.without(TOC, {"book/c"})) == ["book/index", "book/a", "book/b", "book/chapters/01_x"]
+
+
+def test_a_site_with_a_page_too_few_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.html").touch()
+    (tmp_path / "a.html").touch()
+    site.check(0, "", tmp_path, ["a"], strict=True)
+    with pytest.raises(SiteFailed, match="lacks 1 of 3 pages: b"):
+        site.check(0, "", tmp_path, ["a", "b"], strict=True)
+
+
+def test_a_warning_fails_a_strict_build_though_the_exit_code_is_0(tmp_path: Path) -> None:
+    (tmp_path / "index.html").touch()
+    site.check(0, "x.md:3: WARNING: unknown document", tmp_path, [], strict=False)
+    with pytest.raises(SiteFailed, match=r"x\.md:3: WARNING: unknown document"):
+        site.check(0, "x.md:3: WARNING: unknown document", tmp_path, [], strict=True)
