@@ -1,5 +1,6 @@
 """Part of a public git repository at one commit: sparse, in batches, so that an interrupted run goes on."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -53,6 +54,7 @@ def checkout(repository: Repository, target: Path, *, wait: float | None = None,
 
     What was downloaded is kept in ``.<name>.part`` beside `target` until it is complete, so that a run that was
     interrupted (time over, network gone, disk full, Ctrl-C) goes on where it stopped, losing one batch at most.
+    `target` itself gets the files alone, no ``.git``.
 
     Parameters
     ----------
@@ -78,27 +80,29 @@ def checkout(repository: Repository, target: Path, *, wait: float | None = None,
     """
     part = target.with_name(f".{target.name}.part")
     with writing(target):
-        part.mkdir(parents=True, exist_ok=True)
         git = Git(part, repository, target, wait)
         files = _prepare(git)
         _download(git, set(files.values()), target.name, progress)
-        (part / ".git/info").mkdir(exist_ok=True)
-        (part / ".git/info/sparse-checkout").write_text("".join(f"/{path}\n" for path in repository.paths))
+        (git.objects / "info").mkdir(exist_ok=True)
+        (git.objects / "info/sparse-checkout").write_text("".join(f"/{path}\n" for path in repository.paths))
         git("checkout", "--quiet", "--force", "--detach", repository.commit)
         _verify(git, files)
-        part.replace(target)
+        git.files.replace(target)
+    shutil.rmtree(part, ignore_errors=True)
     return target
 
 
-class Refused(DataError):
+class GitError(DataError):
     """Git itself said no (in contrast to: it is not there, or it took too long)."""
 
 
 class Git:
-    """Runs git in one folder, never in a repository around it, within a time in all."""
+    """Runs git on ``git/`` and ``files/`` of a folder, never on a repository around it, within a time in all."""
 
     def __init__(self, folder: Path, repository: Repository, target: Path, wait: float | None) -> None:
-        self.folder = folder
+        self.objects = folder / "git"
+        self.files = folder / "files"
+        self.files.mkdir(parents=True, exist_ok=True)
         self.repository = repository
         self.target = target
         self.wait = wait
@@ -111,27 +115,30 @@ class Git:
         try:
             process = subprocess.Popen(
                 ("git", *arguments),
-                cwd=self.folder,
+                cwd=self.files,
                 env=self._environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
                 start_new_session=True,  # its helpers (git-remote-https) must end with it
             )
         except FileNotFoundError as error:
+            if error.filename != "git":  # the folder is gone: another process has finished the same fetch
+                raise
             raise self.failure("git is not installed") from error
         try:
             output, errors = process.communicate(stdin, timeout=bound)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.communicate()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             over = f"the {self.wait:g} s that it may take are over" if bound == left else f"no answer in {bound:g} s"
             raise self.failure(over) from error
         if process.returncode:
-            raise Refused(str(self.failure(_reason(errors))))
+            raise GitError(str(self.failure(_reason(errors))))
         return output
 
     def failure(self, reason: str) -> DataError:
@@ -144,7 +151,7 @@ class Git:
     def _environment(self) -> dict[str, str]:
         foreign = {"GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"}
         kept = {name: value for name, value in os.environ.items() if name not in foreign}
-        here = {"GIT_DIR": str(self.folder / ".git"), "GIT_WORK_TREE": str(self.folder)}
+        here = {"GIT_DIR": str(self.objects), "GIT_WORK_TREE": str(self.files)}
         return kept | here | {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "LC_ALL": "C"}
 
 
@@ -159,27 +166,19 @@ def _reason(errors: str) -> str:
 def _prepare(git: Git) -> dict[str, str]:
     """Make the empty repository, get the commit and its folders; return path -> object of the wanted files."""
     repository = git.repository
-    for lock in (git.folder / ".git").rglob("*.lock"):  # of a killed run
+    for lock in git.objects.rglob("*.lock"):  # of a killed run
         lock.unlink()
     try:
         git(*FSCK)
-    except Refused:  # nothing here yet, or damaged on this disk: going on from that would fail for ever
-        shutil.rmtree(git.folder)
-        git.folder.mkdir()
+    except GitError:  # nothing here yet, or damaged on this disk: going on from that would fail for ever
+        shutil.rmtree(git.objects, ignore_errors=True)
     git("init", "--quiet", "--template=", "--object-format=sha1")
     for name, value in SETTINGS.items() | {("remote.origin.url", repository.url)}:
         git("config", name, value)
     if git("for-each-ref", "--format=%(objectname)", PINNED).strip() != repository.commit:
         git("ls-remote", "--quiet", "origin", "HEAD", seconds=CONTACT)
-        git(
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--depth=1",
-            "--filter=blob:none",
-            "origin",
-            f"+{repository.commit}:{PINNED}",
-        )
+        refspec = f"+{repository.commit}:{PINNED}"
+        git("fetch", "--quiet", "--no-tags", "--depth=1", "--filter=blob:none", "origin", refspec)
     listing = git("ls-tree", "-r", "-z", repository.commit, "--", *repository.paths)
     files = {path: head.split()[2] for head, path in (entry.split("\t") for entry in listing.split("\0") if entry)}
     for path in repository.paths:
@@ -212,9 +211,9 @@ def _verify(git: Git, files: dict[str, str]) -> None:
     if git("rev-parse", "HEAD").strip() != git.repository.commit:
         raise git.failure("another commit came")
     for folder, count in git.repository.counts.items():
-        found = sum(path.is_file() for path in (git.folder / folder).rglob("*"))
+        found = sum(path.is_file() for path in (git.files / folder).rglob("*"))
         if found != count:
             raise git.failure(f"{folder} holds {found} files instead of {count}")
-    absent = [path for path in files if not (git.folder / path).is_file()]
+    absent = [path for path in files if not (git.files / path).is_file()]
     if absent:
         raise git.failure(f"{len(absent)} files were not written, the first is {absent[0]}")
