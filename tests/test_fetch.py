@@ -221,7 +221,7 @@ def test_no_network_is_told(repository, tmp_path, monkeypatch):
 
 def test_no_git_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert "git is not installed" in refused(tmp_path)
+    assert "git is needed and is not installed" in refused(tmp_path)
 
 
 def running(group: int) -> list[psutil.Process]:

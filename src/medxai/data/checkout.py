@@ -126,7 +126,7 @@ class Git:
         except FileNotFoundError as error:
             if error.filename != "git":  # the folder is gone: another process has finished the same fetch
                 raise
-            raise self.failure("git is not installed") from error
+            raise self.failure("git is needed and is not installed") from error
         try:
             output, errors = process.communicate(stdin, timeout=bound)
         except BaseException as error:

@@ -82,7 +82,7 @@ DATASETS = {
             "The photographs that DermXDB explains, from DermNetNZ and SD-260",
             "restricted: research only, not to be passed on",
             _DERMXDB,
-            "ask the owners of DermNetNZ and of SD-260, then put the files, under the names of metadata.csv",
+            "ask the owners of DermNetNZ and of SD-260, then put the files there, named as in metadata.csv",
             "dermxdb/photographs",
             None,
         ),
@@ -143,32 +143,30 @@ def fetch(
     Returns
     -------
     Path
-        Where it is. What is there already is not fetched again.
+        Where it is (not fetched again if it is there).
 
     Raises
     ------
-    ValueError
-        If there is no such data set.
-    DataError
-        If it cannot be had or cannot be written: one sentence with what to do.
+    ValueError, DataError
+        If there is no such data set; if it cannot be had or written: one sentence with what to do.
     """
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}: use one of {', '.join(DATASETS)}")
     dataset = DATASETS[name]
     place = (paths.data_root() if target is None else Path(target)) / dataset.place
     if dataset.source is None:
-        raise DataError(f"{name} cannot be downloaded: {dataset.how} at {place}")
+        raise DataError(f"{name} cannot be downloaded: {dataset.how} ({place})")
     if isinstance(dataset.source, Download):
-        if source is None:
-            return download(dataset.source.url, dataset.source.sha256, place, progress=progress)
-        return _copy(Path(source), dataset.source.sha256, place)
-    if place.is_dir() and holds_dermxdb(place):
+        if source is not None:
+            return _copy(Path(source), dataset.source.sha256, place)
+        return download(dataset.source.url, dataset.source.sha256, place, progress=progress)
+    if holds_dermxdb(place):
         return place
+    if source is not None:
+        return install_archive(source, place, sha256, progress=progress)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise DataError(f"{place} is there and is not {name} (no annotations/*.json in it): move it away first")
-    if source is None:
-        return checkout(dataset.source, place, wait=wait, progress=progress)
-    return install_archive(source, place, sha256, progress=progress)
+    return checkout(dataset.source, place, wait=wait, progress=progress)
 
 
 def holds_dermxdb(folder: Path) -> bool:
