@@ -118,6 +118,9 @@ def test_explanation_map_is_the_sum_over_its_maximum(root: Path) -> None:
     other = db.mask("a_b", 2, "Plaque").astype(float)
     np.testing.assert_array_equal(db.rater_map("a_b", 1), own)
     np.testing.assert_allclose(db.explanation_map("a_b"), (own + other) / 2)
+    counts = db.rater_counts("a_b")
+    assert sorted(counts) == [1, 2]
+    np.testing.assert_array_equal(counts[1], own)
     np.testing.assert_array_equal(db.explanation_map("a_b", leave_out=1), other)
     assert not db.explanation_map("c").any()
 

@@ -43,7 +43,7 @@ class MaskStack:
     image, characteristic
         What is outlined.
     evaluations
-        int (n,): for each mask the row of `DermXDB.evaluations` that it belongs to.
+        int (n,), ascending: for each mask the row of `DermXDB.evaluations` that it belongs to.
     bits
         uint64 (n, words): the packed masks; bits beyond the box are 0.
     pixels
@@ -256,9 +256,9 @@ class DermXDB:
         return masks.area_average(_over_maximum(self._counts(image, rows, LOCALISED)), size)
 
     def rater_counts(self, image: str) -> dict[int, np.ndarray]:
-        """Return for each rater how many of his characteristics cover each pixel, uint8 (height, width), first round."""
-        rows = {int(self.evaluations["rater"].iat[row]): row for row in self._first_round(image)}
-        return {rater: self._counts(image, [row], LOCALISED) for rater, row in rows.items()}
+        """Return for each rater of the first round how many of his masks cover each pixel, uint8 (height, width)."""
+        keys = [(image, rater, 1) for rater in range(1, 9)]
+        return {key[1]: self._counts(image, [self._rows[key]], LOCALISED) for key in keys if key in self._rows}
 
     def masks(self, images: Iterable[str] | None = None, round: int | None = None) -> Iterator[MaskStack]:
         """Yield the masks of each image and characteristic that anybody outlined, at native resolution."""

@@ -7,6 +7,7 @@ ones that give its printed numbers as defaults.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -183,8 +184,8 @@ def prevalence(
     )
 
 
-def overlaps(db: DermXDB, images: Sequence[str] | None = None) -> pd.DataFrame:
-    """Areas and intersections of all pairs of masks of the same characteristic in the same image, both rounds.
+def overlaps(db: DermXDB, images: Sequence[str] | None = None, round: int | None = None) -> pd.DataFrame:
+    """Areas and intersections of all pairs of masks of the same characteristic in the same image.
 
     Counted at the image's own resolution on packed bits. Everything about place follows from this table, so it is
     made once.
@@ -195,6 +196,8 @@ def overlaps(db: DermXDB, images: Sequence[str] | None = None) -> pd.DataFrame:
         The data set.
     images
         Names of the images, None for all.
+    round
+        Labelling round, 1 or 2; None for both, and for the pairs across.
 
     Returns
     -------
@@ -204,14 +207,14 @@ def overlaps(db: DermXDB, images: Sequence[str] | None = None) -> pd.DataFrame:
     """
     parts: dict[str, list] = {name: [] for name in ("first", "second", "intersection", "first_area", "second_area")}
     origins = []
-    for stack in db.masks(images):
-        order = np.argsort(stack.evaluations)
-        first, second = np.triu_indices(len(order))
-        counts = np.zeros((len(order), len(order)), dtype=np.int64)
-        for row, bits in enumerate(stack.bits[order]):
-            counts[row, row:] = np.bitwise_count(bits & stack.bits[order[row:]]).sum(axis=1, dtype=np.int64)
+    for stack in db.masks(images, round):
+        number = len(stack.bits)
+        counts = np.zeros((number, number), dtype=np.int64)
+        for row, bits in enumerate(stack.bits):
+            counts[row, row:] = np.bitwise_count(bits & stack.bits[row:]).sum(axis=1, dtype=np.int64)
+        first, second = np.triu_indices(number)
         areas = counts.diagonal()
-        found = (stack.evaluations[order][first], stack.evaluations[order][second], counts[first, second])
+        found = (stack.evaluations[first], stack.evaluations[second], counts[first, second])
         for name, values in zip(parts, (*found, areas[first], areas[second]), strict=True):
             parts[name].append(values)
         origins += [(stack.image, stack.characteristic, stack.pixels)] * len(first)
@@ -267,20 +270,24 @@ def localisation(
     known = np.isfinite(values)
     values = np.where(known, values, 0)
 
-    def finish_pairs(number, total, squares):
-        mean = ratio(total, number)
-        variance = ratio(squares - total * np.nan_to_num(mean), np.maximum(number - ddof, 0))
-        deviation = np.sqrt(np.maximum(variance, 0))  # rounding may leave a tiny negative number
-        return interleave((mean, deviation), (number[..., 1],))
-
-    def finish_rater_pairs(number, total):
-        return interleave(mean_std(ratio(total, number), 1, ddof), (number[..., 1].sum(axis=1),))
-
     columns = [*columns_with_std(("iou", "dice", "sensitivity", "specificity")), "pairs"]
     if pool == "rater pair":
-        return make_table([known, values], finish_rater_pairs, terms, columns, weights)
+        return make_table([known, values], partial(_finish_rater_pairs, ddof), terms, columns, weights)
     sums = [part.sum(axis=1) for part in (known, values, values**2)]
-    return make_table(sums, finish_pairs, terms, columns, weights)
+    return make_table(sums, partial(_finish_pooled, ddof), terms, columns, weights)
+
+
+def _finish_pooled(ddof: int, number: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of pooled values from their number, sum and sum of squares."""
+    mean = ratio(total, number)
+    variance = ratio(squares - total * np.nan_to_num(mean), np.maximum(number - ddof, 0))
+    deviation = np.sqrt(np.maximum(variance, 0))  # rounding may leave a tiny negative number
+    return interleave((mean, deviation), (number[..., 1],))
+
+
+def _finish_rater_pairs(ddof: int, number: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation over pairs of raters of their means."""
+    return interleave(mean_std(ratio(total, number), 1, ddof), (number[..., 1].sum(axis=1),))
 
 
 def _place_scores(
@@ -325,16 +332,14 @@ def intra_rater(
     undefined: str = "skip",
     weights: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Agreement of raters with themselves, a round later, beside that with each other, on the same images.
-
-    Neither paper of the data set reports it. Only the images labelled in both rounds count.
+    """Agreement of raters with themselves, a round later, beside that with each other, on the images labelled twice.
 
     Parameters
     ----------
     overlaps
         What `overlaps` gives for these images.
     evaluations
-        Rows of both rounds, ``db.select("second_round", round=None)``. The images that `weights` are about.
+        Rows of both rounds, ``db.select("second_round", round=None)``.
     use, terms, pool, undefined, weights
         As in `presence`; "all" is the default here since a single rater met the rare terms on few of the images.
     inter
@@ -343,9 +348,9 @@ def intra_rater(
     Returns
     -------
     pandas.DataFrame
-        Index: terms. For each of f1, cohens_kappa (of presence), iou and dice (of place, mean over all pairs of
-        masks): _intra, _inter, and _share, the disagreement of a rater with himself as a share
-        of that between raters, (1 - intra) / (1 - inter). Then mask_pairs_intra and mask_pairs_inter.
+        Index: terms. For f1, cohens_kappa (of presence), iou and dice (of place, mean over all pairs of masks): _intra,
+        _inter, and _share, (1 - intra) / (1 - inter): how much of the disagreement between raters is disagreement with
+        oneself. Then mask_pairs_intra and mask_pairs_inter.
     """
     cube = Cube(_labelled_twice(evaluations), use)
     sums = []
@@ -361,9 +366,7 @@ def intra_rater(
     def finish(*totals):
         (intra, number_intra), (inter, number_inter) = half(*totals[:6]), half(*totals[6:])
         rows = np.stack([intra, inter, ratio(1 - intra, 1 - inter)], axis=-1)
-        return np.concatenate(
-            [rows.reshape(*rows.shape[:2], -1), np.stack([number_intra, number_inter], axis=-1)], axis=-1
-        )
+        return np.dstack([rows.reshape(*rows.shape[:2], -1), number_intra, number_inter])
 
     measures = ("f1", "cohens_kappa", "iou", "dice")
     columns = [f"{measure}_{kind}" for measure in measures for kind in ("intra", "inter", "share")]
