@@ -30,8 +30,8 @@ class QuizDirective(SphinxDirective):
         self.env.note_dependency(str(QUIZZES / f"{name}.yml"))
         try:
             return [QuizNode(name=name, questions=load(QUIZZES / f"{name}.yml"))]
-        except (OSError, ValueError, yaml.YAMLError) as problem:
-            raise self.error(f"quiz {name}: {problem}") from problem
+        except (OSError, ValueError) as problem:
+            raise self.error(f"quiz: {problem}") from problem
 
 
 def load(path: Path) -> list[dict[str, Any]]:
@@ -41,8 +41,13 @@ def load(path: Path) -> list[dict[str, Any]]:
     ------
     ValueError
         If a question has not exactly one right option, or an option no text or explanation; names file and question.
+    OSError
+        If the file cannot be read.
     """
-    questions = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        questions = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as problem:
+        raise ValueError(f"{path.name} is not YAML: {problem}") from None
     if not isinstance(questions, list) or not questions:
         raise ValueError(f"{path.name}: a list of questions is expected, each with 'prompt' and 'options'")
     for number, question in enumerate(questions, start=1):
