@@ -164,8 +164,13 @@ def fetch(
         return place
     if source is not None:
         return install_archive(source, place, sha256, progress=progress)
+    return _check_out(dataset, place, wait, progress)
+
+
+def _check_out(dataset: Dataset, place: Path, wait: float | None, progress: bool) -> Path:
+    """Get a repository, if nothing else is at its place."""
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise DataError(f"{place} is there and is not {name} (no annotations/*.json in it): move it away first")
+        raise DataError(f"{place} is there and is not {dataset.name} (no annotations/*.json in it): move it away first")
     return checkout(dataset.source, place, wait=wait, progress=progress)
 
 
