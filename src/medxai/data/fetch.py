@@ -138,7 +138,7 @@ def fetch(
     source
         The data set as a file or an archive that the user has; nothing is downloaded then.
     sha256
-        What `source` must hash to, where its hash is not known here.
+        What an archive given as `source` must hash to.
 
     Returns
     -------
@@ -150,16 +150,15 @@ def fetch(
     ValueError, DataError
         If there is no such data set; if it cannot be had or written: one sentence with what to do.
     """
-    if name not in DATASETS:
+    dataset = DATASETS.get(name)
+    if dataset is None:
         raise ValueError(f"unknown data set {name!r}: use one of {', '.join(DATASETS)}")
-    dataset = DATASETS[name]
-    place = (paths.data_root() if target is None else Path(target)) / dataset.place
+    place = Path(target or paths.data_root()) / dataset.place
     if dataset.source is None:
         raise DataError(f"{name} cannot be downloaded: {dataset.how} ({place})")
     if isinstance(dataset.source, Download):
-        if source is not None:
-            return _copy(Path(source), dataset.source.sha256, place)
-        return download(dataset.source.url, dataset.source.sha256, place, progress=progress)
+        url, known = dataset.source.url, dataset.source.sha256
+        return _copy(Path(source), known, place) if source else download(url, known, place, progress=progress)
     if holds_dermxdb(place):
         return place
     if source is not None:
