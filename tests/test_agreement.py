@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score, f1_score, recall_score
 
 from medxai.data import dermxdb
 from medxai.data.ontology import CHARACTERISTICS, DIAGNOSES, DISEASES, GLOBAL_TAGS, LOCALISED
-from medxai.evaluation import agreement, bootstrap
+from medxai.evaluation import agreement, bootstrap, localisation
 from tiny_dermxdb import outline, square, tag, write
 
 TERMS = ("Plaque", "Scale", "Papule")
@@ -326,3 +326,18 @@ def test_wrong_words_are_refused(tiny: dermxdb.DermXDB) -> None:
 
 def test_every_characteristic_has_a_row(tiny: dermxdb.DermXDB) -> None:
     assert tuple(agreement.presence(tiny.select("all")).index) == CHARACTERISTICS
+
+
+def test_a_rater_against_the_others_is_scored_like_a_map_against_a_fuzzy_map(simulated_root: Path) -> None:
+    db = dermxdb.load(simulated_root)
+    evaluations = db.select("paper")
+    table = agreement.against_others(agreement.overlaps(db), evaluations, terms=["Plaque"])
+    found = []
+    for image, part in evaluations[evaluations["correct"]].groupby("image"):
+        masks = {rater: db.mask(image, rater, "Plaque").astype(float) for rater in part["rater"]}
+        for rater, mask in masks.items():
+            others = [other for name, other in masks.items() if name != rater]
+            if mask.any() and np.any(others):
+                found.append(localisation.fuzzy_scores(mask, np.mean(others, axis=0)))
+    assert table.loc["Plaque", "cases"] == len(found) > 20
+    np.testing.assert_allclose(table.loc["Plaque", ["f1", "sensitivity", "specificity"]], np.mean(found, axis=0))

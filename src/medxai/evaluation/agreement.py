@@ -290,12 +290,10 @@ def _finish_rater_pairs(ddof: int, number: np.ndarray, total: np.ndarray) -> np.
     return interleave(mean_std(ratio(total, number), 1, ddof), (number[..., 1].sum(axis=1),))
 
 
-def _place_scores(
-    cube: Cube, overlaps: pd.DataFrame, terms: Sequence[str], reference: np.ndarray, other: np.ndarray, empty: str
-) -> np.ndarray:
-    """IoU, Dice, sensitivity and specificity as (images, pairs, terms, 4), NaN where a pair does not count."""
-    if empty not in ("skip", "zero"):
-        raise ValueError(f'empty is "skip" or "zero", not {empty!r}')
+def _shared_areas(
+    cube: Cube, overlaps: pd.DataFrame, terms: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels shared by two (images, labellers, labellers, terms), of one (images, labellers, terms), of the image."""
     place = pd.DataFrame({"i": cube.i, "k": cube.k}, index=cube.chosen.index)
     here = overlaps["first"].isin(place.index) & overlaps["second"].isin(place.index)
     here &= overlaps["characteristic"].isin(list(terms))
@@ -309,6 +307,16 @@ def _place_scores(
     pixels = np.zeros((len(cube.images), 1, 1))
     pixels[i, 0, 0] = found["pixels"]
     area = np.diagonal(shared, axis1=1, axis2=2).swapaxes(1, 2)
+    return shared, area, pixels
+
+
+def _place_scores(
+    cube: Cube, overlaps: pd.DataFrame, terms: Sequence[str], reference: np.ndarray, other: np.ndarray, empty: str
+) -> np.ndarray:
+    """IoU, Dice, sensitivity and specificity as (images, pairs, terms, 4), NaN where a pair does not count."""
+    if empty not in ("skip", "zero"):
+        raise ValueError(f'empty is "skip" or "zero", not {empty!r}')
+    shared, area, pixels = _shared_areas(cube, overlaps, terms)
     first, second, both = area[:, reference], area[:, other], shared[:, reference, other]
     marked = (first > 0) & (second > 0) if empty == "skip" else (first > 0) | (second > 0)
     counts = marked & (cube.used[:, reference] & cube.used[:, other])[..., None]
@@ -319,6 +327,52 @@ def _place_scores(
         ratio(pixels - first - second + both, pixels - first),
     ]
     return np.where(counts[..., None], np.stack(scores, axis=-1), np.nan)
+
+
+def against_others(
+    overlaps: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    *,
+    use: str | pd.Series = "correct",
+    terms: Sequence[str] = MODELLED,
+    weights: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Score each rater's region as the DermX paper scores a network's map: against the fuzzy map of the other raters.
+
+    The fuzzy map at a pixel is the share of the other raters whose region covers it; scores are fuzzy F1, sensitivity
+    and specificity (DermX paper, equations 6 to 8; `medxai.evaluation.localisation.fuzzy_scores`). They follow from the
+    overlaps: a binary region meets the fuzzy map in the mean of its intersections with the others' regions. As in
+    tables 6 and 7, only cases count where both sides have the term: the rater and at least one other.
+
+    Parameters
+    ----------
+    overlaps, evaluations, terms, weights
+        As in `localisation`.
+    use
+        Which evaluations count: a name of `RULES` or a bool Series.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: terms. Columns f1, sensitivity, specificity (mean over raters and images) and cases.
+    """
+    cube = Cube(evaluations, use)
+    shared, own, pixels = _shared_areas(cube, overlaps, terms)
+    others = (cube.used.sum(axis=1)[:, None] - cube.used)[..., None]
+    reference = ratio(own.sum(axis=1)[:, None] - own, others)
+    both = ratio(shared.sum(axis=2) - own, others)
+    scores = [
+        ratio(2 * both, own + reference),
+        ratio(both, reference),
+        ratio(pixels - own - reference + both, pixels - reference),
+    ]
+    case = (own > 0) & (reference > 0) & cube.used[..., None]
+    values = np.where(case[..., None], np.stack(scores, axis=-1), 0)
+
+    def finish(cases, total):
+        return np.concatenate([ratio(total, cases[..., None]), cases[..., None]], axis=-1)
+
+    return make_table([case.sum(axis=1), values.sum(axis=1)], finish, terms, [*SCORES, "cases"], weights)
 
 
 def intra_rater(

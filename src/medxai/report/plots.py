@@ -47,13 +47,13 @@ def use_style() -> None:
     )
 
 
-def mark_data(figure: Figure, kind: DataKind) -> Figure:
-    """Write under a finished figure which kind of data it shows.
+def mark_data(figure: Figure, kind: DataKind, note: str = "") -> Figure:
+    """Write under a finished figure which kind of data it shows, and a `note` on them.
 
     The figure is closed in pyplot, so that a notebook shows it once: where it is the value of a cell.
     """
     sign, name = KINDS[kind]
-    figure.supxlabel(f"{sign} {name}", fontsize=9, color="#555555", x=0.99, ha="right")
+    figure.supxlabel(f"{sign} {name}{', ' * bool(note)}{note}", fontsize=9, color="#555555", x=0.99, ha="right")
     plt.close(figure)
     return figure
 
@@ -66,6 +66,7 @@ def intervals(
     xlabel: str,
     kind: DataKind,
     order: str | None = None,
+    note: str = "",
 ) -> Figure:
     """Draw estimates with their intervals, one line per row, one colour and marker per series.
 
@@ -81,6 +82,8 @@ def intervals(
         Kind of data, marked on the figure.
     order
         Column to sort the rows by (largest on top); the table's order if ``None``.
+    note
+        Added to the kind of data.
     """
     table = table.sort_values(order) if order else table.iloc[::-1]
     figure, axes = plt.subplots(figsize=(5.6, 1.4 + 0.32 * len(table)))
@@ -90,43 +93,28 @@ def intervals(
     for name, label, offset, colour, marker in zip(series, labels, offsets, colours, MARKERS, strict=False):
         if f"{name}_low" in table:
             axes.hlines(y + offset, table[f"{name}_low"], table[f"{name}_high"], color=colour, lw=1.6, alpha=0.8)
-        axes.plot(table[name], y + offset, marker, color=colour, label=label, ms=6, mec="white", mew=0.6)
+        if name == "printed":  # a cross on the line of the first series, where it can be compared
+            axes.plot(table[name], y + offsets[0], "x", color=BLACK, label=label, ms=7, mew=1.6)
+        else:
+            axes.plot(table[name], y + offset, marker, color=colour, label=label, ms=6, mec="white", mew=0.6)
     axes.set(yticks=y, yticklabels=table.index, xlabel=xlabel, ylim=(-0.6, len(table) - 0.4))
     axes.grid(axis="y", visible=False)
     if len(series) > 1:
         figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    return mark_data(figure, kind)
+    return mark_data(figure, kind, note)
 
 
-def heatmap(
-    table: pd.DataFrame,
-    *,
-    xlabel: str,
-    ylabel: str,
-    kind: DataKind,
-    vmax: float = 1.0,
-    decimals: int = 2,
-    unit: str = "share",
-) -> Figure:
-    """Draw a table of shares in [0, `vmax`] with the numbers written in, dark on light and light on dark."""
-    figure, axes = plt.subplots(figsize=(5.6, 1.6 + 0.36 * len(table)))
-    image = axes.imshow(table.to_numpy(float), cmap="viridis", vmin=0, vmax=vmax, aspect="auto")
+def heatmap(table: pd.DataFrame, *, xlabel: str, ylabel: str, kind: DataKind) -> Figure:
+    """Draw a table of percentages, 0 to 100, with the numbers written in, dark on light and light on dark."""
+    figure, axes = plt.subplots(figsize=(5.6, 2.4 + 0.4 * len(table)))
+    axes.imshow(table.to_numpy(float), cmap="viridis", vmin=0, vmax=100, aspect="auto")
     for (i, j), value in np.ndenumerate(table.to_numpy(float)):
-        colour = "black" if value > 0.6 * vmax else "white"
-        axes.text(
-            j,
-            i,
-            "–" if np.isnan(value) else f"{value:.{decimals}f}",
-            ha="center",
-            va="center",
-            color=colour,
-            fontsize=9.5,
-        )
-    axes.set_xticks(range(table.shape[1]), table.columns, rotation=35, ha="right", rotation_mode="anchor")
+        colour = "black" if value > 60 else "white"
+        axes.text(j, i, "–" if np.isnan(value) else f"{value:.0f}", ha="center", va="center", color=colour, fontsize=11)
+    axes.set_xticks(range(table.shape[1]), table.columns, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(table.shape[0]), table.index)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(visible=False)
-    figure.colorbar(image, label=unit, shrink=0.8)
     return mark_data(figure, kind)
 
 
@@ -140,5 +128,6 @@ def bars(axes: Axes, counts: pd.DataFrame, *, xlabel: str) -> None:
         left += counts[column].to_numpy()
     axes.invert_yaxis()
     axes.set_xlabel(xlabel)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=3, frameon=False, handlelength=1.2)
+    options = {"fontsize": 10, "frameon": False, "handlelength": 1.2, "columnspacing": 1, "handletextpad": 0.4}
+    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=counts.shape[1], **options)
     axes.grid(axis="y", visible=False)

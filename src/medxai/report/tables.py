@@ -7,7 +7,7 @@ All three are *tidy*: one line per number with the columns ``row`` (as printed: 
 import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,7 @@ TIDY = ["row", "metric", "value", "low", "high"]
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
     """Turn a table (one line per row of print, one column per metric) into tidy form."""
-    long = table.rename_axis("row").reset_index().melt("row", var_name="metric")
-    return long.dropna(subset="value").reset_index(drop=True)
+    return table.rename_axis("row").reset_index().melt("row", var_name="metric")
 
 
 def metric_name(column: str) -> str:
@@ -55,7 +54,7 @@ def published(name: str) -> pd.DataFrame:
     wide = pd.read_csv(path, dtype=str).drop(columns="group", errors="ignore")
     wide = wide.set_index(wide.columns[0])
     wide = wide.rename(columns=metric_name)
-    table = tidy(wide).rename(columns={"value": "printed"})
+    table = tidy(wide).dropna(subset="value").rename(columns={"value": "printed"})
     return table.assign(value=table["printed"].astype(float))
 
 
@@ -114,6 +113,8 @@ def compare(
 ) -> Comparison:
     """Join the three sources of one table on row and metric, in the order of print.
 
+    Rows of print that this build does not rebuild (networks in a table that also has dermatologists) are left out.
+
     Parameters
     ----------
     published
@@ -146,11 +147,13 @@ def compare(
     )
     mine = this_build.reindex(columns=TIDY).rename(columns={"value": "this_build"})
     wanted = {name for metric in metrics for name in (metric, f"{metric}_std")}
-    cells = cells[cells["metric"].isin(wanted)].merge(other, on=["row", "metric"], how="left")
+    cells = cells[cells["metric"].isin(wanted) & cells["row"].isin(this_build["row"])].merge(
+        other, on=["row", "metric"], how="left"
+    )
     return Comparison(cells.merge(mine, on=["row", "metric"], how="left"), tuple(metrics), caption)
 
 
-def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]) -> pd.DataFrame:
     """Count for each published table the printed cells that come back at the printed digits.
 
     Parameters
@@ -170,9 +173,7 @@ def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Sequence[str]
     rows = {}
     for name in names:
         metrics = tuple(tables[name]["metric"].unique())
-        print_ = published(name)
-        print_ = print_[print_["row"].isin(tables[name]["row"])]
-        both = compare(print_, reference(study, name), tables[name], metrics=metrics, caption="")
+        both = compare(published(name), reference(study, name), tables[name], metrics=metrics, caption="")
         (in_reference, cells), (here, _) = both.equal("reference"), both.equal("this_build")
         rows[name] = [cells, in_reference, here]
     counts = pd.DataFrame(rows, index=["printed cells", "equal in reference", "equal in this build"]).T
