@@ -58,26 +58,30 @@ def load(path: Path) -> list[dict[str, Any]]:
 
 def fault(question: Any) -> str | None:
     """Say what is wrong with a question, or return None."""
-    if not isinstance(question, dict) or set(question) != {"prompt", "options"}:
-        return "a mapping with 'prompt' and 'options' is expected"
+    if (
+        not isinstance(question, dict)
+        or set(question) != {"prompt", "options"}
+        or not isinstance(question["prompt"], str)
+    ):
+        return "a mapping with a text 'prompt' and 'options' is expected"
     options = question["options"]
     if not isinstance(options, list) or len(options) < 2:
         return "at least two options are expected"
     for option in options:
         if not isinstance(option, dict) or not {"text", "why"} <= set(option) <= {"text", "why", "right"}:
             return f"an option has 'text', 'why' and perhaps 'right: true', not {option!r}"
-        if not str(option["why"] or "").strip():
+        if not isinstance(option["text"], str):
+            return f"option {option['text']!r} is not text: put it in quotes"
+        if not isinstance(option["why"], str) or not option["why"].strip():
             return f"option {option['text']!r} has no explanation"
     right = sum(option.get("right") is True for option in options)
     return None if right == 1 else f"exactly one option must have 'right: true', {right} have"
 
 
-def inline(text: Any) -> str:
+def inline(text: str) -> str:
     """Return plain text with `code` and *emphasis* as HTML."""
     marks = re.compile(r"`(?P<code>[^`]+)`|\*(?P<em>[^*\s][^*]*)\*")
-    return marks.sub(
-        lambda mark: f"<{mark.lastgroup}>{mark[mark.lastgroup]}</{mark.lastgroup}>", escape(str(text).strip())
-    )
+    return marks.sub(lambda mark: f"<{mark.lastgroup}>{mark[mark.lastgroup]}</{mark.lastgroup}>", escape(text.strip()))
 
 
 def verdict(option: dict[str, Any]) -> str:

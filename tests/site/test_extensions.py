@@ -100,6 +100,7 @@ def change(**changes):
         ([change(options=[{"text": "a", "why": " "}, *QUESTION["options"]])], "'a' has no explanation"),
         ([change(options=[{"text": "a"}, *QUESTION["options"]])], "an option has 'text'"),
         ([change(options=[{"text": "a", "why": "b", "wright": True}, *QUESTION["options"]])], "an option has 'text'"),
+        ([change(options=[{"text": 0.60, "why": "b"}, *QUESTION["options"]])], "option 0.6 is not text"),
         ([{"prompt": "?"}], "'prompt' and 'options'"),
         ({"questions": []}, "a list of questions"),
         ([], "a list of questions"),
