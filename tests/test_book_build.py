@@ -86,6 +86,9 @@ def run_trial(trial, profile):
 """
 
 
+RULES = (["rule"], ["localrule"], ["checkpoint"], ["localcheckpoint"])
+
+
 @dataclass(frozen=True)
 class Project:
     """A checkout in miniature; commands in it use its own copy of the package."""
@@ -110,7 +113,7 @@ class Project:
         result = self.python("-c", code)
         assert result.returncode == 0, result.stderr
         lines = (result.stdout + result.stderr).splitlines()
-        return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))}
+        return {line.split()[1].rstrip(":") for line in lines if line.split()[:1] in RULES}
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +235,7 @@ def test_second_build_executes_nothing(project: Project) -> None:
         ("notebooks/01_tiny.md", "Prose.", "Better prose.", {"chapter", "site"}),
         ("data/published/INDEX.csv", "", "x", {"chapter", "site"}),
         ("_build/smoke/data.json", "simulated", "real", {"trial", "chapter", "site"}),
-        ("src/medxai/studies/tiny.py", '"01_tiny", 1', '"01_tiny", 2', {"trial", "chapter", "site"}),
+        ("src/medxai/studies/tiny.py", '"01_tiny", 1', '"01_tiny", 2', {"listing", "chapter", "site"}),
         ("book/index.md", "# Tiny", "# Little", {"site"}),
     ],
     indirect=["changed"],
@@ -247,7 +250,7 @@ def test_what_a_change_makes_due(project: Project, changed: Path, old: str, new:
 
 
 @pytest.mark.parametrize("changed", ["notebooks/01_tiny.md"], indirect=True)
-def test_a_failing_cell_fails_the_build_and_says_where(project: Project, changed: Path) -> None:
+def test_a_failing_cell_fails_the_build_says_where_and_the_next_build_recovers(project: Project, changed: Path) -> None:
     changed.write_text(CHAPTER.replace("import os\n", "\nshare = 1 / 0\nimport os\n"))
     site = (project.root / "_build/smoke/html/index.html").read_text()
     result = project.build()
@@ -259,8 +262,11 @@ def test_a_failing_cell_fails_the_build_and_says_where(project: Project, changed
     assert "ZeroDivisionError" in (project.root / "_build/smoke/failed/01_tiny.ipynb").read_text()
     assert (project.root / "_build/smoke/html/index.html").read_text() == site, "the last good site is gone"
     changed.write_text(CHAPTER)
+    (project.root / "src/medxai/studies/tiny.py").write_text(STUDY.replace('"01_tiny", 1', '"01_tiny", 2'))
     assert project.build().returncode == 0
     assert not (project.root / "_build/smoke/failed").exists()
+    log = (project.root / "results/trials.log").read_text().splitlines()
+    assert sorted(log) == ["first smoke"] * 2 + ["second smoke"] * 2, "a new version of the study runs its trials again"
 
 
 @pytest.mark.parametrize("changed", ["book/index.md"], indirect=True)

@@ -1,4 +1,4 @@
-"""The steps that the Snakefile runs, each in a process of its own: ``python -m medxai.book chapter|site ...``."""
+"""The steps that the Snakefile runs, each in a process of its own."""
 
 import argparse
 import sys
@@ -10,18 +10,21 @@ from medxai.book.target import EDITIONS, Target
 def main() -> int:
     """Run one step; errors that an author can cause are told in one sentence, which is also kept for the end."""
     parser = argparse.ArgumentParser(prog="python -m medxai.book", description=__doc__)
-    parser.add_argument("step", choices=("chapter", "site"))
-    parser.add_argument("names", nargs="+", metavar="NN_name")
+    parser.add_argument("step", choices=("listing", "chapter", "site"))
+    parser.add_argument("names", nargs="+", metavar="NAME", help="of a study, a chapter, or the site's chapters")
     parser.add_argument("--profile", required=True)
     parser.add_argument("--edition", choices=EDITIONS, required=True)
     arguments = parser.parse_args()
     target = Target(arguments.profile, arguments.edition)
     from medxai.book.execute import ChapterFailed, execute
+    from medxai.book.listing import list_trials
     from medxai.book.site import SiteFailed, make
 
     try:
         if arguments.step == "site":
             make(target, arguments.names)
+        elif arguments.step == "listing":
+            list_trials(arguments.names[0], target)
         else:
             execute(arguments.names[0], target)
     except (ChapterFailed, SiteFailed, ValueError) as error:

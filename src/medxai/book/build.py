@@ -55,19 +55,19 @@ def build(target: Target, kind: str = "auto", wanted: list[str] | None = None) -
     if not selected:
         raise DataError(f"no chapter to build: {chapters.NOTEBOOKS} holds no file named NN_name.md")
     with _only_build():
-        settle_data(target, kind)
+        kind = settle_data(target, kind)
         for left in (target.failed, target.temporary):
             shutil.rmtree(left, ignore_errors=True)
         first_page = target.html / "index.html"
         if not first_page.exists():
             target.site.unlink(missing_ok=True)
-        _snakemake(target, selected)
+        _snakemake(target, selected, kind)
     _warn(target, selected)
     return first_page
 
 
-def settle_data(target: Target, kind: str) -> None:
-    """Choose the annotations, write the manifest if they differ from the last build's, and tell the notebooks.
+def settle_data(target: Target, kind: str) -> str:
+    """Choose the annotations, write the manifest if they differ from the last build's, and return ``real`` or ``simulated``.
 
     The manifest is what makes chapters execute again, so its digest changes with the data and with nothing else.
     """
@@ -80,7 +80,7 @@ def settle_data(target: Target, kind: str) -> None:
     kind = "real" if root == sources.real_dermxdb() else "simulated"
     manifest = {"dermxdb": {"kind": kind, "root": str(root), "digest": digest(root)}}
     write_if_changed(target.data, dump(manifest))
-    os.environ["MEDXAI_DATA_KIND"] = kind
+    return kind
 
 
 def digest(root: Path) -> str:
@@ -127,11 +127,11 @@ def command(target: Target, selected: list[str]) -> list[str]:
     return [sys.executable, "-m", "snakemake", *flags, *values]
 
 
-def _snakemake(target: Target, selected: list[str]) -> None:
+def _snakemake(target: Target, selected: list[str], kind: str) -> None:
     """Run the graph; what is up to date stays as it is."""
     cores = os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", str(cores // min(cores, len(selected))))
-    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MEDXAI_DATA_KIND": kind}
     log = target.folder / "snakemake.log"
     with log.open("w") as file:
         process = subprocess.Popen(command(target, selected), env=environment, stderr=file)

@@ -1,0 +1,116 @@
+"""The command line: what it says, and how it ends."""
+
+from pathlib import Path
+
+import pytest
+
+from medxai import cli, paths
+from medxai.data import sources
+from medxai.errors import DataError
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["build", "--chapters", "77_nothing"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("unknown chapter 77_nothing: use one of 01_dataset")
+    assert captured.err.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    with pytest.raises(ValueError, match="unknown chapter"):
+        cli.main(["--debug", "build", "--chapters", "77_nothing"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nothing"], "unknown study 'nothing'"),
+        (["run", "dataset", "nothing"], "study dataset has no trial nothing: use "),
+        (["data", "fetch", "nothing"], "nothing"),
+    ],
+)
+def test_unknown_names_are_told_with_those_that_are_known(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["build", "--profile", "huge"], ["build", "--data", "imagined"], ["data"]])
+def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+
+
+def test_real_data_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
+    monkeypatch.setenv("MEDXAI_DATA", str(tmp_path))
+    assert cli.main(["build", "--profile", "smoke", "--data", "real"]) == 2
+    assert "does not hold DermXDB" in capsys.readouterr().err
+    assert not (tmp_path / "build" / "smoke").exists()
+
+
+def test_data_check_names_every_data_set_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDXAI_DATA", str(tmp_path))
+    assert cli.main(["data", "check"]) == 0
+    said = capsys.readouterr().out
+    for status in sources.check():
+        assert f"{status.name}: not there, at {status.where}" in said
+        assert status.advice in said
+
+
+class TestFetchInABuild:
+    """A build without annotations tries once a day to fetch them, and goes on whatever comes of it."""
+
+    @pytest.fixture
+    def tries(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+        """The names that were asked for; every try fails."""
+        from medxai.data import fetch
+
+        asked: list[str] = []
+
+        def fail(name: str, *, wait: float) -> Path:
+            asked.append(name)
+            raise DataError(f"no network ({wait:.0f} s)")
+
+        monkeypatch.setattr(fetch, "fetch", fail)
+        monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+        monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
+        monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "nothing"))
+        monkeypatch.setattr(sources, "dermxdb_root", lambda profile, kind: tmp_path / "simulated")
+        return asked
+
+    def test_tries_once_and_remembers(self, tries: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        from medxai.book.build import settle_data
+        from medxai.book.target import Target
+
+        target = Target("quick")
+        assert settle_data(target, "auto") == "simulated"
+        assert "Going on with simulated annotations: no network" in capsys.readouterr().err
+        settle_data(target, "auto")
+        assert tries == ["dermxdb"]
+        assert target.data_kinds() == {"dermxdb": "simulated"}
+
+    def test_tries_again_after_a_day(self, tries: list[str]) -> None:
+        from medxai.book.build import settle_data
+        from medxai.book.target import Target
+
+        settle_data(Target("quick"), "auto")
+        memory = paths.RESULTS / "fetch_dermxdb_failed.json"
+        year = memory.read_text().split('"when": "')[1][:4]
+        memory.write_text(memory.read_text().replace(year, str(int(year) - 1), 1))
+        settle_data(Target("quick"), "auto")
+        assert tries == ["dermxdb", "dermxdb"]
+
+    @pytest.mark.parametrize(("profile", "kind"), [("smoke", "auto"), ("quick", "simulated")])
+    def test_does_not_try_where_it_need_not(self, tries: list[str], profile: str, kind: str) -> None:
+        from medxai.book.build import settle_data
+        from medxai.book.target import Target
+
+        settle_data(Target(profile), kind)
+        assert tries == []
