@@ -4,10 +4,10 @@ import http.client
 import shutil
 import urllib.error
 import urllib.request
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
 from tqdm import tqdm
 
 from medxai import paths
@@ -15,6 +15,10 @@ from medxai.data.archive import SUFFIXES, install_archive, verify
 from medxai.data.checkout import Repository, checkout
 from medxai.data.storage import writing
 from medxai.errors import DataError
+
+with warnings.catch_warnings():  # in a notebook its progress bar asks for widgets; ours is another
+    warnings.simplefilter("ignore")
+    import pooch
 
 __all__ = ["DATASETS", "Dataset", "Download", "Repository", "download", "fetch", "holds_dermxdb", "install_archive"]
 
