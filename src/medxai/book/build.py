@@ -67,7 +67,7 @@ def build(target: Target, kind: str = "auto", wanted: list[str] | None = None) -
 
 
 def settle_data(target: Target, kind: str) -> str:
-    """Choose the annotations, write the manifest if they differ from the last build's, and return ``real`` or ``simulated``.
+    """Choose the annotations, write the manifest if they differ from the last build's, and return their kind.
 
     The manifest is what makes chapters execute again, so its digest changes with the data and with nothing else.
     """
