@@ -114,7 +114,7 @@ def visits(browser: Browser, roots: dict[str, str], pages: list[str]) -> list[Vi
             tab.goto(f"{roots[transport]}/{page}", wait_until="load")
             tab.evaluate("() => window.MathJax?.startup?.promise")
             visit.seen = tab.evaluate(measure)
-            tab.screenshot(path=shots / f"{Path(page).stem}-{width}-{scheme}.png", full_page=True)
+            tab.screenshot(path=shots / f"{Path(page).stem}-{width}-{scheme}.jpeg", quality=70, full_page=True)
             tab.close()
             found.append(visit)
         context.close()
