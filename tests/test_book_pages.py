@@ -95,6 +95,11 @@ def test_front_page_shows_sentence_figure_and_link_of_each_finding(tmp_path: Pat
     assert "Sentence second-look. {ref}`Read on <second-look>`." in text
 
 
+def test_sentences_are_shown_as_they_are() -> None:
+    finding = pages.Finding("01_x", "x", "It costs $2 [1, 3] for *two*, not $4_a.", "alt", "x", PNG)
+    assert r"It costs \$2 \[1, 3\] for \*two\*, not \$4\_a. {ref}" in pages.front([finding])
+
+
 def test_front_page_without_findings_says_so() -> None:
     assert pages.front([]) == "The chapters of this build report no finding.\n"
 

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def front(found: list[Finding]) -> str:
             f":width: 100%\n"
             f":target: chapters/{finding.chapter}.html#{finding.anchor}\n"
             f"```\n"
-            f"{finding.sentence} {{ref}}`Read on <{finding.anchor}>`.\n"
+            f"{_plain(finding.sentence)} {{ref}}`Read on <{finding.anchor}>`.\n"
             f"````\n"
         )
     return "`````{grid} 1 1 2 2\n:gutter: 4\n\n" + "\n".join(cards) + "`````\n"
@@ -147,6 +148,11 @@ def _row(*cells: str) -> list[str]:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _plain(text: str) -> str:
+    """Return `text` so that MyST shows it as it is."""
+    return re.sub(r"([\\`*_{}$<>\[\]])", r"\\\1", _one_line(text))
 
 
 def _verbatim(text: str) -> str:
