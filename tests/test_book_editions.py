@@ -74,7 +74,7 @@ def test_student_edition_has_stubs_where_solutions_were(notebooks: Path) -> None
     full = chapters.read("01_overlap", notebooks)
     public = editions.student(full, "01_overlap")
     assert [cell.cell_type for cell in public.cells] == ["markdown", "code"]
-    assert public.cells[1].source == "def overlap(a, b):\n    ...\n\n\nprint(overlap)"
+    assert public.cells[1].source == "def overlap(a, b):\n    ...  # your answer here\n\n\nprint(overlap)"
     assert len(full.cells) == 4, "the notebook that was given is changed"
 
 
@@ -104,7 +104,7 @@ def test_wrong_marks_are_refused_with_chapter_and_cell(source: str, message: str
 
 def test_two_solutions_in_one_cell() -> None:
     source = "### BEGIN SOLUTION\na = 1\n### END SOLUTION\nb = 2\n### BEGIN SOLUTION\nc = 3\n### END SOLUTION"
-    assert editions.student(notebook(source), "01_x").cells[0].source == "...\nb = 2\n..."
+    assert editions.student(notebook(source), "01_x").cells[0].source == "# your answer here\nb = 2\n# your answer here"
     assert editions.solution_lines(notebook(source), "01_x") == ["a = 1", "c = 3"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from medxai import paths, profiles, report, studies
 from medxai.data import dermxdb, sources
+from medxai.errors import DataError
 from medxai.evaluation import agreement, published
 from medxai.report import dataset_figures
 from medxai.studies import dataset, references, store
@@ -127,13 +128,21 @@ def test_findings_carry_the_numbers_of_the_reference():
     reference = reference_tables()
     mean = dataset_figures.wide(reference["localisation_indices"]).loc["Mean"]
     sentence, _, alt = dataset_figures.overlap_finding(reference, 531, 531)
-    assert f"{mean['dice']:.2f} instead of {mean['iou']:.2f}" in sentence
+    assert f"{mean['dice']:.2f} and not {mean['iou']:.2f}" in sentence
     assert "531 of the 531" in sentence
     assert "Dice" in alt
     share = dataset_figures.wide(reference["intra_rater"]).loc["Mean", "iou_share"]
     assert f"{share:.0%}" in dataset_figures.repeated_finding(reference)[0]
     ceiling = dataset_figures.wide(reference[dataset.CEILING]).loc["Dermatologists", "f1"]
     assert f"{ceiling:.2f}" in dataset_figures.ceiling_finding(reference)[0]
+    bar = dataset_figures.wide(reference["ceiling_by_characteristic"]).loc["Mean", "f1"]
+    assert f"F1 of {bar:.2f}" in dataset_figures.bar_finding(reference)[0]
+
+
+def test_a_reference_is_never_made_from_simulated_annotations(simulated, results):
+    with pytest.raises(DataError, match="need the real annotations: set MEDXAI_DATA"):
+        dataset.write_reference(SMOKE, "medxai run dataset")
+    assert not any(results.rglob("*"))
 
 
 def test_reference_results_are_written_with_their_provenance(tmp_path):

@@ -1,8 +1,8 @@
 """Two editions from one text: the instructor's has the solutions, the student's (which is published) has not.
 
 An author marks a solution in one of two ways: a cell tagged ``solution`` is removed whole; in a code cell the lines
-from ``### BEGIN SOLUTION`` to ``### END SOLUTION`` become one line ``...`` at the same indentation. Solutions leave the
-text before it is executed, so that neither the site's sources nor its search index can hold them.
+from ``### BEGIN SOLUTION`` to ``### END SOLUTION`` become one line, `STUB`, which inside a function is also its body.
+Solutions leave the text before it is executed, so that neither the site's sources nor its search index can hold them.
 """
 
 import copy
@@ -21,6 +21,7 @@ BEGIN, END, TAG = "### BEGIN SOLUTION", "### END SOLUTION", "solution"
 MARK = re.compile(r"\s*#+\s*(BEGIN|END)\s+SOLUTION", re.IGNORECASE)
 """A line that is, or was meant to be, a mark; only the exact marks are accepted, so that no typing error leaks."""
 
+STUB = "# your answer here"
 SHORTEST_LEAK = 20
 UNMARKED = str.maketrans("", "", "*`'\"“”‘’")
 
@@ -61,7 +62,8 @@ def _split(cell: NotebookNode, name: str) -> tuple[str, list[str]]:
                 expected = f"{END!r} closes it first" if inside else f"a solution begins with {BEGIN!r}"
                 raise DataError(f"chapter {name}, {chapters.place(cell)}: found {mark!r}, but {expected}")
             if not inside:
-                public.append(line.replace(BEGIN, "..."))
+                indented = line[0].isspace()
+                public.append(line.replace(BEGIN, f"...  {STUB}" if indented else STUB))
             inside = not inside
         else:
             (hidden if inside else public).append(line)

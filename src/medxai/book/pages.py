@@ -130,16 +130,18 @@ def front(found: list[Finding]) -> str:
     cards = []
     for finding in found:
         cards.append(
-            f"````{{grid-item}}\n"
+            f"````{{grid-item}}\n:columns: 12 12 5 5\n\n"
+            f"{_plain(finding.sentence)} {{ref}}`Read on <{finding.anchor}>`.\n"
+            f"````\n\n"
+            f"````{{grid-item}}\n:columns: 12 12 7 7\n\n"
             f"```{{figure}} /book/_generated/{finding.label}.png\n"
             f":alt: {_one_line(finding.alt)}\n"
             f":width: 100%\n"
             f":target: chapters/{finding.chapter}.html#{finding.anchor}\n"
             f"```\n"
-            f"{_plain(finding.sentence)} {{ref}}`Read on <{finding.anchor}>`.\n"
             f"````\n"
         )
-    return "`````{grid} 1 1 2 2\n:gutter: 4\n\n" + "\n".join(cards) + "`````\n"
+    return "`````{grid}\n:gutter: 3\n\n" + "\n".join(cards) + "`````\n"
 
 
 def _row(*cells: str) -> list[str]:

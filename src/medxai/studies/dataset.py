@@ -14,6 +14,7 @@ import pandas as pd
 
 from medxai.data import dermxdb, sources
 from medxai.data.dermxdb import CHARACTERISTICS, DermXDB
+from medxai.errors import DataError
 from medxai.evaluation import agreement, bootstrap, localisation
 from medxai.evaluation.published import dermatologist_tables
 from medxai.profiles import Profile
@@ -112,8 +113,16 @@ def collect(trials: list[Trial], profile: Profile) -> dict[str, pd.DataFrame]:
 
 
 def write_reference(profile: Profile, command: str) -> Path:
-    """Write the tables to ``data/reference/dataset`` with their provenance, and return that folder."""
+    """Write the tables to ``data/reference/dataset`` with their provenance, and return that folder.
+
+    Raises
+    ------
+    DataError
+        If the annotations are simulated: a reference comes from real ones.
+    """
     db = open_data(profile)
+    if db.kind != "real":
+        raise DataError("reference results of 'dataset' need the real annotations: set MEDXAI_DATA to where they are")
     return references.write(
         "dataset", collect(trials(profile), profile), profile, command=command, seed=SEED, data={"dermxdb": db}
     )

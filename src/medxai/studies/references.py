@@ -75,9 +75,16 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout, marked when files differ from it."""
-    command = ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    """Return the commit of the checkout, marked when files other than the reference results differ from it."""
+    if not (commit := _git("rev-parse", "--short=12", "HEAD")):
+        return "unknown"
+    changed = _git("status", "--porcelain", "--", ".", ":!data/reference")
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    call = ["git", "-C", str(paths.ROOT), *arguments]
+    return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:
