@@ -61,15 +61,15 @@ def overlap(reference: Tables) -> Figure:
 def overlap_finding(reference: Tables, equal: int, cells: int) -> tuple[str, Figure, str]:
     """Say that the printed F1 is the IoU: sentence, figure, figure in words."""
     table = wide(reference["localisation_indices"])
-    gap = table.loc["Mean", "dice"] - table.loc["Mean", "iou"]
+    iou, dice = table.loc["Mean", ["iou", "dice"]]
     sentence = (
         f"{equal} of the {cells} printed numbers on the dermatologists come back from the public annotations to the "
-        "printed digit. But the column printed as F1 (Dice) of two raters' regions is their intersection over union: "
-        f"as Dice, the mean is {table.loc['Mean', 'dice']:.2f} and not {table.loc['Mean', 'iou']:.2f}."
+        "printed digit, but the column printed as F1 (Dice) of two raters' regions is their intersection over union: "
+        f"as Dice, the mean is {dice:.2f} and not {iou:.2f}."
     )
     alt = (
         "Dot plot of sixteen characteristics. In every row the printed value lies on the intersection over union, and "
-        f"the Dice coefficient lies to its right, by {gap:.2f} on average."
+        f"the Dice coefficient lies to its right, by {dice - iou:.2f} on average."
     )
     return sentence, overlap(reference), alt
 
@@ -92,10 +92,10 @@ def repeated_finding(reference: Tables) -> tuple[str, Figure, str]:
         return f"{line[name]:.0%} [{line[f'{name}_low']:.0%}, {line[f'{name}_high']:.0%}]"
 
     sentence = (
-        "Much of what looks like disagreement between dermatologists is disagreement with oneself. Dermatologists "
-        "who see the same image again differ from their own first answer. The share of the disagreement between two "
-        f"dermatologists that is there already is {share(table, 'iou_share')} for the place of a characteristic, "
-        f"{share(table, 'f1_share')} for its presence and {share(diagnosis, 'same_diagnosis_share')} for the diagnosis."
+        "Much of the disagreement between dermatologists is disagreement with oneself: "
+        f"{share(table, 'iou_share')} of it on the place of a characteristic, "
+        f"{share(diagnosis, 'same_diagnosis_share')} on the diagnosis and {share(table, 'f1_share')} on the presence "
+        "of a characteristic is there already when the same dermatologist sees the same image again."
     )
     alt = (
         "Dot plot of ten characteristics and their mean. The overlap of two drawings by the same rater is only a "
@@ -127,9 +127,9 @@ def ceiling_finding(reference: Tables) -> tuple[str, Figure, str]:
     overall = wide(reference["benchmark_table_04_image_level"]).loc["Dermatologists"]
     low, high = table.iloc[0], table.iloc[-1]
     sentence = (
-        "Scored as if they were an explanation method, against the map of seven colleagues, a dermatologist reaches "
-        f"a fuzzy F1 of {overall['f1']:.2f} on average: {low['f1']:.2f} for {low.name.lower()}, {high['f1']:.2f} for "
-        f"{high.name.lower()}. That, and not 1, is the mark that a network's explanation is read against."
+        "Scored like an explanation method, against the map of seven colleagues, a dermatologist reaches a fuzzy F1 of "
+        f"{overall['f1']:.2f} on average, {low['f1']:.2f} for {low.name.lower()} and {high['f1']:.2f} for "
+        f"{high.name.lower()}: that, and not 1, is the mark to read a network's explanation against."
     )
     alt = (
         f"Dot plot of six diseases, from {low.name.lower()} at {low['f1']:.2f} to {high.name.lower()} at "
@@ -158,11 +158,11 @@ def bar_finding(reference: Tables) -> tuple[str, Figure, str]:
     )
     above = sum(rater.loc[term, "f1_high"] < dermx[term] for term in dermx.index.drop("Mean"))
     sentence = (
-        "The DermX paper compares its networks with a number of another kind. Scored as the networks were, one rater's "
-        "region against the fuzzy map of the other raters, dermatologists reach a mean F1 of "
-        f"{rater.loc['Mean', 'f1']:.2f} [{rater.loc['Mean', 'f1_low']:.2f}, {rater.loc['Mean', 'f1_high']:.2f}] on the "
-        f"place of ten characteristics; DermX is printed with {dermx['Mean']:.2f} and DermX+ with {plus['Mean']:.2f}. "
-        f"For {above} characteristics DermX lies above the dermatologists' interval."
+        "Scored as the DermX paper scores its networks, a dermatologist's region against the fuzzy map of the others "
+        f"reaches a mean F1 of {rater.loc['Mean', 'f1']:.2f} [{rater.loc['Mean', 'f1_low']:.2f}, "
+        f"{rater.loc['Mean', 'f1_high']:.2f}] over ten characteristics, beside the {dermx['Mean']:.2f} printed for "
+        f"DermX and {plus['Mean']:.2f} for DermX+; for {above} of the ten, DermX lies above the dermatologists' "
+        "interval."
     )
     alt = (
         "Dot plot of ten characteristics. The dermatologists' F1 and the printed F1 of the two networks lie in the "
