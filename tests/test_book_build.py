@@ -168,7 +168,7 @@ def test_the_chapter_was_executed_with_its_profile_in_its_folder(project: Projec
 
 
 def test_student_edition_is_what_is_executed(project: Project) -> None:
-    assert chapter(project).cells[-1].source == "answer = ...\n...\nanswer"
+    assert chapter(project).cells[-1].source == "answer = ...\n# your answer here\nanswer"
     assert chapter(project).cells[-1].outputs[0].data["text/plain"] == "Ellipsis"
 
 

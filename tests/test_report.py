@@ -79,6 +79,16 @@ def test_a_comparison_is_an_accessible_table():
     assert all(head["scope"] in {"row", "col", "colgroup"} for head in table.find_all("th"))
 
 
+def test_a_table_of_our_own_has_no_published_column():
+    table = tidy(("Plaque", "iou", 0.5, 0.4, 0.6), ("Scale", "iou", np.nan, np.nan, np.nan))
+    shown = report.compare(None, table.head(1), table, metrics=("iou",), caption="ours")
+    found = BeautifulSoup(shown._repr_html_(), "html.parser")
+    assert [head.text for head in found.thead.find_all("th")] == ["IoU", "term", "reference", "this build"]
+    rows = {row.th.text: [cell.get_text(" ") for cell in row.find_all("td")] for row in found.tbody.find_all("tr")}
+    assert rows == {"Plaque": ["0.50 [0.40, 0.60]"] * 2, "Scale": ["–", "–"]}
+    assert shown.equal("reference") == (0, 0)
+
+
 def test_an_unknown_metric_is_told():
     with pytest.raises(ValueError, match=r"unknown metric \['recall'\]"):
         report.compare(report.published(A09), None, tidy(), metrics=("recall",), caption="")

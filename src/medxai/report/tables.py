@@ -82,7 +82,8 @@ class Comparison:
     Attributes
     ----------
     cells
-        One line per number: row, metric, printed, published, reference, this_build, low, high.
+        One line per number: row, metric, printed (as text), and for ``reference`` and ``this_build`` the value
+        with its ``<source>_low`` and ``<source>_high``.
     metrics
         The metrics to show, in order; each takes its spread from ``<metric>_std`` where there is one.
     caption
@@ -93,10 +94,10 @@ class Comparison:
     metrics: tuple[str, ...]
     caption: str
 
-    def equal(self, column: str) -> tuple[int, int]:
-        """Count the printed cells that `column` ('reference' or 'this_build') equals at the printed digits, and all."""
+    def equal(self, source: str) -> tuple[int, int]:
+        """Count the printed cells that `source` ('reference' or 'this_build') equals at the printed digits, and all."""
         printed = self.cells.dropna(subset="printed")
-        hits = [equal_as_printed(value, text) for value, text in zip(printed[column], printed["printed"], strict=True)]
+        hits = [equal_as_printed(value, text) for value, text in zip(printed[source], printed["printed"], strict=True)]
         return sum(hits), len(hits)
 
     def _repr_html_(self) -> str:
@@ -104,23 +105,23 @@ class Comparison:
 
 
 def compare(
-    published: pd.DataFrame,
+    published: pd.DataFrame | None,
     reference: pd.DataFrame | None,
     this_build: pd.DataFrame,
     *,
     metrics: tuple[str, ...],
     caption: str,
 ) -> Comparison:
-    """Join the three sources of one table on row and metric, in the order of print.
+    """Join the sources of one table on row and metric, in the order of print, or of this build if nothing is printed.
 
     Rows of print that this build does not rebuild (networks in a table that also has dermatologists) are left out.
 
     Parameters
     ----------
     published
-        From :func:`published`.
+        From :func:`published`; ``None`` for a table of our own, which has no such column.
     reference
-        From :func:`reference`, or ``None``: the column is then empty and says so.
+        From :func:`reference`; ``None`` where there is none yet: the column is then empty.
     this_build
         Tidy table computed in this build.
     metrics
@@ -137,20 +138,17 @@ def compare(
     ValueError
         If a metric is in neither the published table nor this build.
     """
-    unknown = set(metrics) - set(published["metric"]) - set(this_build["metric"])
-    if unknown:
-        raise ValueError(f"unknown metric {sorted(unknown)}: the table has {sorted(set(published['metric']))}")
-    empty = pd.DataFrame(columns=TIDY)
-    cells = published[["row", "metric", "printed", "value"]].rename(columns={"value": "published"})
-    other = (empty if reference is None else reference)[["row", "metric", "value"]].rename(
-        columns={"value": "reference"}
-    )
-    mine = this_build.reindex(columns=TIDY).rename(columns={"value": "this_build"})
+    base = this_build.assign(printed=None) if published is None else published
+    known = set(base["metric"]) | set(this_build["metric"])
+    if unknown := set(metrics) - known:
+        raise ValueError(f"unknown metric {sorted(unknown)}: the table has {sorted(known)}")
     wanted = {name for metric in metrics for name in (metric, f"{metric}_std")}
-    cells = cells[cells["metric"].isin(wanted) & cells["row"].isin(this_build["row"])].merge(
-        other, on=["row", "metric"], how="left"
-    )
-    return Comparison(cells.merge(mine, on=["row", "metric"], how="left"), tuple(metrics), caption)
+    cells = base[base["metric"].isin(wanted) & base["row"].isin(this_build["row"])][["row", "metric", "printed"]]
+    for name, source in (("reference", reference), ("this_build", this_build)):
+        source = (pd.DataFrame(columns=TIDY) if source is None else source).reindex(columns=TIDY)
+        source = source.rename(columns={"value": name, "low": f"{name}_low", "high": f"{name}_high"})
+        cells = cells.merge(source, on=["row", "metric"], how="left")
+    return Comparison(cells, tuple(metrics), caption)
 
 
 def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]) -> pd.DataFrame:
@@ -180,42 +178,52 @@ def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]
     return pd.concat([counts, counts.sum().to_frame("All").T])
 
 
-def _cell(value: float, spread: float | None, decimals: int = 2) -> str:
-    """Format ``0.67 ± 0.07``; an undefined number is a dash."""
-    if pd.isna(value):
+NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's"}
+"""How parts of a metric's name are written; the others as they are."""
+
+
+def _cell(line: pd.Series | None, spread: pd.Series | None, source: str) -> str:
+    """Return ``0.67 ± 0.07`` with its interval below; an undefined or absent number is a dash."""
+    if line is None or pd.isna(line[source]):
         return "–"
-    text = f"{value:.{decimals}f}"
-    return text if spread is None or pd.isna(spread) else f"{text} ± {spread:.{decimals}f}"
+    text = f"{line[source]:.2f}"
+    if spread is not None and pd.notna(spread[source]):
+        text += f" ± {spread[source]:.2f}"
+    if pd.notna(line[f"{source}_low"]):
+        text += f"<br><small>[{line[f'{source}_low']:.2f}, {line[f'{source}_high']:.2f}]</small>"
+    return text
 
 
-def _metric_cells(line: pd.Series | None, spread: pd.Series | None) -> list[str]:
-    """Return the three cells of one row and metric: as printed, reference, this build with its interval."""
-    if line is None:
-        return ["–", "–", "–"]
-    printed = line["printed"] if spread is None else f"{line['printed']} ± {spread['printed']}"
-    of = [_cell(line[c], None if spread is None else spread[c]) for c in ("reference", "this_build")]
-    if pd.notna(line["low"]):
-        of[1] += f"<br><small>[{line['low']:.2f}, {line['high']:.2f}]</small>"
-    return [printed, *of]
+def _printed(line: pd.Series | None, spread: pd.Series | None) -> str:
+    """Return a number as printed, with its spread."""
+    if line is None or pd.isna(line["printed"]):
+        return "–"
+    return line["printed"] if spread is None else f"{line['printed']} ± {spread['printed']}"
 
 
 def _html(comparison: Comparison) -> str:
     """Write the comparison as an accessible table: caption, column groups, row headers."""
     cells = comparison.cells.set_index(["metric", "row"])
-    rows = list(dict.fromkeys(comparison.cells["row"]))
+    sources = ["reference", "this_build"]
+    if cells["printed"].notna().any():
+        sources.insert(0, "printed")
 
-    def find(metric: str, row: str) -> pd.Series | None:
-        return cells.loc[(metric, row)] if (metric, row) in cells.index else None
+    def line(metric: str, row: str) -> list[str]:
+        pair = [cells.loc[key] if (key := (name, row)) in cells.index else None for name in (metric, f"{metric}_std")]
+        return [_printed(*pair) if source == "printed" else _cell(*pair, source) for source in sources]
 
-    names = [metric.replace("_", " ").replace("f1", "F1").replace("cohens", "Cohen's") for metric in comparison.metrics]
-    groups = "".join(f'<th scope="colgroup" colspan="3">{html.escape(name)}</th>' for name in names)
-    heads = '<th scope="col">published</th><th scope="col">reference</th><th scope="col">this build</th>' * len(names)
-    body = []
-    for row in rows:
-        line = [c for m in comparison.metrics for c in _metric_cells(find(m, row), find(f"{m}_std", row))]
-        body.append(f'<tr><th scope="row">{html.escape(row)}</th>' + "".join(f"<td>{c}</td>" for c in line) + "</tr>")
+    titles = [" ".join(NAMES.get(part, part) for part in metric.split("_")) for metric in comparison.metrics]
+    groups = [f'<th scope="colgroup" colspan="{len(sources)}">{html.escape(title)}</th>' for title in titles]
+    labels = {"printed": "published", "reference": "reference", "this_build": "this build"}
+    heads = [f'<th scope="col">{labels[source]}</th>' for source in sources] * len(titles)
+    body = [
+        f'<tr><th scope="row">{html.escape(row)}</th>'
+        + "".join(f"<td>{cell}</td>" for metric in comparison.metrics for cell in line(metric, row))
+        + "</tr>"
+        for row in dict.fromkeys(comparison.cells["row"])
+    ]
     return (
         f'<div class="table-scroll"><table class="compare"><caption>{html.escape(comparison.caption)}</caption>'
-        f'<thead><tr><td></td>{groups}</tr><tr><th scope="col">row</th>{heads}</tr></thead>'
+        f'<thead><tr><td></td>{"".join(groups)}</tr><tr><th scope="col">term</th>{"".join(heads)}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
