@@ -218,7 +218,10 @@ def _html(comparison: Comparison) -> str:
     heads = [f'<th scope="col">{labels[source]}</th>' for source in sources] * len(titles)
     body = [
         f'<tr><th scope="row">{html.escape(row)}</th>'
-        + "".join(f"<td>{cell}</td>" for metric in comparison.metrics for cell in line(metric, row))
+        + "".join(
+            f'<td class="first">{first}</td>' + "".join(f"<td>{cell}</td>" for cell in others)
+            for first, *others in (line(metric, row) for metric in comparison.metrics)
+        )
         + "</tr>"
         for row in dict.fromkeys(comparison.cells["row"])
     ]
