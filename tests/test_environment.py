@@ -1,7 +1,9 @@
 """pyproject.toml, requirements.lock, environment.yml and what is installed agree."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from collections import Counter
 from importlib import metadata
@@ -14,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from medxai.book import chapters
 from medxai.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -114,3 +117,30 @@ def test_no_tracked_file_names_a_package_registry():
     if found.returncode > 1:
         pytest.skip(f"this is not a git checkout: {found.stderr.strip()}")
     assert found.stdout == ""
+
+
+def imported(code: str) -> set[str]:
+    """The top-level modules that a piece of code imports."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_a_downloaded_chapter_needs_nothing_but_the_package_and_its_dependencies():
+    here = {path.relative_to(ROOT / "src/medxai").parts[0]: set() for path in (ROOT / "src/medxai").rglob("*.py")}
+    for path in (ROOT / "src/medxai").rglob("*.py"):
+        here[path.relative_to(ROOT / "src/medxai").parts[0]] |= imported(path.read_text(encoding="utf-8"))
+    pipeline = here.pop("book") | here.pop("cli.py")
+    chapter_code = ["\n".join(chapters.code(chapters.read(name))) for name in chapters.names()]
+    used = set().union(*here.values(), *(imported(code) for code in chapter_code))
+    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    providers = metadata.packages_distributions()
+    foreign = {name for name in used if name not in sys.stdlib_module_names and name != "medxai"}
+    missing = {n for n in foreign if not declared & {canonicalize_name(d) for d in providers.get(n, [])}}
+    assert foreign >= {"numpy", "pandas"}
+    assert missing == set()
+    assert "papermill" in pipeline  # what only the build needs is an extra

@@ -2,6 +2,7 @@
 
 import math
 
+import myst_nb
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,6 +110,21 @@ def test_a_finding_is_handed_on_with_its_figure(monkeypatch):
         "alt": "A line that rises.",
     }
     assert picture["image/png"].startswith("iVBOR")
+
+
+@pytest.mark.parametrize("value", [3, 0.25, np.float64(0.25), np.int64(3), "Plaque"])
+def test_glue_is_that_of_myst_nb(monkeypatch, value):
+    shown = []
+
+    def display(data, metadata=None, raw=False):
+        shown.append((data, metadata, raw))
+
+    monkeypatch.setattr(findings, "display", display)
+    monkeypatch.setattr("myst_nb.ext.glue.ipy_display", display)
+    report.glue("name", value)
+    myst_nb.glue("name", value.item() if hasattr(value, "item") else value, display=False)
+    ours, theirs = shown
+    assert ours == theirs
 
 
 def test_a_badge_names_the_kind_of_data_in_words():

@@ -1,4 +1,4 @@
-"""What a chapter hands to the rest of the book: findings for the front page and the badge that names its data."""
+"""What a chapter hands to the rest of the book: findings for the front page, numbers for its text, its data's badge."""
 
 import base64
 import html
@@ -33,6 +33,19 @@ def badge(kind: DataKind, detail: str) -> HTML:
     """
     sign, name = KINDS[kind]
     return HTML(f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(detail)}</p>')
+
+
+def glue(name: str, value: float | str) -> None:
+    """Store a number for the text of the chapter, where ``{glue:text}`` sets it; nothing is shown here.
+
+    It is MyST-NB's `glue` (same output, tested), without Sphinx where the notebook runs: a downloaded notebook needs
+    the package alone. NumPy scalars become Python numbers, since formats apply to those only.
+    """
+    prefix = "application/papermill.record/"
+    number = value.item() if hasattr(value, "item") else value
+    display(
+        {f"{prefix}text/plain": repr(number)}, metadata={"scrapbook": {"name": name, "mime_prefix": prefix}}, raw=True
+    )
 
 
 def finding(label: str, sentence: str, figure: Figure, alt: str) -> None:
