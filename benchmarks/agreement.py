@@ -18,17 +18,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from medxai import paths
+from medxai import paths, provenance
 from medxai.data import dermxdb
 from medxai.evaluation import agreement
 
 TIMED_PAIRS = 60
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next(line.split(": ", 1)[1] for line in lines if line.startswith("model name"))
 
 
 def published_pairs(overlaps: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
@@ -96,7 +90,7 @@ def main() -> None:
         "plain_loop_seconds_extrapolated": round(seconds_per_pair * ordered, 1),
         "ratio": round(seconds_per_pair * ordered / seconds_packed),
         "peak_memory_mib_load_and_packed_bits": round(peak),
-        "processor": processor(),
+        "processor": provenance.processor(),
         "cores": os.cpu_count(),
         "load_average_1_minute": round(os.getloadavg()[0], 1),
         "python": sys.version.split()[0],

@@ -110,7 +110,7 @@ def test_the_reference_is_a_full_run_on_real_data():
     made = report.provenance("dataset")
     assert made["profile"] == "full"
     assert made["data"]["dermxdb"]["kind"] == "real"
-    assert not made["commit"].endswith("dirty")
+    assert not made["commit"].endswith("+")
 
 
 @pytest.mark.real_data

@@ -1,11 +1,8 @@
 """Executing one chapter: papermill runs it, then the notebook is made fit for publication and a record is kept."""
 
 import datetime
-import importlib.metadata
 import os
-import platform
 import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +13,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-from medxai import paths
+from medxai import paths, provenance
 from medxai.book import bootstrap, chapters, editions, scrub
 from medxai.book.files import dump, write
 from medxai.book.target import Target
@@ -124,9 +121,8 @@ def _record(name: str, target: Target, executed: NotebookNode) -> dict:
             {"cell": chapters.place(cell), "seconds": round(cell.metadata.papermill.duration, 1)}
             for cell in cells[:SLOWEST]
         ],
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "commit": commit(),
+        "versions": provenance.versions(PACKAGES),
+        "commit": provenance.commit(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
@@ -135,17 +131,3 @@ def _peak_memory() -> int:
     """Return the largest resident memory of any finished child process (the kernel), in MB."""
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e6)
-
-
-def commit() -> str:
-    """Return the short commit of the checkout, ``+`` appended if files differ from it; ``unknown`` outside git."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(paths.ROOT), *arguments], capture_output=True, text=True, check=True
-        ).stdout
-
-    try:
-        return git("rev-parse", "--short", "HEAD").strip() + ("+" if git("status", "--porcelain").strip() else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -7,8 +7,6 @@ import pandas as pd
 
 from medxai.data.ontology import CHARACTERISTICS, DISEASES, GLOBAL_TAGS, LOCALISED
 
-Finish = Callable[[np.ndarray], np.ndarray]
-
 
 def _correct_or_all(evaluations: pd.DataFrame) -> pd.Series:
     marked = evaluations[list(CHARACTERISTICS)].any(axis=1)
@@ -75,6 +73,7 @@ class Cube:
         return out
 
     def selected(self, names: Sequence[str]) -> np.ndarray:
+        """Which names each evaluation marked, bool (images, labellers, names)."""
         return self.spread(self.chosen[list(names)].to_numpy(dtype=bool))
 
     def pairs(self, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -140,6 +139,7 @@ def interleave(scores: tuple[np.ndarray, np.ndarray], selection: tuple[np.ndarra
 
 
 def columns_with_std(names: Sequence[str]) -> list[str]:
+    """Return each name followed by its ``_std``."""
     return [column for name in names for column in (name, f"{name}_std")]
 
 

@@ -2,16 +2,13 @@
 
 import json
 import os
-import platform
-import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
-from medxai import paths
+from medxai import paths, provenance
 from medxai.profiles import Profile
 
 PACKAGES = ("numpy", "pandas", "opencv-python-headless", "scipy")
@@ -55,14 +52,13 @@ def write(
         _replace(target / f"{name}.csv", table.round(6).to_csv(index=False, lineterminator="\n"))
     record = {
         "command": command,
-        "commit": _commit(),
+        "commit": provenance.commit(but="data/reference"),
         "date": datetime.now(UTC).date().isoformat(),
         "profile": profile.name,
         "seed": seed,
         "data": {name: {"kind": d.kind, "sha256": d.digest} for name, d in data.items()},
-        "hardware": f"{_processor()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "hardware": f"{provenance.processor()}, {os.cpu_count()} cores",
+        "versions": provenance.versions(PACKAGES),
     }
     _replace(target / "provenance.json", json.dumps(record, indent=2) + "\n")
     return target
@@ -72,26 +68,3 @@ def _replace(path: Path, text: str) -> None:
     temporary = path.with_suffix(".part")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
-
-
-def _commit() -> str:
-    """Return the commit of the checkout, marked when files other than the reference results differ from it."""
-    if not (commit := _git("rev-parse", "--short=12", "HEAD")):
-        return "unknown"
-    changed = _git("status", "--porcelain", "--", ".", ":!data/reference")
-    return f"{commit}-dirty" if changed else commit
-
-
-def _git(*arguments: str) -> str:
-    call = ["git", "-C", str(paths.ROOT), *arguments]
-    return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _processor() -> str:
-    """Return the processor's name; Linux tells it in /proc/cpuinfo only."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -1,0 +1,45 @@
+"""How a result was made: the commit of the checkout, the processor, the versions of packages."""
+
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from medxai import paths
+
+
+def commit(but: str = "") -> str:
+    """Return the commit of the checkout, 12 digits, ``+`` appended if files differ from it; ``unknown`` outside git.
+
+    Parameters
+    ----------
+    but
+        A folder of the checkout whose files may differ.
+    """
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", ".", *([f":!{but}"] if but else []))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}+" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    call = ["git", "-C", str(paths.ROOT), *arguments]
+    return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def processor() -> str:
+    """Return the processor's name; Linux tells it in /proc/cpuinfo only."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of installed packages, by name."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
