@@ -1,0 +1,1 @@
+"""Photographs painted from annotations, with the truth of what was painted where."""
