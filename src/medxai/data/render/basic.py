@@ -1,0 +1,409 @@
+"""Painters of the seven basic terms: macule, patch, papule, plaque, nodule, pustule, scale.
+
+What each looks like follows the glossary of the International League of Dermatological Societies (Nast et al., British
+Journal of Dermatology 174:1351, 2016), in our words in the book's glossary; sizes, colours and textures are ours.
+A term with a size limit (macule, papule, nodule, pustule) fills a small outline with one lesion, and scatters lesions
+of its size inside an outline that is too large for one, since dermatologists outline groups as well.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from medxai.data.render import noise
+from medxai.data.render.canvas import TONES, Canvas, Context, Painter, from_srgb
+
+PUS = from_srgb(238, 226, 168)
+HORN = from_srgb(196, 178, 138)
+"""Keratin of a wart or a callus."""
+
+WHITE_SCALE, YELLOW_SCALE, BROWN_SCALE = from_srgb(238, 236, 231), from_srgb(229, 208, 150), from_srgb(196, 164, 112)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a lesion differs from the skin around it.
+
+    Attributes
+    ----------
+    blood, melanin
+        Added to the canvas's layers.
+    fade
+        Share of the skin's melanin that is lost, in [0, 1].
+    rough
+        Keratin on its surface, in [0, 1].
+    edge
+        Width of its border in centimetres.
+    lift
+        Factor of its height.
+    gloss
+        Added to the canvas's gloss.
+    """
+
+    blood: float = 0.6
+    melanin: float = 0.0
+    fade: float = 0.0
+    rough: float = 0.0
+    edge: float = 0.08
+    lift: float = 1.0
+    gloss: float = 0.05
+
+
+RAISED = {
+    "Acne": Look(0.75, 0.03, edge=0.12, gloss=0.12),
+    "Actinic keratosis": Look(0.5, 0.10, rough=0.5, edge=0.12, lift=0.7),
+    "Psoriasis": Look(0.95, 0.05, rough=0.1, edge=0.04),
+    "Seborrheic dermatitis": Look(0.5, 0.0, edge=0.2, lift=0.6, gloss=0.15),
+    "Viral warts": Look(0.06, 0.05, rough=1.0, edge=0.05, lift=1.2, gloss=0.0),
+    "Vitiligo": Look(0.4, 0.0, fade=0.5, lift=0.7),
+}
+"""Papules, plaques and nodules by disease."""
+
+FLAT = {
+    "Acne": Look(0.5, 0.12, edge=0.12, gloss=0.0),
+    "Actinic keratosis": Look(0.5, 0.10, rough=0.3, edge=0.2, gloss=0.0),
+    "Psoriasis": Look(0.75, 0.05, edge=0.06, gloss=0.0),
+    "Seborrheic dermatitis": Look(0.5, 0.0, edge=0.25, gloss=0.15),
+    "Viral warts": Look(0.05, 0.35, edge=0.08, gloss=0.0),
+    "Vitiligo": Look(-0.14, 0.0, fade=1.0, edge=0.05, gloss=0.0),
+}
+"""Macules and patches by disease."""
+
+
+def look(base: Look, attributes: frozenset[str]) -> Look:
+    """Return `base` changed by the words that dermatologists added.
+
+    Of two words that contradict each other (raters differ) neither counts. Other words leave the look as it is.
+    """
+    coloured = attributes & {"Red", "Salmon-pink", "Skin-coloured"}
+    if coloured == {"Red"}:
+        base = replace(base, blood=max(base.blood, 0.7))
+    elif coloured == {"Salmon-pink"}:
+        base = replace(base, blood=0.45)
+    elif coloured == {"Skin-coloured"}:
+        base = replace(base, blood=min(base.blood, 0.12), melanin=0.0)
+    if attributes & {"Hyperpigmented", "Hyper-pigmented"}:
+        base = replace(base, melanin=base.melanin + 0.4, fade=0.0)
+    elif attributes & {"Depigmented"}:
+        base = replace(base, fade=1.0, blood=min(base.blood, 0.0))
+    elif attributes & {"Hypopigmented", "Hypo-pigmented", "White"}:
+        base = replace(base, fade=max(base.fade, 0.55))
+    if attributes & {"Hyperkeratotic", "Rough", "Gritty", "Hard"}:
+        base = replace(base, rough=min(base.rough + 0.35, 1.0))
+    edges = attributes & {"Well-circumscribed", "Poorly-circumscribed"}
+    if len(edges) == 1:
+        base = replace(base, edge=0.04 if "Well-circumscribed" in edges else 0.3)
+    thickness = 1.3 * bool(attributes & {"Thick", "Indurated"}) or 0.6 * bool(attributes & {"Thin", "Flat-surface"})
+    return replace(base, lift=base.lift * (thickness or 1.0), gloss=base.gloss + 0.2 * ("Greasy" in attributes))
+
+
+def _inside(region: np.ndarray) -> np.ndarray:
+    """Return the region as uint8 (h, w), widened to three pixels where it is thinner."""
+    inside = (region >= 0.5 * max(float(region.max()), 1e-6)).astype(np.uint8)
+    square = np.ones((3, 3), np.uint8)
+    thin = inside & ~cv2.morphologyEx(inside, cv2.MORPH_OPEN, square, borderType=cv2.BORDER_REPLICATE)
+    return inside | cv2.dilate(thin, square)
+
+
+def _depth(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how deep each pixel lies inside, how deep its connected part is, both in pixels, and the part's number."""
+    depth = np.minimum(cv2.distanceTransform(inside, cv2.DIST_L2, 5), np.float32(max(inside.shape)))
+    count, parts = cv2.connectedComponents(inside)
+    return depth, np.maximum(_highest(depth, parts, count), 1), parts
+
+
+def _highest(field: np.ndarray, parts: np.ndarray, count: int) -> np.ndarray:
+    """Return at each pixel the maximum of `field` over its part."""
+    return np.asarray(ndimage.maximum(field, parts, np.arange(count)), dtype=np.float32)[parts]
+
+
+def _spread(
+    canvas: Canvas, region: np.ndarray, rng: np.random.Generator, edge: float, ragged: float, scallops: bool = False
+) -> np.ndarray:
+    """Return the coverage of one lesion that fills the region; `edge` and depth of its ragged border in centimetres.
+
+    Scallops are convex bows, as if the lesion had grown together from round ones.
+    """
+    depth, deepest, _ = _depth(_inside(region))
+    if scallops:
+        cell = canvas.px(0.9)
+        bays = np.minimum(noise.cells(region.shape, rng, cell)[0] / cell, 1) ** 2
+    else:
+        bays = noise.step(-0.3, 0.8, noise.fractal(region.shape, rng, canvas.px(0.8), 3))
+    smooth = noise.soft(depth, canvas.px(0.02, 0.8)) * (depth > 0)
+    width = np.clip(0.8 * deepest, 1, canvas.px(edge, 1.5))
+    return noise.step(0, 1, (smooth - np.minimum(ragged * canvas.scale, 0.25 * deepest) * bays) / width)
+
+
+def _lumps(
+    canvas: Canvas,
+    region: np.ndarray,
+    rng: np.random.Generator,
+    largest: float,
+    radius: tuple[float, float],
+    spacing: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how central each pixel is in its lesion, 0 at the rim and 1 in the middle, and the lesion's radius (px).
+
+    A part of the region that is at most `largest` deep is one lesion, a larger part has lesions of `radius` scattered
+    `spacing` apart, all in centimetres.
+    """
+    inside = _inside(region)
+    depth, deepest, parts = _depth(inside)
+    single = (depth > 0) & (deepest <= canvas.px(largest))
+    central = _middles(np.where(single, deepest, 0), parts)
+    wide = (depth > 0) & ~single
+    if wide.any():
+        low, high = canvas.px(radius[0]), canvas.px(radius[1])
+        fits = wide & (depth > high)
+        found = noise.blobs((fits if fits.any() else wide).astype(np.float32), rng, (low, high), canvas.px(spacing, 6))
+        bumps = noise.dome(region.shape, [blob[:2] for blob in found], [blob[2] for blob in found], power=2 / 3)
+        scattered = 1 - np.sqrt(1 - _bent(bumps, rng, high))
+        central = np.maximum(central, np.where(wide, scattered * noise.step(0, 2, depth), 0))
+        deepest = np.where(wide, np.float32(0.5 * (low + high)), deepest)
+    return central, deepest
+
+
+def _middles(deepest: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Return 0 at the rim and 1 in the middle of each part, smooth as a blurred mask and hence without creases.
+
+    Parts of like depth (within a factor of two) are blurred together; `deepest` is 0 where nothing is wanted.
+    """
+    central = np.zeros(deepest.shape, np.float32)
+    octave = np.ceil(np.log2(np.maximum(deepest, 1))).astype(int)
+    for level in np.unique(octave[deepest > 0]):
+        chosen = ((deepest > 0) & (octave == level)).astype(np.float32)
+        blurred = noise.soft(chosen, max(0.33 * 2**level, 0.7)) * chosen
+        highest = np.maximum(_highest(blurred, parts, int(parts.max()) + 1), 1e-6)
+        central += chosen * np.clip((blurred / highest - 0.47) / 0.53, 0, 1)
+    return central
+
+
+def _bent(field: np.ndarray, rng: np.random.Generator, px: float) -> np.ndarray:
+    """Return `field` with its outlines bent by up to a fifth of `px`, so that no lesion is a perfect circle."""
+    y, x = np.mgrid[: field.shape[0], : field.shape[1]].astype(np.float32)
+    y, x = (way + 0.2 * px * noise.fractal(field.shape, rng, 1.5 * px, 2) for way in (y, x))
+    return np.clip(cv2.remap(field, x, y, cv2.INTER_LINEAR), 0, 1)
+
+
+def _colour(canvas: Canvas, cover: np.ndarray, wanted: Look, rng: np.random.Generator) -> None:
+    """Change chromophores and gloss where `cover` says, a little unevenly."""
+    uneven = 1 + 0.35 * noise.fractal(cover.shape, rng, canvas.px(0.6))
+    canvas.blood += wanted.blood * cover * (uneven if wanted.blood > 0 else 1)
+    canvas.melanin += wanted.melanin * cover * uneven
+    canvas.melanin -= wanted.fade * cover * (TONES[canvas.tone] + canvas.melanin)
+    canvas.gloss += wanted.gloss * cover
+
+
+def _furrows(number: np.ndarray) -> np.ndarray:
+    """Return the distance in pixels of each pixel to the border of its cell."""
+    border = np.zeros(number.shape, bool)
+    border[1:] |= number[1:] != number[:-1]
+    border[:, 1:] |= number[:, 1:] != number[:, :-1]
+    return noise.soft(cv2.distanceTransform((~border).astype(np.uint8), cv2.DIST_L2, 3), 0.6)
+
+
+def _warped(shape: tuple[int, int], rng: np.random.Generator, px: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels' y and x, displaced by up to half of `px`, to make cells irregular."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    return tuple(way + 0.5 * px * noise.fractal(shape, rng, px, 3) for way in (y, x))
+
+
+def _warty(canvas: Canvas, cover: np.ndarray, rough: float, rng: np.random.Generator) -> None:
+    """Raise crowded horny papillae with darker furrows between them."""
+    cell = canvas.px(0.1)
+    nearest, number = noise.cells(cover.shape, rng, cell, _warped(cover.shape, rng, 2 * cell))
+    tall = rng.uniform(0.3, 1, int(number.max()) + 1).astype(np.float32)[number]
+    papilla = tall * np.clip(1 - (nearest / (0.75 * cell)) ** 2, 0, 1)
+    papilla = noise.soft(papilla, 0.6) + 0.2 * noise.fractal(cover.shape, rng, cell, 2)
+    canvas.height += 0.045 * canvas.scale * rough * cover * papilla
+    canvas.melanin += 0.22 * rough * cover * noise.step(0.4, 0.0, papilla)
+    grey = 0.6 + 0.4 * noise.fractal(cover.shape, rng, canvas.px(0.5))
+    canvas.overlay(HORN, rough * cover * np.clip(0.15 + 0.55 * papilla, 0, 1) * grey)
+
+
+def _horny(canvas: Canvas, cover: np.ndarray, rough: float, rng: np.random.Generator, raised: bool = True) -> None:
+    """Put gritty adherent keratin on parts of the surface."""
+    grit = noise.fractal(cover.shape, rng, canvas.px(0.08), 2)
+    crust = noise.step(-0.15, 0.75, 0.55 * grit + 0.8 * noise.fractal(cover.shape, rng, canvas.px(0.6)))
+    pale = (0.5 + 0.5 * noise.fractal(cover.shape, rng, canvas.px(0.4), 2))[..., None]
+    canvas.overlay(BROWN_SCALE + pale * (WHITE_SCALE - BROWN_SCALE), 0.7 * rough * cover * crust)
+    if raised:
+        canvas.height += 0.04 * canvas.scale * rough * cover * crust * (0.6 + 0.6 * grit)
+
+
+def _surface(canvas: Canvas, cover: np.ndarray, wanted: Look, context: Context, rng: np.random.Generator) -> None:
+    if wanted.rough > 0:
+        (_warty if context.disease == "Viral warts" else _horny)(canvas, cover, wanted.rough, rng)
+
+
+def papule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+    """Small raised lesion: a shaded dome, red in acne, warty in viral warts, flat-topped and red in psoriasis."""
+    wanted = look(RAISED[context.disease], context.attributes)
+    largest = 1.0 if context.disease == "Viral warts" else 0.6
+    central, radius = _lumps(canvas, region, rng, largest, (0.15, 0.32), 0.8)
+    cover = noise.step(0, 0.15 + 1.5 * min(wanted.edge, 0.4), central)
+    dome = noise.step(0, 0.9 if context.disease == "Acne" else 0.55, central)
+    canvas.height += 0.38 * radius * wanted.lift * dome
+    _colour(canvas, cover * (0.7 + 0.3 * central), wanted, rng)
+    _surface(canvas, cover, wanted, context, rng)
+    return cover
+
+
+def nodule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+    """Large solid lump: one broad dome that fades into the skin, deep red and tense in acne."""
+    wanted = look(RAISED[context.disease], context.attributes)
+    central, radius = _lumps(canvas, region, rng, 2.0, (0.7, 1.1), 2.4)
+    cover = noise.step(0, 0.3 + min(wanted.edge, 0.5), central)
+    canvas.height += 0.5 * radius * min(wanted.lift, 1.0) * noise.step(0, 1.05, central)
+    _colour(canvas, cover * (0.6 + 0.4 * central), wanted, rng)
+    _surface(canvas, cover, wanted, context, rng)
+    return cover
+
+
+def pustule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+    """Small dome with a pale centre of pus, whiter or yellower as described, inside a red halo."""
+    central, radius = _lumps(canvas, region, rng, 0.45, (0.16, 0.28), 0.8)
+    cover = noise.step(0, 0.4, central)
+    pus = noise.step(0.38, 0.7, central)
+    canvas.height += radius * (0.3 * noise.step(0, 1, central) + 0.14 * pus)
+    canvas.blood += 0.8 * cover
+    canvas.gloss += 0.2 * pus
+    said = context.attributes & {"White", "Yellow"}
+    colour = PUS + 0.6 * (WHITE_SCALE - PUS) if said == {"White"} else PUS
+    canvas.overlay(colour, 0.85 * pus)
+    return cover
+
+
+def plaque(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+    """Raised, flat-topped area with a defined edge: red in psoriasis, thin and greasy in seborrheic dermatitis,
+    rough in actinic keratosis, warty in viral warts."""
+    wanted = look(RAISED[context.disease], context.attributes)
+    cover = _spread(canvas, region, rng, wanted.edge, 0.15)
+    plateau = cover * (1 + 0.15 * noise.fractal(region.shape, rng, canvas.px(0.6)))
+    canvas.height += 0.085 * canvas.scale * wanted.lift * plateau
+    canvas.height += 0.012 * canvas.scale * cover * noise.fractal(region.shape, rng, canvas.px(0.12), 2)
+    _colour(canvas, cover, wanted, rng)
+    _surface(canvas, cover, wanted, context, rng)
+    return cover
+
+
+def patch(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+    """Flat, differently coloured area: chalk-white with a scalloped border in vitiligo, else red with a faint one."""
+    wanted = look(FLAT[context.disease], context.attributes)
+    cover = _spread(canvas, region, rng, wanted.edge, 0.5, scallops=wanted.fade > 0)
+    if "Normal-pigmentation-island" in context.attributes:
+        islands, _ = _lumps(canvas, cover, rng, 0.0, (0.08, 0.3), 1.1)
+        cover = cover * (1 - noise.step(0, 0.4, islands))
+    _colour(canvas, cover, wanted, rng)
+    _horny(canvas, cover, wanted.rough, rng, raised=False)
+    return cover
+
+
+def macule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+    """Flat, differently coloured spot: depigmented in vitiligo, red or brown elsewhere."""
+    wanted = look(FLAT[context.disease], context.attributes)
+    central, _ = _lumps(canvas, region, rng, 0.6, (0.14, 0.4), 0.9)
+    cover = noise.step(0, 0.15 + 1.5 * min(wanted.edge, 0.5), central)
+    _colour(canvas, cover, wanted, rng)
+    return cover
+
+
+@dataclass(frozen=True)
+class Flakes:
+    """How scale looks.
+
+    Attributes
+    ----------
+    colour
+        Linear RGB (3,).
+    size, thick
+        Of a flake, in centimetres.
+    alpha
+        How much it hides, in [0, 1].
+    gloss
+        Added to the canvas's gloss.
+    share
+        How much of the area has flakes, in [0, 1].
+    grit
+        From 0, smooth lamellae with gaps between them, to 1, one gritty adherent crust.
+    """
+
+    colour: np.ndarray
+    size: float
+    thick: float
+    alpha: float
+    gloss: float
+    share: float
+    grit: float
+
+
+FINE = Flakes(WHITE_SCALE, 0.12, 0.008, 0.5, 0.05, 0.45, 0.3)
+SCALES = {
+    "Psoriasis": Flakes(WHITE_SCALE, 0.34, 0.035, 0.9, 0.25, 0.68, 0.15),
+    "Seborrheic dermatitis": Flakes(YELLOW_SCALE, 0.2, 0.012, 0.68, 0.35, 0.5, 0.4),
+    "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.05, 0.8, 0.0, 0.6, 0.9),
+}
+"""Scale by disease; `FINE` elsewhere."""
+
+
+def flakes(context: Context) -> Flakes:
+    """Return how scale looks by disease, changed by the words that dermatologists added."""
+    kind = SCALES.get(context.disease, FINE)
+    words = context.attributes
+    colours = words & {"White", "Yellow"}
+    if len(colours) == 1:
+        wanted = WHITE_SCALE if "White" in colours else YELLOW_SCALE
+        kind = replace(kind, colour=kind.colour + 0.5 * (wanted - kind.colour))
+    coarse, fine = bool(words & {"Thick", "Hyperkeratotic", "Hard"}), bool(words & {"Fine", "Thin"})
+    if coarse != fine:
+        factor = 1.25 if coarse else 0.65
+        kind = replace(kind, size=kind.size * factor, thick=kind.thick * factor, alpha=min(kind.alpha * factor, 0.95))
+    return replace(kind, gloss=kind.gloss + 0.2 * ("Greasy" in words))
+
+
+def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+    """Flakes of horny skin: silvery lamellae in psoriasis, greasy yellow ones in seborrheic dermatitis, a rough
+    adherent yellow-brown crust in actinic keratosis, fine white flakes elsewhere."""
+    kind = flakes(context)
+    inside = _spread(canvas, region, rng, 0.06, 0.1)
+    size = canvas.px(kind.size)
+    y, x = _warped(region.shape, rng, 1.4 * size)
+    _, number = noise.cells(region.shape, rng, size, (y, x))
+    lot = rng.uniform(-1, 1, (4, int(number.max()) + 1)).astype(np.float32)[:, number]
+    grit = noise.fractal(region.shape, rng, canvas.px(0.08), 2)
+    crowd = noise.fractal(region.shape, rng, max(3 * size, canvas.px(0.5)), 3)
+    left = noise.step(-0.25, 0.25, 2 * kind.share - 1 + 0.75 * crowd + 0.4 * (1 - kind.grit) * lot[0] + 0.2 * grit)
+    gap = noise.step(0, max(0.12 * size, 1.5), _furrows(number)) * (1 - kind.grit) + kind.grit
+    open_gap = noise.step(-0.3, 0.5, lot[3] + 0.5 * crowd)
+    flake = left * (1 - open_gap * (1 - gap))
+    tilt = _tilt(number, y, x, lot[1], lot[2]) / size * (1 - kind.grit)
+    canvas.height += kind.thick * canvas.scale * inside * flake * (1 + 0.9 * tilt + 0.9 * kind.grit * grit)
+    canvas.gloss += kind.gloss * inside * flake
+    film = np.clip(0.3 * kind.alpha * (1 + crowd) * left, 0, 1)
+    dusty = 0.86 + 0.14 * lot[2] + 0.14 * grit
+    canvas.overlay(kind.colour, inside * np.maximum(kind.alpha * flake * dusty, film))
+    return inside * left
+
+
+def _tilt(number: np.ndarray, y: np.ndarray, x: np.ndarray, along_y: np.ndarray, along_x: np.ndarray) -> np.ndarray:
+    """Return planes that slope by `along_y` and `along_x` within each cell, 0 in its middle."""
+    flat = number.ravel()
+    count = np.maximum(np.bincount(flat), 1)
+    middle_y, middle_x = (np.bincount(flat, way.ravel()) / count for way in (y, x))
+    tilt = along_y * (y - middle_y[number]) + along_x * (x - middle_x[number])
+    return tilt.astype(np.float32)
+
+
+PAINTERS: dict[str, Painter] = {
+    "Macule": macule,
+    "Nodule": nodule,
+    "Papule": papule,
+    "Patch": patch,
+    "Plaque": plaque,
+    "Pustule": pustule,
+    "Scale": scale,
+}
+"""The painters of this module by the term that they paint."""
