@@ -71,8 +71,8 @@ def cyst(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Ge
         canvas.height += 0.42 * r * _domes(canvas.size, [(y, x, r)], power=0.8)
     canvas.gloss += 0.2 * dome
     canvas.melanin -= 0.25 * TONES[canvas.tone] * dome
-    canvas.blood += 0.3 * seen * (1 - dome)
-    canvas.overlay(SEBUM, 0.4 * TINT[canvas.tone] * noise.step(0.2, 1, dome))
+    canvas.blood += 0.15 * seen * (1 - dome)
+    canvas.overlay(SEBUM, 0.3 * TINT[canvas.tone] * noise.step(0.1, 1, dome))
     tops = [(y, x, r) for y, x, r in spots if r > 5 and rng.random() < 0.6]
     puncta = [(y + 0.12 * r, x - 0.1 * r, min(0.14 * r, canvas.px(0.05, 1.3))) for y, x, r in tops]
     punctum = _domes(canvas.size, puncta)
@@ -96,12 +96,12 @@ def scar(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Ge
     bend = 0.22 * widest
     ice_pick = _warped(_domes(canvas.size, narrow, power=0.7), rng, 0.5 * bend)
     boxcar = _warped(_domes(canvas.size, pits, power=0.3), rng, bend)
-    bulge = _warped(_domes(canvas.size, raised, power=0.7), rng, bend)
+    bulge = _warped(_domes(canvas.size, raised, power=0.8), rng, 0.6 * bend)
     canvas.height += widest * (0.28 * bulge - 0.3 * ice_pick - 0.24 * boxcar)
     seen = np.clip(np.maximum.reduce([ice_pick, boxcar, bulge]) * 3, 0, 1)
     canvas.melanin -= 0.3 * TONES[canvas.tone] * seen
     canvas.blood += 0.12 * bulge - 0.06 * seen
-    canvas.melanin += 0.35 * ice_pick**2
+    canvas.melanin += 0.15 * ice_pick**2
     canvas.gloss += 0.15 * bulge
     return seen
 
@@ -119,7 +119,7 @@ def thrombosed_capillaries(
 ) -> np.ndarray:
     """Paint thrombosed capillaries: pinpoint dots, red-black, of clotted vessels in a wart."""
     small, large = canvas.px(0.016, 1.1), canvas.px(0.04, 1.8)
-    spots = _spots(region, rng, (small, large), canvas.px(0.16, 8), alone=1.2)
+    spots = _spots(region, rng, (small, large), canvas.px(0.16, 10), alone=1.2)
     dots = _warped(_discs(canvas.size, spots), rng, 0.4 * large)
     around = noise.soft(_discs(canvas.size, [(y, x, 2.2 * r) for y, x, r in spots]), 0.8 * large) * _inside(region)
     canvas.blood += 0.4 * around
@@ -135,9 +135,9 @@ def leukotrichia(canvas: Canvas, region: np.ndarray, context: Context, rng: np.r
     length, width = min(canvas.px(0.9, 16), 1.2 * np.sqrt(region.sum())), canvas.px(0.014, 1.0)
     way = rng.uniform(0, 2 * np.pi) + 0.9 * noise.fractal(canvas.size, rng, canvas.px(3, 60), octaves=2)
     lines = [
-        _curve(rng, (x - 0.5 * r * np.cos(a), y - 0.5 * r * np.sin(a)), a, r, 0.35, 0.5, width)
+        _curve(rng, (x - 0.5 * r * np.cos(a), y - 0.5 * r * np.sin(a)), a, r, 0.22, 0.5, width)
         for y, x, r in noise.blobs(region, rng, (0.6 * length, length), 0.4 * length)
-        for a in [way[int(y), int(x)] + rng.normal(0, 0.18)]
+        for a in [way[int(y), int(x)] + rng.normal(0, 0.13)]
     ]
     hair = _drawn(canvas.size, lines) * _inside(region)
     shift = np.array([[1, 0, 1.3 * width], [0, 1, 1.3 * width]], np.float32)
@@ -173,15 +173,15 @@ def sun_damage(canvas: Canvas, region: np.ndarray, context: Context, rng: np.ran
     inside = _faded(region, canvas.px(0.5, 6))
     mottled = noise.fractal(canvas.size, rng, canvas.px(0.9, 10))
     flush = noise.fractal(canvas.size, rng, canvas.px(1.8, 16), octaves=3)
-    canvas.melanin += inside * (0.2 * mottled + 0.05)
+    canvas.melanin += inside * (0.3 * mottled + 0.05)
     canvas.blood += inside * (0.3 * np.maximum(flush, 0) + 0.05)
     canvas.overlay(ELASTOSIS, 0.2 * TINT[canvas.tone] ** 2 * inside * (1 - 0.5 * flush))
-    spots = _spots(region, rng, (canvas.px(0.05, 1.5), canvas.px(0.28, 4.5)), canvas.px(0.55, 9))
+    spots = _spots(region, rng, (canvas.px(0.05, 1.5), canvas.px(0.24, 4.5)), canvas.px(0.6, 11))
     lentigines = _warped(_domes(canvas.size, spots, power=0.25), rng, canvas.px(0.12, 1.8)) * inside
-    canvas.melanin += (0.5 + 0.4 * mottled) * lentigines
+    canvas.melanin += (0.55 + 0.3 * mottled) * lentigines
     pale = _spots(region, rng, (canvas.px(0.05, 1.3), canvas.px(0.12, 2.2)), canvas.px(1.2, 18))
     canvas.melanin -= 0.35 * TONES[canvas.tone] * _domes(canvas.size, pale, power=0.4) * inside
-    canvas.height -= canvas.px(0.035, 1.0) * _wrinkles(canvas, rng) * inside
+    canvas.height -= canvas.px(0.014, 0.6) * _wrinkles(canvas, rng) * inside
     canvas.blood += 0.8 * _vessels(canvas, region, rng, canvas.px(1.4, 30), canvas.px(0.5, 12)) * inside
     return inside
 
@@ -195,10 +195,10 @@ def hyperkeratosis(canvas: Canvas, region: np.ndarray, context: Context, rng: np
     y, x = np.mgrid[: canvas.size[0], : canvas.size[1]].astype(np.float32)
     where = y + 0.8 * lump * crust, x + 0.8 * lump * noise.fractal(canvas.size, rng, 2.5 * lump)
     plate = noise.cracks(canvas.size, rng, 1.3 * lump, where)
-    fissure = noise.step(0.3 * lump, 0, plate) * np.clip(0.6 + 1.2 * crust, 0.1, 1)
+    fissure = noise.step(0.3 * lump, 0, plate) * np.clip(0.3 + 1.5 * crust, 0.05, 1)
     thick = _faded(region, 0.8 * lump)
-    canvas.height += inside * lump * (0.35 * thick + 0.25 * crust - 0.2 * fissure + 0.12 * grain)
-    grey = np.clip(0.45 - 0.5 * crust + 0.5 * grain, 0, 1)[..., None]
+    canvas.height += inside * lump * (0.35 * thick + 0.3 * crust - 0.14 * fissure + 0.2 * grain)
+    grey = np.clip(0.4 - 0.4 * crust - 0.5 * grain, 0, 1)[..., None]
     colour = (KERATIN_YELLOW * (1 - grey) + KERATIN_GREY * grey) * (1 - 0.4 * fissure[..., None])
     canvas.overlay(colour, inside * np.clip(0.85 + 0.2 * grain, 0, 1))
     canvas.gloss -= 0.1 * inside
@@ -223,7 +223,10 @@ PAINTERS: dict[str, Painter] = {
 def _spots(
     region: np.ndarray, rng: np.random.Generator, radius: tuple[float, float], spacing: float, alone: float = 1.8
 ) -> list[noise.Blob]:
-    """Scatter lesions in the region; a part of it less than `alone` lesions wide is an outline of a single one."""
+    """Scatter lesions in the region, at least one in every part of it; a narrow part outlines a single one.
+
+    A part is narrow where it is less than `alone` of the largest lesions wide; its lesion fills it.
+    """
     inside = (region >= 0.5).astype(np.uint8)
     if not inside.any():
         return []
@@ -232,16 +235,14 @@ def _spots(
     count, part = cv2.connectedComponents(inside)
     numbers = np.arange(1, count)
     deepest = np.array(ndimage.maximum(depth, part, numbers))
-    middles = ndimage.maximum_position(depth, part, numbers)
     single = deepest < alone * radius[1]
-    spots = [
-        (float(y), float(x), float(d)) for (y, x), d in zip(middles, deepest, strict=True) if d < alone * radius[1]
-    ]
     shared = np.isin(part, numbers[~single]) & (depth > 0.8 * radius[1])
-    if shared.any():
-        crowded = noise.step(-0.7, 0.3, noise.fractal(region.shape, rng, 6 * spacing, octaves=2))
-        spots += noise.blobs(shared * crowded, rng, radius, spacing)
-    return spots
+    crowded = 0.3 + 0.7 * noise.step(-0.5, 0.3, noise.fractal(region.shape, rng, 6 * spacing, octaves=2))
+    spots = noise.blobs(shared * crowded, rng, radius, spacing)
+    missed = np.setdiff1d(numbers, [part[int(y), int(x)] for y, x, _ in spots])
+    middles = ndimage.maximum_position(depth, part, missed)
+    filling = np.where(single, deepest, radius[1])[missed - 1]
+    return spots + [(float(y), float(x), float(r)) for (y, x), r in zip(middles, filling, strict=True)]
 
 
 def _domes(shape: tuple[int, int], spots: Iterable[noise.Blob], power: float = 1.0) -> np.ndarray:
@@ -256,8 +257,8 @@ def _discs(shape: tuple[int, int], spots: Iterable[noise.Blob]) -> np.ndarray:
 def _warped(image: np.ndarray, rng: np.random.Generator, px: float) -> np.ndarray:
     """Bend an image by up to `px` pixels, so that round things become irregular."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
-    y += px * noise.fractal(image.shape, rng, 4 * px, octaves=2)
-    x += px * noise.fractal(image.shape, rng, 4 * px, octaves=2)
+    y += px * noise.fractal(image.shape, rng, 7 * px, octaves=2)
+    x += px * noise.fractal(image.shape, rng, 7 * px, octaves=2)
     return cv2.remap(image, x, y, cv2.INTER_LINEAR)
 
 
@@ -338,7 +339,7 @@ def _wrinkles(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     reach, middle = int(np.hypot(height, width)) + 2, (width / 2, height / 2)
     angle, creases = rng.uniform(0, 180), np.zeros(canvas.size, np.float32)
     for turn, weight in ((0, 1.0), (rng.uniform(35, 70), 0.6)):
-        waves = cv2.resize(noise.fractal((reach, reach // 7 + 1), rng, canvas.px(0.28, 7), 2), (reach, reach))
+        waves = cv2.resize(noise.fractal((reach, reach // 7 + 1), rng, canvas.px(0.13, 6), 2), (reach, reach))
         rotation = cv2.getRotationMatrix2D((reach / 2, reach / 2), angle + turn, 1)
         rotation[:, 2] += np.array(middle) - reach / 2
         waves = cv2.warpAffine(waves, rotation, (width, height), borderMode=cv2.BORDER_REFLECT)
