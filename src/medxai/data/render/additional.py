@@ -2,7 +2,8 @@
 
 Each painter follows `medxai.data.render.canvas.Painter`: it changes the layers of the canvas inside the region,
 float32 (h, w) in [0, 1], and returns what it covered, likewise. The definitions are those of the book's glossary
-(after the ILDS glossary, Nast et al., Br J Dermatol 174:1351, 2016). An empty region stays unpainted.
+(after the ILDS glossary, Nast et al., Br J Dermatol 174:1351, 2016). A pixel belongs
+to the region from one half on; an empty region stays unpainted.
 """
 
 from collections.abc import Iterable
@@ -50,7 +51,7 @@ def closed_comedo(canvas: Canvas, region: np.ndarray, context: Context, rng: np.
 def open_comedo(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Paint open comedones: dark brown to black plugs in dilated pores, each with a slightly raised rim."""
     small, large = canvas.px(0.05, 1.9), canvas.px(0.12, 3.0)
-    spots = _spots(region, rng, (small, large), 3.6 * large)
+    spots = _spots(region, rng, (small, large), 4.2 * large)
     plug = _warped(_discs(canvas.size, [(y, x, 0.68 * r) for y, x, r in spots]), rng, 0.15 * large)
     seen = _discs(canvas.size, spots)
     canvas.height += 0.3 * large * (_domes(canvas.size, spots) - 1.2 * plug)
@@ -84,16 +85,12 @@ def cyst(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Ge
 def scar(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Paint scars: ice-pick and boxcar pits, and a few raised (hypertrophic) ones; all paler than the skin around."""
     narrowest, widest = canvas.px(0.05, 1.7), canvas.px(0.22, 4.2)
-    spots = _spots(region, rng, (narrowest, widest), 2.7 * widest)
-    spots = [
-        (y, x, narrowest + (r - narrowest) ** 2 / (widest - narrowest)) if r < widest else (y, x, r)
-        for y, x, r in spots
-    ]
+    spots = _mostly_small(_spots(region, rng, (narrowest, widest), 2.6 * widest), narrowest, widest)
     narrow = [s for s in spots if s[2] < 0.5 * widest]
     wide = [s for s in spots if s[2] >= 0.5 * widest]
     raised = wide[::5]
     pits = [s for number, s in enumerate(wide) if number % 5]
-    bend = 0.22 * widest
+    bend = 0.32 * widest
     ice_pick = _warped(_domes(canvas.size, narrow, power=0.7), rng, 0.5 * bend)
     boxcar = _warped(_domes(canvas.size, pits, power=0.3), rng, bend)
     bulge = _warped(_domes(canvas.size, raised, power=0.8), rng, 0.6 * bend)
@@ -108,9 +105,9 @@ def scar(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Ge
 
 def telangiectasia(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Paint telangiectasia: fine, branching, permanently widened vessels, seen as red lines."""
-    vessels = _vessels(canvas, region, rng, spacing=canvas.px(0.6, 16), length=canvas.px(0.9, 22))
+    vessels = _vessels(canvas, region, rng, spacing=canvas.px(0.65, 17), length=canvas.px(0.8, 22))
     canvas.blood += 0.5 * noise.soft(vessels, canvas.px(0.08, 2)) + 0.9 * vessels
-    canvas.overlay(VESSEL, 0.6 * vessels)
+    canvas.overlay(VESSEL, (0.35 + 0.25 * TINT[canvas.tone]) * vessels)
     return vessels
 
 
@@ -132,11 +129,11 @@ def leukotrichia(canvas: Canvas, region: np.ndarray, context: Context, rng: np.r
     """Paint leukotrichia: white hairs that grow in the region, all roughly the same way."""
     if not region.any():
         return np.zeros(canvas.size, np.float32)
-    length, width = min(canvas.px(0.9, 16), 1.2 * np.sqrt(region.sum())), canvas.px(0.014, 1.0)
+    length, width = min(canvas.px(0.9, 16), 1.2 * np.sqrt(region.sum())), canvas.px(0.014, 0.7)
     way = rng.uniform(0, 2 * np.pi) + 0.9 * noise.fractal(canvas.size, rng, canvas.px(3, 60), octaves=2)
     lines = [
         _curve(rng, (x - 0.5 * r * np.cos(a), y - 0.5 * r * np.sin(a)), a, r, 0.22, 0.5, width)
-        for y, x, r in noise.blobs(region, rng, (0.6 * length, length), 0.4 * length)
+        for y, x, r in noise.blobs(region, rng, (0.6 * length, length), 0.45 * length)
         for a in [way[int(y), int(x)] + rng.normal(0, 0.13)]
     ]
     hair = _drawn(canvas.size, lines) * _inside(region)
@@ -175,14 +172,15 @@ def sun_damage(canvas: Canvas, region: np.ndarray, context: Context, rng: np.ran
     flush = noise.fractal(canvas.size, rng, canvas.px(1.8, 16), octaves=3)
     canvas.melanin += inside * (0.3 * mottled + 0.05)
     canvas.blood += inside * (0.3 * np.maximum(flush, 0) + 0.05)
-    canvas.overlay(ELASTOSIS, 0.2 * TINT[canvas.tone] ** 2 * inside * (1 - 0.5 * flush))
-    spots = _spots(region, rng, (canvas.px(0.05, 1.5), canvas.px(0.24, 4.5)), canvas.px(0.6, 11))
+    canvas.overlay(ELASTOSIS, 0.15 * TINT[canvas.tone] ** 2 * inside * (1 - 0.5 * flush))
+    small, large = canvas.px(0.05, 1.5), canvas.px(0.3, 6)
+    spots = _mostly_small(_spots(region, rng, (small, large), canvas.px(0.5, 10)), small, large)
     lentigines = _warped(_domes(canvas.size, spots, power=0.25), rng, canvas.px(0.12, 1.8)) * inside
     canvas.melanin += (0.55 + 0.3 * mottled) * lentigines
     pale = _spots(region, rng, (canvas.px(0.05, 1.3), canvas.px(0.12, 2.2)), canvas.px(1.2, 18))
     canvas.melanin -= 0.35 * TONES[canvas.tone] * _domes(canvas.size, pale, power=0.4) * inside
     canvas.height -= canvas.px(0.014, 0.6) * _wrinkles(canvas, rng) * inside
-    canvas.blood += 0.8 * _vessels(canvas, region, rng, canvas.px(1.4, 30), canvas.px(0.5, 12)) * inside
+    canvas.blood += 0.5 * _vessels(canvas, region, rng, canvas.px(1.4, 30), canvas.px(0.5, 12)) * inside
     return inside
 
 
@@ -245,6 +243,11 @@ def _spots(
     return spots + [(float(y), float(x), float(r)) for (y, x), r in zip(middles, filling, strict=True)]
 
 
+def _mostly_small(spots: list[noise.Blob], small: float, large: float) -> list[noise.Blob]:
+    """Shrink lesions between two radii so that few are large."""
+    return [(y, x, small + (r - small) ** 2 / (large - small) if small < r < large else r) for y, x, r in spots]
+
+
 def _domes(shape: tuple[int, int], spots: Iterable[noise.Blob], power: float = 1.0) -> np.ndarray:
     spots = list(spots)
     return noise.dome(shape, [(y, x) for y, x, _ in spots], [max(r, 1.0) for *_, r in spots], power)
@@ -300,17 +303,17 @@ def _drawn(shape: tuple[int, int], lines: Iterable[Line]) -> np.ndarray:
 
 
 def _vessels(canvas: Canvas, region: np.ndarray, rng: np.random.Generator, spacing: float, length: float) -> np.ndarray:
-    """Draw vessels that branch up to three times, `spacing` pixels apart, clipped to the region."""
+    """Draw vessels that branch once or twice, `spacing` pixels apart, clipped to the region."""
     if not region.any():
         return np.zeros(canvas.size, np.float32)
-    length, width = min(length, 1.2 * np.sqrt(region.sum())), canvas.px(0.022, 1.0)
+    length, width = min(length, 1.2 * np.sqrt(region.sum())), canvas.px(0.022, 0.75)
     lines = []
     for y, x, reach in noise.blobs(region, rng, (0.6 * length, 1.4 * length), spacing):
         heading = rng.uniform(0, 2 * np.pi)
         root = x - 0.5 * reach * np.cos(heading), y - 0.5 * reach * np.sin(heading)
         stem, _ = _curve(rng, root, heading, reach, 0.5, rng.uniform(0.7, 1.6), width)
         lines.append((stem, width))
-        for fork in rng.integers(1, len(stem) - 1, rng.integers(1, 4)):
+        for fork in rng.integers(1, len(stem) - 1, rng.integers(1, 3)):
             away = heading + rng.choice([-1, 1]) * rng.uniform(0.5, 1.1)
             lines.append(_curve(rng, stem[fork], away, rng.uniform(0.25, 0.5) * reach, 0.5, 1, 0.6 * width))
     flow = 0.8 + 0.2 * noise.fractal(canvas.size, rng, 0.4 * length, octaves=2)
