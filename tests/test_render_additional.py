@@ -217,6 +217,20 @@ def test_skin_lines_stop_at_the_region():
     assert fine[outside].std() > 0.05
 
 
+def test_skin_lines_stop_at_every_one_of_many_parts():
+    region = np.zeros((400, 400), np.float32)
+    centres = [(50 + 100 * row, 50 + 100 * column) for row in range(4) for column in range(4)]
+    for y, x in centres:
+        cv2.circle(region, (x, y), 20, 1, -1)
+    canvas = painted("Dermatoglyph disruption", region)
+    distance = cv2.distanceTransform((region == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    outside = band_power(canvas.melanin, (distance > 5) & (distance < 25), 4.5)
+    for y, x in centres:
+        part = np.zeros_like(region)
+        cv2.circle(part, (x, y), 13, 1, -1)
+        assert band_power(canvas.melanin, part == 1, 4.5) < 0.2 * outside
+
+
 def band_power(height: np.ndarray, where: np.ndarray, period: float) -> float:
     """Mean square of the relief at about one period in pixels, whatever its direction."""
     band = cv2.GaussianBlur(height, (0, 0), period / 6) - cv2.GaussianBlur(height, (0, 0), period / 2)
