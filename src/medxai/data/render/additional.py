@@ -1,9 +1,9 @@
 """Painters of the additional terms: comedones, cysts, scars, vessels, hairs, skin lines, sun damage and keratin.
 
 Each painter follows `medxai.data.render.canvas.Painter`: it changes the layers of the canvas inside the region,
-float32 (h, w) in [0, 1], and returns what it covered, likewise. A pixel belongs to the region from one half on; an empty
-region stays unpainted. The definitions are those of the book's glossary (after the ILDS glossary, Nast et al.,
-Br J Dermatol 174:1351, 2016).
+float32 (h, w) in [0, 1], and returns what it covered, likewise. A pixel belongs to the region from one half on;
+an empty region stays unpainted. The definitions are those of the book's glossary (after the ILDS glossary,
+Nast et al., Br J Dermatol 174:1351, 2016).
 """
 
 from collections.abc import Iterable
