@@ -6,6 +6,8 @@ A term with a size limit (macule, papule, nodule, pustule) fills a small outline
 of its size inside an outline that is too large for one, since dermatologists outline groups as well.
 """
 
+import copy
+import functools
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,11 +17,11 @@ from scipy import ndimage
 from medxai.data.render import noise
 from medxai.data.render.canvas import TONES, Canvas, Context, Painter, from_srgb
 
-PUS = from_srgb(238, 226, 168)
-HORN = from_srgb(196, 178, 138)
+PUS = from_srgb(243, 234, 190)
+HORN = from_srgb(200, 181, 150)
 """Keratin of a wart or a callus."""
 
-WHITE_SCALE, YELLOW_SCALE, BROWN_SCALE = from_srgb(238, 236, 231), from_srgb(229, 208, 150), from_srgb(196, 164, 112)
+WHITE_SCALE, YELLOW_SCALE, BROWN_SCALE = from_srgb(238, 236, 231), from_srgb(228, 203, 136), from_srgb(196, 164, 112)
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,14 @@ class Look:
 
 
 RAISED = {
-    "Acne": Look(0.75, 0.03, edge=0.12, gloss=0.12),
+    "Acne": Look(0.85, 0.1, edge=0.22, gloss=0.06),
     "Actinic keratosis": Look(0.5, 0.10, rough=0.5, edge=0.12, lift=0.7),
-    "Psoriasis": Look(0.95, 0.05, rough=0.1, edge=0.04),
+    "Psoriasis": Look(1.0, 0.08, rough=0.1, edge=0.04, gloss=0.02),
     "Seborrheic dermatitis": Look(0.5, 0.0, edge=0.2, lift=0.6, gloss=0.15),
     "Viral warts": Look(0.06, 0.05, rough=1.0, edge=0.05, lift=1.2, gloss=0.0),
     "Vitiligo": Look(0.4, 0.0, fade=0.5, lift=0.7),
 }
-"""Papules, plaques and nodules by disease."""
+"""Papules, plaques and nodules by disease; `Look()` elsewhere."""
 
 FLAT = {
     "Acne": Look(0.5, 0.12, edge=0.12, gloss=0.0),
@@ -69,7 +71,7 @@ FLAT = {
     "Viral warts": Look(0.05, 0.35, edge=0.08, gloss=0.0),
     "Vitiligo": Look(-0.14, 0.0, fade=1.0, edge=0.05, gloss=0.0),
 }
-"""Macules and patches by disease."""
+"""Macules and patches by disease; `Look()` elsewhere."""
 
 
 def look(base: Look, attributes: frozenset[str]) -> Look:
@@ -97,6 +99,29 @@ def look(base: Look, attributes: frozenset[str]) -> Look:
         base = replace(base, edge=0.04 if "Well-circumscribed" in edges else 0.3)
     thickness = 1.3 * bool(attributes & {"Thick", "Indurated"}) or 0.6 * bool(attributes & {"Thin", "Flat-surface"})
     return replace(base, lift=base.lift * (thickness or 1.0), gloss=base.gloss + 0.2 * ("Greasy" in attributes))
+
+
+def _cropped(painter: Painter) -> Painter:
+    """Let `painter` work on the box around the region only, through views of the canvas, which is faster.
+
+    Nothing is painted where the region is empty.
+    """
+
+    @functools.wraps(painter)
+    def paint(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
+        covered = np.zeros(region.shape, np.float32)
+        rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+        if rows.size:
+            margin = int(0.1 * canvas.scale) + 4
+            box = tuple(slice(max(line[0] - margin, 0), line[-1] + margin + 1) for line in (rows, columns))
+            part = copy.copy(canvas)
+            for name, value in vars(canvas).items():
+                if isinstance(value, np.ndarray):
+                    setattr(part, name, value[box])
+            covered[box] = painter(part, region[box], context, rng)
+        return covered
+
+    return paint
 
 
 def _inside(region: np.ndarray) -> np.ndarray:
@@ -153,15 +178,14 @@ def _lumps(
     inside = _inside(region)
     depth, deepest, parts = _depth(inside)
     single = (depth > 0) & (deepest <= canvas.px(largest))
-    central = _middles(np.where(single, deepest, 0), parts)
+    central = _middles(np.where(single, deepest, 0), parts) * noise.step(0, 0.35, depth / deepest)
     wide = (depth > 0) & ~single
     if wide.any():
         low, high = canvas.px(radius[0]), canvas.px(radius[1])
         fits = wide & (depth > high)
         found = noise.blobs((fits if fits.any() else wide).astype(np.float32), rng, (low, high), canvas.px(spacing, 6))
         bumps = noise.dome(region.shape, [blob[:2] for blob in found], [blob[2] for blob in found], power=2 / 3)
-        scattered = 1 - np.sqrt(1 - _bent(bumps, rng, high))
-        central = np.maximum(central, np.where(wide, scattered * noise.step(0, 2, depth), 0))
+        central = np.maximum(central, np.where(wide, _bent(bumps, rng, high) * noise.step(0, 2, depth), 0))
         deepest = np.where(wide, np.float32(0.5 * (low + high)), deepest)
     return central, deepest
 
@@ -169,13 +193,13 @@ def _lumps(
 def _middles(deepest: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """Return 0 at the rim and 1 in the middle of each part, smooth as a blurred mask and hence without creases.
 
-    Parts of like depth (within a factor of two) are blurred together; `deepest` is 0 where nothing is wanted.
+    Parts of like depth (half an octave) are blurred together; `deepest` is 0 where nothing is wanted.
     """
     central = np.zeros(deepest.shape, np.float32)
-    octave = np.ceil(np.log2(np.maximum(deepest, 1))).astype(int)
-    for level in np.unique(octave[deepest > 0]):
-        chosen = ((deepest > 0) & (octave == level)).astype(np.float32)
-        blurred = noise.soft(chosen, max(0.33 * 2**level, 0.7)) * chosen
+    half_octave = np.ceil(2 * np.log2(np.maximum(deepest, 1)))
+    for level in np.unique(half_octave[deepest > 0]):
+        chosen = ((deepest > 0) & (half_octave == level)).astype(np.float32)
+        blurred = cv2.GaussianBlur(chosen, (0, 0), 0.5 * 2 ** (level / 2), borderType=cv2.BORDER_CONSTANT) * chosen
         highest = np.maximum(_highest(blurred, parts, int(parts.max()) + 1), 1e-6)
         central += chosen * np.clip((blurred / highest - 0.47) / 0.53, 0, 1)
     return central
@@ -190,9 +214,9 @@ def _bent(field: np.ndarray, rng: np.random.Generator, px: float) -> np.ndarray:
 
 def _colour(canvas: Canvas, cover: np.ndarray, wanted: Look, rng: np.random.Generator) -> None:
     """Change chromophores and gloss where `cover` says, a little unevenly."""
-    uneven = 1 + 0.35 * noise.fractal(cover.shape, rng, canvas.px(0.6))
+    uneven = 1 + 0.4 * noise.fractal(cover.shape, rng, canvas.px(0.4), 5)
     canvas.blood += wanted.blood * cover * (uneven if wanted.blood > 0 else 1)
-    canvas.melanin += wanted.melanin * cover * uneven
+    canvas.melanin += (wanted.melanin + 0.12 * TONES[canvas.tone] * max(wanted.blood, 0)) * cover * uneven
     canvas.melanin -= wanted.fade * cover * (TONES[canvas.tone] + canvas.melanin)
     canvas.gloss += wanted.gloss * cover
 
@@ -214,14 +238,14 @@ def _warped(shape: tuple[int, int], rng: np.random.Generator, px: float) -> tupl
 def _warty(canvas: Canvas, cover: np.ndarray, rough: float, rng: np.random.Generator) -> None:
     """Raise crowded horny papillae with darker furrows between them."""
     cell = canvas.px(0.1)
-    nearest, number = noise.cells(cover.shape, rng, cell, _warped(cover.shape, rng, 2 * cell))
+    nearest, number = noise.cells(cover.shape, rng, cell, _warped(cover.shape, rng, cell))
     tall = rng.uniform(0.3, 1, int(number.max()) + 1).astype(np.float32)[number]
     papilla = tall * np.clip(1 - (nearest / (0.75 * cell)) ** 2, 0, 1)
     papilla = noise.soft(papilla, 0.6) + 0.2 * noise.fractal(cover.shape, rng, cell, 2)
     canvas.height += 0.045 * canvas.scale * rough * cover * papilla
-    canvas.melanin += 0.22 * rough * cover * noise.step(0.4, 0.0, papilla)
+    canvas.melanin += 0.3 * rough * cover * noise.step(0.4, 0.0, papilla)
     grey = 0.6 + 0.4 * noise.fractal(cover.shape, rng, canvas.px(0.5))
-    canvas.overlay(HORN, rough * cover * np.clip(0.15 + 0.55 * papilla, 0, 1) * grey)
+    canvas.overlay(HORN, rough * cover * np.clip(0.1 + 0.5 * papilla, 0, 1) * grey)
 
 
 def _horny(canvas: Canvas, cover: np.ndarray, rough: float, rng: np.random.Generator, raised: bool = True) -> None:
@@ -239,22 +263,24 @@ def _surface(canvas: Canvas, cover: np.ndarray, wanted: Look, context: Context, 
         (_warty if context.disease == "Viral warts" else _horny)(canvas, cover, wanted.rough, rng)
 
 
+@_cropped
 def papule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Small raised lesion: a shaded dome, red in acne, warty in viral warts, flat-topped and red in psoriasis."""
-    wanted = look(RAISED[context.disease], context.attributes)
+    wanted = look(RAISED.get(context.disease, Look()), context.attributes)
     largest = 1.0 if context.disease == "Viral warts" else 0.6
-    central, radius = _lumps(canvas, region, rng, largest, (0.15, 0.32), 0.8)
-    cover = noise.step(0, 0.15 + 1.5 * min(wanted.edge, 0.4), central)
-    dome = noise.step(0, 0.9 if context.disease == "Acne" else 0.55, central)
-    canvas.height += 0.38 * radius * wanted.lift * dome
-    _colour(canvas, cover * (0.7 + 0.3 * central), wanted, rng)
+    central, radius = _lumps(canvas, region, rng, largest, (0.15, 0.32), 0.62)
+    cover = noise.step(0, 0.2 + 2 * min(wanted.edge, 0.3), central)
+    dome = central * noise.step(0.05, 0.6, central) if context.disease == "Acne" else 0.8 * noise.step(0, 0.8, central)
+    canvas.height += 0.34 * radius * wanted.lift * dome
+    _colour(canvas, cover * (0.5 + 0.5 * central), wanted, rng)
     _surface(canvas, cover, wanted, context, rng)
     return cover
 
 
+@_cropped
 def nodule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Large solid lump: one broad dome that fades into the skin, deep red and tense in acne."""
-    wanted = look(RAISED[context.disease], context.attributes)
+    wanted = look(RAISED.get(context.disease, Look()), context.attributes)
     central, radius = _lumps(canvas, region, rng, 2.0, (0.7, 1.1), 2.4)
     cover = noise.step(0, 0.3 + min(wanted.edge, 0.5), central)
     canvas.height += 0.5 * radius * min(wanted.lift, 1.0) * noise.step(0, 1.05, central)
@@ -263,12 +289,13 @@ def nodule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.
     return cover
 
 
+@_cropped
 def pustule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Small dome with a pale centre of pus, whiter or yellower as described, inside a red halo."""
-    central, radius = _lumps(canvas, region, rng, 0.45, (0.16, 0.28), 0.8)
-    cover = noise.step(0, 0.4, central)
-    pus = noise.step(0.38, 0.7, central)
-    canvas.height += radius * (0.3 * noise.step(0, 1, central) + 0.14 * pus)
+    central, radius = _lumps(canvas, region, rng, 0.45, (0.16, 0.28), 0.62)
+    cover = noise.step(0, 0.5, central)
+    pus = noise.step(0.5, 0.95, central)
+    canvas.height += radius * (0.28 * noise.step(0, 1, central) + 0.12 * pus)
     canvas.blood += 0.8 * cover
     canvas.gloss += 0.2 * pus
     said = context.attributes & {"White", "Yellow"}
@@ -277,12 +304,13 @@ def pustule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random
     return cover
 
 
+@_cropped
 def plaque(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Raised, flat-topped area with a defined edge: red in psoriasis, thin and greasy in seborrheic dermatitis,
     rough in actinic keratosis, warty in viral warts."""
-    wanted = look(RAISED[context.disease], context.attributes)
+    wanted = look(RAISED.get(context.disease, Look()), context.attributes)
     cover = _spread(canvas, region, rng, wanted.edge, 0.15)
-    plateau = cover * (1 + 0.15 * noise.fractal(region.shape, rng, canvas.px(0.6)))
+    plateau = noise.soft(cover, canvas.px(0.05, 0.7)) * (1 + 0.15 * noise.fractal(region.shape, rng, canvas.px(0.6)))
     canvas.height += 0.085 * canvas.scale * wanted.lift * plateau
     canvas.height += 0.012 * canvas.scale * cover * noise.fractal(region.shape, rng, canvas.px(0.12), 2)
     _colour(canvas, cover, wanted, rng)
@@ -290,23 +318,34 @@ def plaque(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.
     return cover
 
 
+@_cropped
 def patch(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Flat, differently coloured area: chalk-white with a scalloped border in vitiligo, else red with a faint one."""
-    wanted = look(FLAT[context.disease], context.attributes)
+    wanted = look(FLAT.get(context.disease, Look()), context.attributes)
     cover = _spread(canvas, region, rng, wanted.edge, 0.5, scallops=wanted.fade > 0)
     if "Normal-pigmentation-island" in context.attributes:
-        islands, _ = _lumps(canvas, cover, rng, 0.0, (0.08, 0.3), 1.1)
-        cover = cover * (1 - noise.step(0, 0.4, islands))
+        cover = cover * (1 - _islands(canvas, cover, rng))
     _colour(canvas, cover, wanted, rng)
     _horny(canvas, cover, wanted.rough, rng, raised=False)
     return cover
 
 
+def _islands(canvas: Canvas, cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return where spots of normal skin are left inside a patch: 1 there, 0 elsewhere and near the border."""
+    margin = int(canvas.px(0.25))
+    room = cv2.erode(cover, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
+    smallest, largest = canvas.px(0.05, 1.5), canvas.px(0.2, 2)
+    found = noise.blobs(room, rng, (smallest, largest), canvas.px(0.65, 6))
+    spots = noise.dome(cover.shape, [blob[:2] for blob in found], [blob[2] for blob in found])
+    return noise.step(0, 0.6, _bent(spots, rng, largest))
+
+
+@_cropped
 def macule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Flat, differently coloured spot: depigmented in vitiligo, red or brown elsewhere."""
-    wanted = look(FLAT[context.disease], context.attributes)
-    central, _ = _lumps(canvas, region, rng, 0.6, (0.14, 0.4), 0.9)
-    cover = noise.step(0, 0.15 + 1.5 * min(wanted.edge, 0.5), central)
+    wanted = look(FLAT.get(context.disease, Look()), context.attributes)
+    central, _ = _lumps(canvas, region, rng, 0.6, (0.12, 0.38), 0.7)
+    cover = noise.step(0, 0.2 + 2 * min(wanted.edge, 0.3), central)
     _colour(canvas, cover, wanted, rng)
     return cover
 
@@ -342,9 +381,9 @@ class Flakes:
 
 FINE = Flakes(WHITE_SCALE, 0.12, 0.008, 0.5, 0.05, 0.45, 0.3)
 SCALES = {
-    "Psoriasis": Flakes(WHITE_SCALE, 0.34, 0.035, 0.9, 0.25, 0.68, 0.15),
-    "Seborrheic dermatitis": Flakes(YELLOW_SCALE, 0.2, 0.012, 0.68, 0.35, 0.5, 0.4),
-    "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.05, 0.8, 0.0, 0.6, 0.9),
+    "Psoriasis": Flakes(WHITE_SCALE, 0.2, 0.018, 0.92, 0.2, 0.66, 0.3),
+    "Seborrheic dermatitis": Flakes(0.65 * YELLOW_SCALE + 0.35 * WHITE_SCALE, 0.17, 0.01, 0.62, 0.25, 0.45, 0.4),
+    "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.035, 0.75, 0.0, 0.5, 0.9),
 }
 """Scale by disease; `FINE` elsewhere."""
 
@@ -364,6 +403,7 @@ def flakes(context: Context) -> Flakes:
     return replace(kind, gloss=kind.gloss + 0.2 * ("Greasy" in words))
 
 
+@_cropped
 def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Flakes of horny skin: silvery lamellae in psoriasis, greasy yellow ones in seborrheic dermatitis, a rough
     adherent yellow-brown crust in actinic keratosis, fine white flakes elsewhere."""
@@ -375,7 +415,8 @@ def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.G
     lot = rng.uniform(-1, 1, (4, int(number.max()) + 1)).astype(np.float32)[:, number]
     grit = noise.fractal(region.shape, rng, canvas.px(0.08), 2)
     crowd = noise.fractal(region.shape, rng, max(3 * size, canvas.px(0.5)), 3)
-    left = noise.step(-0.25, 0.25, 2 * kind.share - 1 + 0.75 * crowd + 0.4 * (1 - kind.grit) * lot[0] + 0.2 * grit)
+    left = noise.step(-0.25, 0.25, 2 * kind.share - 1 + 0.6 * crowd + 0.5 * (1 - kind.grit) * lot[0] + 0.25 * grit)
+    left = noise.soft(left, 0.6)
     gap = noise.step(0, max(0.12 * size, 1.5), _furrows(number)) * (1 - kind.grit) + kind.grit
     open_gap = noise.step(-0.3, 0.5, lot[3] + 0.5 * crowd)
     flake = left * (1 - open_gap * (1 - gap))
@@ -383,8 +424,10 @@ def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.G
     canvas.height += kind.thick * canvas.scale * inside * flake * (1 + 0.9 * tilt + 0.9 * kind.grit * grit)
     canvas.gloss += kind.gloss * inside * flake
     film = np.clip(0.3 * kind.alpha * (1 + crowd) * left, 0, 1)
-    dusty = 0.86 + 0.14 * lot[2] + 0.14 * grit
-    canvas.overlay(kind.colour, inside * np.maximum(kind.alpha * flake * dusty, film))
+    dusty = 0.8 + 0.2 * lot[2] + 0.14 * grit
+    pale = kind.grit * (0.5 + 0.5 * noise.fractal(region.shape, rng, canvas.px(0.3), 2))[..., None]
+    colour = kind.colour + 0.5 * pale * (WHITE_SCALE - kind.colour)
+    canvas.overlay(colour, inside * np.maximum(kind.alpha * flake * dusty, film))
     return inside * left
 
 
