@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import label
+from scipy.ndimage import find_objects, label, maximum
 
 from medxai.data.ontology import BASIC_TERMS, DISEASES
 from medxai.data.render.basic import PAINTERS
@@ -78,6 +78,28 @@ def test_a_small_outline_is_one_lesion_and_a_large_one_a_group(term: str) -> Non
     assert label(one > 0.3)[1] == 1
     assert one[SIZE // 2, SIZE // 2] > 0.9
     assert label(group > 0.3)[1] >= 5
+
+
+@pytest.mark.parametrize("term", ["Macule", "Papule", "Pustule"])
+def test_a_long_outline_is_a_row_of_round_lesions(term: str) -> None:
+    strokes = np.zeros((SIZE, SIZE), np.float32)
+    strokes[20:29, 10:110] = strokes[50:56, 30:60] = strokes[80:110, 90:96] = 1
+    _, cover = painted(term, strokes, "Acne")
+    lesions, count = label(cover > 0.3)
+    assert count >= 5
+    for rows, columns in find_objects(lesions):
+        assert columns.stop - columns.start < 30
+        assert rows.stop - rows.start < 25
+    strokes_of, number = label(strokes)
+    assert maximum(cover, strokes_of, np.arange(1, number + 1)).min() > 0.3
+
+
+def test_slits_between_the_strokes_of_a_hand_are_no_border() -> None:
+    region = disc(45)
+    region[:, ::6] = 0
+    canvas, cover = painted("Plaque", region)
+    assert cover[disc(30) > 0].min() > 0.95
+    assert canvas.height[disc(30) > 0].min() > 0.5
 
 
 @pytest.mark.parametrize("term", BASIC_TERMS)

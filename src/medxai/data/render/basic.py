@@ -21,7 +21,7 @@ PUS = from_srgb(243, 234, 190)
 HORN = from_srgb(200, 181, 150)
 """Keratin of a wart or a callus."""
 
-WHITE_SCALE, YELLOW_SCALE, BROWN_SCALE = from_srgb(238, 236, 231), from_srgb(228, 203, 136), from_srgb(196, 164, 112)
+WHITE_SCALE, YELLOW_SCALE, BROWN_SCALE = from_srgb(238, 236, 231), from_srgb(228, 203, 136), from_srgb(188, 157, 110)
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,13 @@ def _cropped(painter: Painter) -> Painter:
     return paint
 
 
-def _inside(region: np.ndarray) -> np.ndarray:
-    """Return the region as uint8 (h, w), widened to three pixels where it is thinner."""
+def _inside(canvas: Canvas, region: np.ndarray) -> np.ndarray:
+    """Return the region as uint8 (h, w), without slits between the strokes of those who filled it in by hand, and
+    widened to three pixels where it is thinner."""
     inside = (region >= 0.5 * max(float(region.max()), 1e-6)).astype(np.uint8)
     square = np.ones((3, 3), np.uint8)
+    slit = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + 2 * int(canvas.px(0.05, 1)),) * 2)
+    inside = cv2.morphologyEx(inside, cv2.MORPH_CLOSE, slit)
     thin = inside & ~cv2.morphologyEx(inside, cv2.MORPH_OPEN, square, borderType=cv2.BORDER_REPLICATE)
     return inside | cv2.dilate(thin, square)
 
@@ -151,7 +154,7 @@ def _spread(
 
     Scallops are convex bows, as if the lesion had grown together from round ones.
     """
-    depth, deepest, _ = _depth(_inside(region))
+    depth, deepest, _ = _depth(_inside(canvas, region))
     if scallops:
         cell = canvas.px(0.9)
         bays = np.minimum(noise.cells(region.shape, rng, cell)[0] / cell, 1) ** 2
@@ -172,22 +175,44 @@ def _lumps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how central each pixel is in its lesion, 0 at the rim and 1 in the middle, and the lesion's radius (px).
 
-    A part of the region that is at most `largest` deep is one lesion, a larger part has lesions of `radius` scattered
-    `spacing` apart, all in centimetres.
+    A part of the region that is at most `largest` deep, and not much longer than wide, is one lesion; any other part
+    has lesions of `radius` scattered `spacing` apart, all in centimetres.
     """
-    inside = _inside(region)
+    inside = _inside(canvas, region)
     depth, deepest, parts = _depth(inside)
-    single = (depth > 0) & (deepest <= canvas.px(largest))
+    long = np.bincount(parts.ravel())[parts] > 2.2 * np.pi * deepest**2 + 9
+    single = (depth > 0) & (deepest <= canvas.px(largest)) & ~long
     central = _middles(np.where(single, deepest, 0), parts) * noise.step(0, 0.35, depth / deepest)
     wide = (depth > 0) & ~single
     if wide.any():
         low, high = canvas.px(radius[0]), canvas.px(radius[1])
-        fits = wide & (depth > high)
-        found = noise.blobs((fits if fits.any() else wide).astype(np.float32), rng, (low, high), canvas.px(spacing, 6))
-        bumps = noise.dome(region.shape, [blob[:2] for blob in found], [blob[2] for blob in found], power=2 / 3)
+        fits = wide & (depth >= np.minimum(high, 0.45 * deepest))
+        found = noise.blobs(fits.astype(np.float32), rng, (low, high), canvas.px(spacing, 6))
+        gap = np.minimum(1.2 * canvas.px(spacing, 6), 3 * deepest)
+        _fill(found, np.where(fits, parts, 0), depth, gap, high)
+        radii = [min(blob[2], float(depth[int(blob[0]), int(blob[1])]) + 1) for blob in found]
+        bumps = noise.dome(region.shape, [blob[:2] for blob in found], radii, power=2 / 3)
         central = np.maximum(central, np.where(wide, _bent(bumps, rng, high) * noise.step(0, 2, depth), 0))
-        deepest = np.where(wide, np.float32(0.5 * (low + high)), deepest)
+        deepest = np.where(wide, np.minimum(deepest, np.float32(0.5 * (low + high))), deepest)
     return central, deepest
+
+
+def _fill(found: list[noise.Blob], parts: np.ndarray, depth: np.ndarray, gap: np.ndarray, radius: float) -> None:
+    """Add lesions to `found` in the middle of parts, until no pixel is further than `gap` from a lesion.
+
+    `parts` is 0 where no lesion is wanted. This fills strokes that a wide scatter has missed.
+    """
+    empty = np.ones(parts.shape, np.uint8)
+    added = found
+    while True:
+        for y, x, _ in added:
+            empty[int(y), int(x)] = 0
+        bare = np.where(cv2.distanceTransform(empty, cv2.DIST_L2, 3) > gap, parts, 0)
+        names = np.unique(bare[bare > 0])
+        if not names.size:
+            return
+        added = [(float(y), float(x), radius) for y, x in ndimage.maximum_position(depth, bare, names)]
+        found += added
 
 
 def _middles(deepest: np.ndarray, parts: np.ndarray) -> np.ndarray:
@@ -208,7 +233,7 @@ def _middles(deepest: np.ndarray, parts: np.ndarray) -> np.ndarray:
 def _bent(field: np.ndarray, rng: np.random.Generator, px: float) -> np.ndarray:
     """Return `field` with its outlines bent by up to a fifth of `px`, so that no lesion is a perfect circle."""
     y, x = np.mgrid[: field.shape[0], : field.shape[1]].astype(np.float32)
-    y, x = (way + 0.2 * px * noise.fractal(field.shape, rng, 1.5 * px, 2) for way in (y, x))
+    y, x = (way + np.float32(0.2 * px) * noise.fractal(field.shape, rng, 1.5 * px, 2) for way in (y, x))
     return np.clip(cv2.remap(field, x, y, cv2.INTER_LINEAR), 0, 1)
 
 
@@ -334,10 +359,10 @@ def _islands(canvas: Canvas, cover: np.ndarray, rng: np.random.Generator) -> np.
     """Return where spots of normal skin are left inside a patch: 1 there, 0 elsewhere and near the border."""
     margin = int(canvas.px(0.25))
     room = cv2.erode(cover, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
-    smallest, largest = canvas.px(0.05, 1.5), canvas.px(0.2, 2)
-    found = noise.blobs(room, rng, (smallest, largest), canvas.px(0.65, 6))
+    smallest, largest = canvas.px(0.06, 1.5), canvas.px(0.26, 2)
+    found = noise.blobs(room, rng, (smallest, largest), canvas.px(0.8, 6))
     spots = noise.dome(cover.shape, [blob[:2] for blob in found], [blob[2] for blob in found])
-    return noise.step(0, 0.6, _bent(spots, rng, largest))
+    return noise.step(0.05, 0.7, _bent(spots, rng, 2.5 * largest))
 
 
 @_cropped
@@ -381,9 +406,9 @@ class Flakes:
 
 FINE = Flakes(WHITE_SCALE, 0.12, 0.008, 0.5, 0.05, 0.45, 0.3)
 SCALES = {
-    "Psoriasis": Flakes(WHITE_SCALE, 0.2, 0.018, 0.92, 0.2, 0.66, 0.3),
+    "Psoriasis": Flakes(WHITE_SCALE, 0.2, 0.018, 0.92, 0.2, 0.62, 0.3),
     "Seborrheic dermatitis": Flakes(0.65 * YELLOW_SCALE + 0.35 * WHITE_SCALE, 0.17, 0.01, 0.62, 0.25, 0.45, 0.4),
-    "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.035, 0.75, 0.0, 0.5, 0.9),
+    "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.026, 0.72, 0.0, 0.5, 0.9),
 }
 """Scale by disease; `FINE` elsewhere."""
 
@@ -395,7 +420,7 @@ def flakes(context: Context) -> Flakes:
     colours = words & {"White", "Yellow"}
     if len(colours) == 1:
         wanted = WHITE_SCALE if "White" in colours else YELLOW_SCALE
-        kind = replace(kind, colour=kind.colour + 0.5 * (wanted - kind.colour))
+        kind = replace(kind, colour=kind.colour + 0.4 * (wanted - kind.colour))
     coarse, fine = bool(words & {"Thick", "Hyperkeratotic", "Hard"}), bool(words & {"Fine", "Thin"})
     if coarse != fine:
         factor = 1.25 if coarse else 0.65
@@ -408,14 +433,15 @@ def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.G
     """Flakes of horny skin: silvery lamellae in psoriasis, greasy yellow ones in seborrheic dermatitis, a rough
     adherent yellow-brown crust in actinic keratosis, fine white flakes elsewhere."""
     kind = flakes(context)
-    inside = _spread(canvas, region, rng, 0.06, 0.1)
+    inside = _spread(canvas, region, rng, 0.06, 0.3)
     size = canvas.px(kind.size)
     y, x = _warped(region.shape, rng, 1.4 * size)
     _, number = noise.cells(region.shape, rng, size, (y, x))
     lot = rng.uniform(-1, 1, (4, int(number.max()) + 1)).astype(np.float32)[:, number]
     grit = noise.fractal(region.shape, rng, canvas.px(0.08), 2)
     crowd = noise.fractal(region.shape, rng, max(3 * size, canvas.px(0.5)), 3)
-    left = noise.step(-0.25, 0.25, 2 * kind.share - 1 + 0.6 * crowd + 0.5 * (1 - kind.grit) * lot[0] + 0.25 * grit)
+    share = kind.share + rng.uniform(-0.15, 0.1)
+    left = noise.step(-0.25, 0.25, 2 * share - 1 + 0.6 * crowd + 0.5 * (1 - kind.grit) * lot[0] + 0.25 * grit)
     left = noise.soft(left, 0.6)
     gap = noise.step(0, max(0.12 * size, 1.5), _furrows(number)) * (1 - kind.grit) + kind.grit
     open_gap = noise.step(-0.3, 0.5, lot[3] + 0.5 * crowd)
