@@ -87,7 +87,8 @@ def look(base: Look, attributes: frozenset[str]) -> Look:
     elif coloured == {"Skin-coloured"}:
         base = replace(base, blood=min(base.blood, 0.12), melanin=0.0)
     if attributes & {"Hyperpigmented", "Hyper-pigmented"}:
-        base = replace(base, melanin=base.melanin + 0.4, fade=0.0)
+        blood = base.blood if "Red" in attributes else min(base.blood, 0.2)
+        base = replace(base, blood=blood, melanin=base.melanin + 0.4, fade=0.0)
     elif attributes & {"Depigmented"}:
         base = replace(base, fade=1.0, blood=min(base.blood, 0.0))
     elif attributes & {"Hypopigmented", "Hypo-pigmented", "White"}:
@@ -192,9 +193,9 @@ def _lumps(
         _fill(found, np.where(fits, parts, 0), depth, gap, high)
         radii = [min(blob[2], float(depth[int(blob[0]), int(blob[1])]) + 1) for blob in found]
         bumps = noise.dome(region.shape, [blob[:2] for blob in found], radii, power=2 / 3)
-        central = np.maximum(central, np.where(wide, _bent(bumps, rng, high) * noise.step(0, 2, depth), 0))
+        central = np.maximum(central, np.where(wide, bumps * noise.step(0, 2, depth), 0))
         deepest = np.where(wide, np.minimum(deepest, np.float32(0.5 * (low + high))), deepest)
-    return central, deepest
+    return _bent(central, rng, np.minimum(deepest, canvas.px(radius[1]))) * noise.step(0, 1.5, depth), deepest
 
 
 def _fill(found: list[noise.Blob], parts: np.ndarray, depth: np.ndarray, gap: np.ndarray, radius: float) -> None:
@@ -230,10 +231,11 @@ def _middles(deepest: np.ndarray, parts: np.ndarray) -> np.ndarray:
     return central
 
 
-def _bent(field: np.ndarray, rng: np.random.Generator, px: float) -> np.ndarray:
+def _bent(field: np.ndarray, rng: np.random.Generator, px: float | np.ndarray) -> np.ndarray:
     """Return `field` with its outlines bent by up to a fifth of `px`, so that no lesion is a perfect circle."""
     y, x = np.mgrid[: field.shape[0], : field.shape[1]].astype(np.float32)
-    y, x = (way + np.float32(0.2 * px) * noise.fractal(field.shape, rng, 1.5 * px, 2) for way in (y, x))
+    amount, cell = np.asarray(0.2 * px, np.float32), 1.5 * float(np.max(px))
+    y, x = (way + amount * noise.fractal(field.shape, rng, cell, 2) for way in (y, x))
     return np.clip(cv2.remap(field, x, y, cv2.INTER_LINEAR), 0, 1)
 
 
@@ -295,7 +297,7 @@ def papule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.
     largest = 1.0 if context.disease == "Viral warts" else 0.6
     central, radius = _lumps(canvas, region, rng, largest, (0.15, 0.32), 0.62)
     cover = noise.step(0, 0.2 + 2 * min(wanted.edge, 0.3), central)
-    dome = central * noise.step(0.05, 0.6, central) if context.disease == "Acne" else 0.8 * noise.step(0, 0.8, central)
+    dome = central * noise.step(0.05, 0.8, central) if context.disease == "Acne" else 0.8 * noise.step(0, 0.8, central)
     canvas.height += 0.34 * radius * wanted.lift * dome
     _colour(canvas, cover * (0.5 + 0.5 * central), wanted, rng)
     _surface(canvas, cover, wanted, context, rng)
@@ -318,14 +320,14 @@ def nodule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.
 def pustule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Small dome with a pale centre of pus, whiter or yellower as described, inside a red halo."""
     central, radius = _lumps(canvas, region, rng, 0.45, (0.16, 0.28), 0.62)
-    cover = noise.step(0, 0.5, central)
-    pus = noise.step(0.5, 0.95, central)
+    cover = noise.step(0, 0.6, central)
+    pus = noise.step(0.58, 1, central)
     canvas.height += radius * (0.28 * noise.step(0, 1, central) + 0.12 * pus)
     canvas.blood += 0.8 * cover
     canvas.gloss += 0.2 * pus
     said = context.attributes & {"White", "Yellow"}
     colour = PUS + 0.6 * (WHITE_SCALE - PUS) if said == {"White"} else PUS
-    canvas.overlay(colour, 0.85 * pus)
+    canvas.overlay(colour, 0.9 * pus)
     return cover
 
 
@@ -440,7 +442,7 @@ def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.G
     lot = rng.uniform(-1, 1, (4, int(number.max()) + 1)).astype(np.float32)[:, number]
     grit = noise.fractal(region.shape, rng, canvas.px(0.08), 2)
     crowd = noise.fractal(region.shape, rng, max(3 * size, canvas.px(0.5)), 3)
-    share = kind.share + rng.uniform(-0.15, 0.1)
+    share = kind.share + rng.uniform(-0.08, 0.12)
     left = noise.step(-0.25, 0.25, 2 * share - 1 + 0.6 * crowd + 0.5 * (1 - kind.grit) * lot[0] + 0.25 * grit)
     left = noise.soft(left, 0.6)
     gap = noise.step(0, max(0.12 * size, 1.5), _furrows(number)) * (1 - kind.grit) + kind.grit
