@@ -183,7 +183,7 @@ def _lumps(
     depth, deepest, parts = _depth(inside)
     long = np.bincount(parts.ravel())[parts] > 2.2 * np.pi * deepest**2 + 9
     single = (depth > 0) & (deepest <= canvas.px(largest)) & ~long
-    central = _middles(np.where(single, deepest, 0), parts) * noise.step(0, 0.35, depth / deepest)
+    central = _middles(np.where(single, deepest, 0), parts)
     wide = (depth > 0) & ~single
     if wide.any():
         low, high = canvas.px(radius[0]), canvas.px(radius[1])
@@ -195,7 +195,8 @@ def _lumps(
         bumps = noise.dome(region.shape, [blob[:2] for blob in found], radii, power=2 / 3)
         central = np.maximum(central, np.where(wide, bumps * noise.step(0, 2, depth), 0))
         deepest = np.where(wide, np.minimum(deepest, np.float32(0.5 * (low + high))), deepest)
-    return _bent(central, rng, np.minimum(deepest, canvas.px(radius[1]))) * noise.step(0, 1.5, depth), deepest
+    rim = noise.step(0, np.maximum(0.1 * deepest, 1.5), depth)
+    return _bent(central, rng, np.minimum(deepest, canvas.px(0.35))) * rim, deepest
 
 
 def _fill(found: list[noise.Blob], parts: np.ndarray, depth: np.ndarray, gap: np.ndarray, radius: float) -> None:
@@ -227,7 +228,7 @@ def _middles(deepest: np.ndarray, parts: np.ndarray) -> np.ndarray:
         chosen = ((deepest > 0) & (half_octave == level)).astype(np.float32)
         blurred = cv2.GaussianBlur(chosen, (0, 0), 0.5 * 2 ** (level / 2), borderType=cv2.BORDER_CONSTANT) * chosen
         highest = np.maximum(_highest(blurred, parts, int(parts.max()) + 1), 1e-6)
-        central += chosen * np.clip((blurred / highest - 0.47) / 0.53, 0, 1)
+        central += chosen * np.clip((blurred / highest - 0.54) / 0.46, 0, 1)
     return central
 
 
@@ -409,8 +410,8 @@ class Flakes:
 FINE = Flakes(WHITE_SCALE, 0.12, 0.008, 0.5, 0.05, 0.45, 0.3)
 SCALES = {
     "Psoriasis": Flakes(WHITE_SCALE, 0.2, 0.018, 0.92, 0.2, 0.62, 0.3),
-    "Seborrheic dermatitis": Flakes(0.65 * YELLOW_SCALE + 0.35 * WHITE_SCALE, 0.17, 0.01, 0.62, 0.25, 0.45, 0.4),
-    "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.026, 0.72, 0.0, 0.5, 0.9),
+    "Seborrheic dermatitis": Flakes(0.85 * YELLOW_SCALE + 0.15 * WHITE_SCALE, 0.17, 0.01, 0.66, 0.25, 0.5, 0.4),
+    "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.026, 0.68, 0.0, 0.5, 0.9),
 }
 """Scale by disease; `FINE` elsewhere."""
 
@@ -454,7 +455,7 @@ def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.G
     film = np.clip(0.3 * kind.alpha * (1 + crowd) * left, 0, 1)
     dusty = 0.8 + 0.2 * lot[2] + 0.14 * grit
     pale = kind.grit * (0.5 + 0.5 * noise.fractal(region.shape, rng, canvas.px(0.3), 2))[..., None]
-    colour = kind.colour + 0.5 * pale * (WHITE_SCALE - kind.colour)
+    colour = kind.colour + 0.35 * pale * (WHITE_SCALE - kind.colour)
     canvas.overlay(colour, inside * np.maximum(kind.alpha * flake * dusty, film))
     return inside * left
 
