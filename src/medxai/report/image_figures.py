@@ -40,11 +40,10 @@ def term_sheet(term: str, *diseases: str) -> Figure:
 
 def layers(canvas: Canvas) -> Figure:
     """Show what a canvas holds, and the picture that light makes of it."""
-    blood, melanin = (0.5 + layer / (2 * max(np.abs(layer).max(), 1e-6)) for layer in (canvas.blood, canvas.melanin))
+    blood = 0.5 + canvas.blood / (2 * max(np.abs(canvas.blood).max(), 1e-6))
     relief = (canvas.height - canvas.height.min()) / max(np.ptp(canvas.height), 1e-6)
     panels = {
         "blood": blood,
-        "melanin": melanin,
         "relief": relief,
         "colour": canvas.albedo() ** (1 / 2.2),
         "with light": canvas.finish(),
