@@ -200,7 +200,7 @@ def _consensus(
     pixels = db.images.loc[image, "width"] * db.images.loc[image, "height"]
     area = np.median([db.packed_mask(int(row), term).unpack().sum() for row in evaluations]) / pixels
     votes = db.fuzzy_map(image, term, shape, raters)
-    votes = votes + 0.05 * noise.soft(votes, min(shape) / 100)  # of equal votes, the inner ones first
+    votes = votes + 0.05 * noise.soft(votes, min(shape) / 12)  # of equal votes, the inner ones first
     wanted = max(round(float(area) * votes.size), 1)
     least = np.partition(votes.ravel(), -wanted)[-wanted]
     return ((votes >= least) & (votes > 0)).astype(np.float32)

@@ -45,7 +45,7 @@ def _fine_lines(canvas: Canvas, context: Context, rng: np.random.Generator) -> N
         cell = canvas.px(centimetres, 3.5)
         border = noise.cracks(canvas.size, rng, cell, (across, along / stretch))
         line = 1 - noise.step(0.0, 0.45 * cell, border)
-        canvas.height -= 0.05 * depth * share * cell * line
+        canvas.height -= 0.028 * depth * share * cell * line
         canvas.melanin += 0.02 * share * line
     canvas.gloss += 0.06 * noise.fractal(canvas.size, rng, canvas.scale)
 
