@@ -45,6 +45,15 @@ def chosen(db: DermXDB, number: int | None) -> list[str]:
     return list(paper.assign(turn=turn).sort_values(["turn", "reference"], kind="stable").index[:number])
 
 
+def example(db: DermXDB, disease: str, source: str | None = None) -> str:
+    """Return the image of `disease` (and `source`) with the median number of outlined regions."""
+    mine = db.images["paper"] & (db.images["reference"] == disease)
+    if source:
+        mine &= db.images["source"] == source
+    regions = db.instances.query("round == 1").groupby("image").size().reindex(db.images.index[mine], fill_value=0)
+    return regions.sort_values(kind="stable").index[len(regions) // 2]
+
+
 def trials(profile: Profile) -> list[Trial]:
     """Return the study's one trial."""
     return [Trial("images", "separability")]
