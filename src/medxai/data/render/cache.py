@@ -1,5 +1,6 @@
 """Paintings of a whole data set on disk, painted once."""
 
+import multiprocessing
 import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -64,8 +65,11 @@ def paint_all(
     with storage.writing(target):
         target.mkdir(parents=True, exist_ok=True)
     work = partial(_paint_one, size=size, seed=seed, confounders=confounders, folder=target)
-    processes = min(processes or os.cpu_count() or 1, max(len(missing), 1))
-    with ProcessPoolExecutor(processes, initializer=_adopt, initargs=(db,)) as pool:
+    if not missing:
+        return target
+    processes = min(processes or os.cpu_count() or 1, len(missing))
+    spawn = multiprocessing.get_context("spawn")  # a fork of OpenCV's threads can wait for ever
+    with ProcessPoolExecutor(processes, spawn, initializer=_adopt, initargs=(db,)) as pool:
         for _ in tqdm(pool.map(work, missing), "paintings", len(missing), disable=not progress):
             pass
     return target
