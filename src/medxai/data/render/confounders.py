@@ -41,7 +41,7 @@ def watermark(light: np.ndarray, region: np.ndarray, rng: np.random.Generator) -
 
 
 def ruler(light: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lay a paper ruler with marks each millimetre-like step along the side that covers the fewest lesions."""
+    """Lay a paper ruler, marked every fiftieth of the shorter side, along the side that covers the fewest lesions."""
     height, width = region.shape
     turns = np.arange(4)
     depth = max(round(0.09 * min(height, width)), 4)
