@@ -26,7 +26,7 @@ def expose(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     height, width = radiance.shape[:2]
     target = rng.uniform(0.2, 0.42) / max(float(np.median(radiance[..., 1])), 0.02)
-    exposure = min(max(target**0.55, 0.75), 2.6) * np.exp(rng.normal(0, 0.1))
+    exposure = np.clip(target**0.35, 0.75, 1.5) * np.exp(rng.normal(0, 0.1))
     warmth, tint = rng.normal(0, 0.09), rng.normal(0, 0.05)
     gains = exposure * np.exp(np.array([warmth, tint, -1.3 * warmth]))
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
