@@ -37,7 +37,7 @@ PROFILES = {
         Profile("smoke", simulated_images=72, bootstrap=50, painted_images=30, painted_size=128, convnet_epochs=2),
         Profile("quick", simulated_images=554, bootstrap=1000, painted_images=90, painted_size=200, convnet_epochs=10),
         Profile(
-            "full", simulated_images=554, bootstrap=10_000, painted_images=None, painted_size=260, convnet_epochs=40
+            "full", simulated_images=554, bootstrap=10_000, painted_images=None, painted_size=260, convnet_epochs=20
         ),
     )
 }
