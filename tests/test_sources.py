@@ -122,6 +122,9 @@ def test_check_tells_what_is_there_and_what_to_do(real, tmp_path):
         "dermxdb-photographs": False,
         "breastmnist": True,
         "retinamnist": False,
+        "busi": False,
+        "isic-uda1": False,
+        "ham10000-artefacts": False,
     }
     assert status["dermxdb"].where == real
     assert status["dermxdb"].licence == "CC0 1.0"

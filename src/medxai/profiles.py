@@ -15,19 +15,30 @@ class Profile:
         How many images the simulated DermXDB has. The real one is always used whole.
     bootstrap
         Resamples behind each confidence interval.
+    painted_images
+        How many photographs are painted, spread over the diseases; ``None`` for all of the paper.
+    painted_size
+        Their side in pixels.
+    convnet_epochs
+        Length of training of the small ConvNet that looks at them.
     """
 
     name: str
     simulated_images: int
     bootstrap: int
+    painted_images: int | None
+    painted_size: int
+    convnet_epochs: int
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", simulated_images=72, bootstrap=50),
-        Profile("quick", simulated_images=554, bootstrap=1000),
-        Profile("full", simulated_images=554, bootstrap=10_000),
+        Profile("smoke", simulated_images=72, bootstrap=50, painted_images=30, painted_size=128, convnet_epochs=2),
+        Profile("quick", simulated_images=554, bootstrap=1000, painted_images=90, painted_size=200, convnet_epochs=10),
+        Profile(
+            "full", simulated_images=554, bootstrap=10_000, painted_images=None, painted_size=260, convnet_epochs=20
+        ),
     )
 }
 

@@ -52,7 +52,7 @@ class Dataset:
     place: str
     """Where it goes, below the folder of the data sets."""
     source: Repository | Download | None
-    """``None``: its owners give it on request only."""
+    """``None``: it is not to be downloaded; see `how`."""
 
 
 _MEDMNIST = (
@@ -63,6 +63,7 @@ _DERMXDB = (
     "Jalaboi R, Faye F, Orbes-Arteaga M, Jørgensen D, Winther O, Galimzianova A. DermX: an end-to-end framework for "
     "explainable automated dermatological diagnosis. Medical Image Analysis 83:102647, 2023"
 )
+_OWN_COPY = "put your own copy there, as data/README.md says, with its licence note"
 
 DATASETS = {
     dataset.name: dataset
@@ -113,6 +114,33 @@ DATASETS = {
                 "https://zenodo.org/records/10519652/files/retinamnist.npz?download=1",
                 "254915f5f0a2074665c4676356824cf4ef4a3bcab233894b4bafcaf48962bd69",
             ),
+        ),
+        Dataset(
+            "busi",
+            "BUSI: 135 breast ultrasound images with lesion masks, matched to BreastMNIST",
+            "CC BY 4.0",
+            "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020",
+            _OWN_COPY,
+            "busi",
+            None,
+        ),
+        Dataset(
+            "isic-uda1",
+            "ISIC UDA-1: 234 dermoscopic photographs, benign or malignant",
+            "CC0 1.0",
+            "ISIC archive, UDA-1",
+            _OWN_COPY,
+            "isic_uda1",
+            None,
+        ),
+        Dataset(
+            "ham10000-artefacts",
+            "HAM10000 with artefacts: 51 photographs with bubbles, rulers or ink, and these cut out",
+            "CC BY-NC-SA 4.0",
+            "Tschandl P, Rosendahl C, Kittler H. Scientific Data 5:180161, 2018",
+            _OWN_COPY,
+            "ham10000_artefacts",
+            None,
         ),
     )
 }

@@ -1,5 +1,6 @@
 """One style for all figures: colour-blind safe, legible on a phone, marked with the kind of data they show."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -53,7 +54,8 @@ def mark_data(figure: Figure, kind: DataKind, note: str = "") -> Figure:
     The figure is closed in pyplot, so that a notebook shows it once: where it is the value of a cell.
     """
     sign, name = KINDS[kind]
-    figure.supxlabel(f"{sign} {name}{', ' * bool(note)}{note}", fontsize=9, color="#555555", x=0.99, ha="right")
+    text = textwrap.fill(f"{sign} {name}{', ' * bool(note)}{note}", 70)
+    figure.supxlabel(text, fontsize=9, color="#555555", x=0.99, ha="right")
     plt.close(figure)
     return figure
 

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-STUDIES = ("dataset",)
+STUDIES = ("dataset", "images")
 
 
 def study(name: str) -> ModuleType:

@@ -1,0 +1,385 @@
+"""Real image sets with known masks: breast ultrasound, dermoscopy, and dermoscopy with artefacts to paste.
+
+Each is read from a folder that its user has; a set whose folder carries no licence note is not opened.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from medxai.errors import DataError
+
+LICENCES = {
+    "CC0 1.0": r"\bCC0\b",
+    "CC BY 4.0": r"CC[ -]BY[ -]4\.0|Attribution 4\.0 International",
+    "CC BY-NC 4.0": r"CC[ -]BY-NC[ -]4\.0|Attribution-NonCommercial 4\.0 International",
+    "CC BY-NC-SA 4.0": r"CC[ -]BY-NC(-SA|\(-SA\))[ -]4\.0|Attribution-NonCommercial-ShareAlike 4\.0 International",
+}
+"""The licences of our sets and how their notes write them, from the freest to the strictest."""
+
+NOTES = ("LICEN[CS]E*", "ATTRIBUTION*", "README*", "*/LICEN[CS]E*", "*/README*")
+VISIBLE = 12
+"""Grey levels by which a pixel with the artefact must differ from its repaired copy; less is JPEG noise."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Photographs with labels, perhaps masks, and the line of credit that goes under each figure.
+
+    Parameters
+    ----------
+    name
+        Of the set, as readers know it.
+    licence
+        One of `LICENCES`.
+    attribution
+        Whom to name.
+    images
+        Indexed by image; columns ``path``, ``label``, ``mask`` (path or ``None``), and what else the set records.
+
+    Raises
+    ------
+    DataError
+        If a licence or an attribution is missing, a column is, or a listed file is not there.
+    """
+
+    name: str
+    licence: str
+    attribution: str
+    images: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if self.licence not in LICENCES:
+            raise DataError(f"{self.name} has no licence note that we know: its pictures cannot be shown")
+        if not self.attribution.strip():
+            raise DataError(f"{self.name} names nobody to credit: its pictures cannot be shown")
+        _require(self.images, ("path", "label", "mask"), self.name)
+        if not self.images.index.is_unique:
+            raise DataError(f"{self.name} lists {self.images.index[self.images.index.duplicated()][0]} more than once")
+        for path in [*self.images["path"], *self.images["mask"].dropna()]:
+            if not path.is_file():
+                raise DataError(f"{path} is listed in {self.name} and is not there")
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether the licence forbids commercial use."""
+        return "NC" in self.licence
+
+    @property
+    def credit(self) -> str:
+        """What must stand under a figure that shows one of the images."""
+        return f"{self.name}: {self.attribution}. {self.licence}{' (non-commercial use only)' * self.non_commercial}."
+
+    def image(self, name: str) -> np.ndarray:
+        """Return an image, uint8 (h, w, 3), RGB.
+
+        Raises
+        ------
+        DataError
+            If there is no such image or it cannot be read.
+        """
+        return _rgb(self._row(name)["path"])
+
+    def mask(self, name: str) -> np.ndarray | None:
+        """Return the true mask of an image, bool (h, w), or ``None`` if nobody drew one.
+
+        Raises
+        ------
+        DataError
+            If there is no such image, a file cannot be read or the mask has another size than its image.
+        """
+        path = self._row(name)["mask"]
+        if path is None:
+            return None
+        mask, size = _read(path, cv2.IMREAD_GRAYSCALE) > 0, self.image(name).shape[:2]
+        if mask.shape != size:
+            raise DataError(f"{path} is {_size(mask.shape)} pixels, its image is {_size(size)}: they must agree")
+        return mask
+
+    def _row(self, name: str) -> pd.Series:
+        if name not in self.images.index:
+            raise DataError(f"{self.name} has no image {name!r}; its first is {self.images.index[0]!r}")
+        return self.images.loc[name]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A real artefact, cut out of its photograph: float32 (h, w, 4), red, green, blue and opacity in [0, 1]."""
+
+    name: str
+    kind: str
+    rgba: np.ndarray
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Where the artefact is, bool (h, w)."""
+        return self.rgba[..., 3] > 0
+
+
+@dataclass(frozen=True)
+class ArtefactSet(ImageSet):
+    """An image set with artefacts to paste; `templates`: artefact, subclass, image, path, without (path or None)."""
+
+    templates: pd.DataFrame
+
+    def artefact(self, name: str) -> Artefact:
+        """Return the artefact of this name, cut out.
+
+        Raises
+        ------
+        DataError
+            If there is none, a file cannot be read or the two copies differ in size.
+        """
+        if name not in self.templates.index:
+            raise DataError(f"{self.name} has no artefact {name!r}; its first is {self.templates.index[0]!r}")
+        row = self.templates.loc[name]
+        present = _rgb(row["path"])
+        absent = np.full_like(present, 255) if row["without"] is None else _rgb(row["without"])
+        if present.shape != absent.shape:
+            raise DataError(f"{row['path']} and {row['without']} differ in size")
+        return Artefact(name, row["artefact"], cut_out(present, absent))
+
+
+def busi(root: Path) -> ImageSet:
+    """Open the breast ultrasound images with lesion masks (Al-Dhabyani et al. 2020) in the folder `root`.
+
+    ``label`` is benign, malignant or normal (its mask is empty); ``split`` and ``index`` lead to the same image in
+    BreastMNIST, ``breastmnist_label`` is its label there (0 malignant).
+
+    Raises
+    ------
+    DataError
+        If the folder is not the set, lacks a file or a licence note.
+    """
+    table = _manifest(root, "BUSI", ("file", "class", "breastmnist_split", "breastmnist_index", "breastmnist_label"))
+    images = table.rename(columns={"class": "label", "breastmnist_split": "split", "breastmnist_index": "index"})
+    images["path"] = [root / "images" / name for name in images["file"]]
+    images["mask"] = [root / "masks" / name for name in images["file"]]
+    return ImageSet(
+        "BUSI, breast ultrasound",
+        licence_of(root),
+        "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020",
+        images.set_index("file").rename_axis("image"),
+    )
+
+
+def isic_uda1(root: Path) -> ImageSet:
+    """Open the dermoscopic photographs UDA-1 of the ISIC archive in the folder `root`; ``label`` benign or malignant.
+
+    Raises
+    ------
+    DataError
+        If the folder is not the set, lacks a file or a licence note.
+    """
+    images = _manifest(root, "ISIC UDA-1", ("file", "benign_malignant", "diagnosis"))
+    images = images.rename(columns={"benign_malignant": "label"}).assign(mask=None)
+    images["path"] = [root / "images" / name for name in images["file"]]
+    return ImageSet("ISIC UDA-1", licence_of(root), "ISIC archive", images.set_index("file").rename_axis("image"))
+
+
+def ham10000_artefacts(root: Path) -> ArtefactSet:
+    """Open the photographs of HAM10000 with real artefacts, and the artefacts cut out of them (Katsch et al. 2022).
+
+    ``label`` is the diagnosis; ``artefact`` is bubble, ruler or marking (ink), ``None`` for the five images that are
+    meant for pasting, which have lesion masks.
+
+    Raises
+    ------
+    DataError
+        If the folder is not the set, lacks a file or a licence note.
+    """
+    columns = ("image_id", "dx", "artefact", "subclass")
+    images = _manifest(root, "HAM10000 artefacts", columns, "diagnoses.csv").rename(columns={"dx": "label"})
+    images = images.astype(object).where(images.notna(), None).set_index("image_id").rename_axis("image")
+    marked = images["artefact"].notna()
+    folders = {True: root / "artefacts" / "src", False: root / "test_images"}
+    images["path"] = [folders[there] / f"{name}.jpg" for name, there in marked.items()]
+    images["mask"] = [None if there else root / "test_masks" / f"{name}.png" for name, there in marked.items()]
+    return ArtefactSet(
+        "HAM10000 with artefacts",
+        licence_of(root),
+        "Tschandl P, Rosendahl C, Kittler H. Scientific Data 5:180161, 2018; artefacts cut out by Katsch F, Rinner C, "
+        "Tschandl P. Dermatology Practical & Conceptual 12(3), 2022",
+        images,
+        _templates(root / "artefacts"),
+    )
+
+
+def cut_out(present: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    """Cut an artefact out of a photograph, given the same photograph without it.
+
+    The opacity is the least with which some colour, laid over `absent`, gives `present`; so it does not depend on the
+    skin, the result stays in range on any skin, and on its own skin it gives `present` again (but for JPEG noise).
+
+    Parameters
+    ----------
+    present, absent
+        uint8 (h, w, 3); `absent` is white for ink that was isolated on white.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (h, w, 4) in [0, 1]: colour and opacity.
+    """
+    before = absent.astype(np.float32) / 255
+    change = present.astype(np.float32) / 255 - before
+    room = np.where(change < 0, before, 1 - before)
+    opacity = np.max(np.abs(change) / np.maximum(room, 1 / 255), axis=2, keepdims=True)
+    opacity[np.abs(change).max(axis=2) * 255 < VISIBLE] = 0
+    colour = np.divide(change, opacity, out=np.zeros_like(change), where=opacity > 0) + before
+    return np.concatenate([np.clip(colour, 0, 1) * (opacity > 0), opacity], axis=2).astype(np.float32)
+
+
+def paste(
+    image: np.ndarray,
+    artefact: Artefact,
+    position: tuple[int, int] | None = None,
+    generator: np.random.Generator | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paste a real artefact onto an image.
+
+    Parameters
+    ----------
+    image
+        uint8 (h, w, 3).
+    artefact
+        Of `ArtefactSet.artefact`.
+    position
+        Row and column of its upper left corner, which may lie outside; ``None`` to draw one with `generator` such
+        that the artefact lies inside, or spans the image where it is the larger.
+    generator
+        Needed without `position`.
+
+    Returns
+    -------
+    tuple
+        The new image, uint8 (h, w, 3), and where the artefact is on it, bool (h, w).
+
+    Raises
+    ------
+    ValueError
+        If the image is not of that kind, there is neither position nor generator, or the artefact misses the image.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"the image is {image.dtype} {image.shape}: paste takes uint8 (height, width, 3)")
+    if position is None:
+        if generator is None:
+            raise ValueError("paste needs a position, or a generator that draws one")
+        room = [sorted((0, side - own)) for side, own in zip(image.shape, artefact.mask.shape, strict=False)]
+        position = tuple(int(generator.integers(low, high + 1)) for low, high in room)
+    (top, left), (height, width) = position, artefact.mask.shape
+    rows = slice(max(top, 0), max(min(top + height, image.shape[0]), 0))
+    columns = slice(max(left, 0), max(min(left + width, image.shape[1]), 0))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        raise ValueError(f"an artefact of {_size(artefact.mask.shape)} pixels at {position} misses the image")
+    part = artefact.rgba[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    result, mask = image.copy(), np.zeros(image.shape[:2], bool)
+    over = image[rows, columns] * (1 - part[..., 3:]) + 255 * part[..., :3] * part[..., 3:]
+    result[rows, columns] = np.clip(np.rint(over), 0, 255).astype(np.uint8)
+    mask[rows, columns] = part[..., 3] > 0
+    return result, mask
+
+
+def on_breastmnist_grid(values: np.ndarray) -> np.ndarray:
+    """Bring a mask of a full-size image onto BreastMNIST's grid: central square, then mean over each of 28 x 28 cells.
+
+    Parameters
+    ----------
+    values
+        bool or float (h, w).
+
+    Returns
+    -------
+    np.ndarray
+        float32 (28, 28): the covered share of each cell.
+    """
+    side = min(values.shape)
+    top, left = ((length - side) // 2 for length in values.shape)
+    square = values[top : top + side, left : left + side].astype(np.float32)
+    return cv2.resize(square, (28, 28), interpolation=cv2.INTER_AREA)
+
+
+def licence_of(root: Path) -> str:
+    """Return the strictest licence that the notes in a folder name, else the one in its row of the README above it.
+
+    Returns
+    -------
+    str
+        A key of `LICENCES`.
+
+    Raises
+    ------
+    DataError
+        If there is no note that names one of them.
+    """
+    notes = [path.read_text("utf-8", errors="replace") for each in NOTES for path in sorted(root.glob(each))]
+    above = root.parent / "README.md"
+    if not notes and above.is_file():
+        notes = [line for line in above.read_text("utf-8").splitlines() if line.startswith(f"| `{root.name}/`")]
+    found = [name for name, pattern in LICENCES.items() if any(re.search(pattern, note) for note in notes)]
+    if not found:
+        raise DataError(
+            f"{root} has no licence note that names one of {', '.join(LICENCES)}: put the owners' note there as "
+            "LICENSE.txt, since a set without one cannot be shown"
+        )
+    return found[-1]
+
+
+def _templates(folder: Path) -> pd.DataFrame:
+    """List the cut-out artefacts; those of bubbles and rulers come in pairs, with and without."""
+    try:
+        entries = json.loads((folder / "meta.json").read_text("utf-8"))["artefacts"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{folder / 'meta.json'} is not the list of the cut-out artefacts ({error!r})") from error
+    rows = []
+    for entry in entries:
+        for path in sorted((folder / entry["artefact_folder"]).glob("*.png")):
+            if "without" in path.name:
+                continue
+            without = path.with_name(path.name.replace("with", "without")) if "with" in path.name else None
+            if without is not None and not without.is_file():
+                raise DataError(f"{without} is not there: {path.name} cannot be cut out without it")
+            rows.append((path.stem, entry["class"], entry.get("subclass"), entry["name"], path, without))
+    columns = ["template", "artefact", "subclass", "image", "path", "without"]
+    return pd.DataFrame(rows, columns=columns).set_index("template")
+
+
+def _manifest(root: Path, what: str, columns: tuple[str, ...], name: str = "manifest.csv") -> pd.DataFrame:
+    """Read the list of a set."""
+    path = root / name
+    if not path.is_file():
+        raise DataError(f"{root} is not {what}: it has no {name}")
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a table of comma-separated values: {error}") from error
+    _require(table, columns, str(path))
+    if table.empty:
+        raise DataError(f"{path} lists no image")
+    return table
+
+
+def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise DataError(f"{where} has no column {', '.join(missing)}")
+
+
+def _rgb(path: Path) -> np.ndarray:
+    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+
+
+def _read(path: Path, mode: int) -> np.ndarray:
+    pixels = cv2.imread(str(path), mode)
+    if pixels is None:
+        raise DataError(f"{path} cannot be read as an image: get it again")
+    return pixels
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"

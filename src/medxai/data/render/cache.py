@@ -1,0 +1,110 @@
+"""Paintings of a whole data set on disk, painted once."""
+
+import multiprocessing
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from medxai import paths
+from medxai.data import storage
+from medxai.data.dermxdb import DermXDB
+from medxai.data.render.painting import LARGEST, SMALLEST, case, paint
+from medxai.errors import DataError
+
+VERSION = 2
+"""Counted up when the same annotations and seed give other pixels."""
+
+_db: DermXDB | None = None
+"""The data set of a worker process."""
+
+
+def paint_all(
+    db: DermXDB,
+    size: int,
+    *,
+    seed: int = 0,
+    images: Iterable[str] | None = None,
+    confounders: Iterable[str] = (),
+    folder: Path | None = None,
+    processes: int | None = None,
+    progress: bool = False,
+) -> Path:
+    """Paint many images, or find them painted; an interrupted run goes on where it stopped.
+
+    Parameters
+    ----------
+    db, size, seed, confounders
+        See `medxai.data.render.painting.case` and `paint`.
+    images
+        Names; by default the 554 of the paper.
+    folder
+        Where the paintings of all sets go; by default ``painted`` among the results.
+    processes
+        Number of worker processes, by default one for each core; the pixels do not depend on it.
+    progress
+        Show a bar.
+
+    Returns
+    -------
+    Path
+        Folder with NAME.png and NAME.npz for each image; `read` and `truth` read them.
+    """
+    if not SMALLEST <= size <= LARGEST:
+        raise ValueError(f"a painting has sides of {SMALLEST} to {LARGEST} pixels, not {size}")
+    confounders = tuple(sorted(confounders))
+    parts = (db.digest[:12], f"{size}px", f"seed{seed}", f"v{VERSION}", *confounders)
+    target = (folder or paths.RESULTS / "painted") / "-".join(parts)
+    names = list(images) if images is not None else list(db.images.index[db.images["paper"]])
+    missing = [name for name in names if not (target / f"{name}.png").exists()]
+    with storage.writing(target):
+        target.mkdir(parents=True, exist_ok=True)
+    work = partial(_paint_one, size=size, seed=seed, confounders=confounders, folder=target)
+    if not missing:
+        return target
+    processes = min(processes or os.cpu_count() or 1, len(missing))
+    spawn = multiprocessing.get_context("spawn")  # a fork of OpenCV's threads can wait for ever
+    with ProcessPoolExecutor(processes, spawn, initializer=_adopt, initargs=(db,)) as pool:
+        for _ in tqdm(pool.map(work, missing), "paintings", len(missing), disable=not progress):
+            pass
+    return target
+
+
+def read(folder: Path, name: str) -> np.ndarray:
+    """Return a painting of `paint_all`, uint8 (h, w, 3) sRGB."""
+    picture = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise DataError(f"{folder / name}.png is no painting: delete it and paint again")
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def truth(folder: Path, name: str) -> dict[str, np.ndarray]:
+    """Return what painted which pixel, float32 (h, w) in [0, 1] in steps of 1/255, by characteristic or confounder."""
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
+        return {term: file[term].astype(np.float32) / 255 for term in file.files}
+
+
+def _adopt(db: DermXDB) -> None:
+    global _db
+    _db = db
+    cv2.setNumThreads(1)
+
+
+def _paint_one(name: str, *, size: int, seed: int, confounders: tuple[str, ...], folder: Path) -> None:
+    painting = paint(case(_db, name, size), seed=seed, confounders=confounders)
+    part = folder / f".{name}.{os.getpid()}"
+    with storage.writing(folder):
+        with part.open("wb") as file:
+            np.savez_compressed(file, **_bytes(painting.truth))
+        part.replace(folder / f"{name}.npz")
+        part.write_bytes(cv2.imencode(".png", painting.image[..., ::-1])[1].tobytes())
+        part.replace(folder / f"{name}.png")  # last: this file says that the image is done
+
+
+def _bytes(maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {term: np.round(255 * coverage).astype(np.uint8) for term, coverage in maps.items()}

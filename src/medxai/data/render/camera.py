@@ -1,0 +1,48 @@
+"""From light to photograph: lamps, and a camera with its colour cast, exposure, blur, noise and JPEG."""
+
+import cv2
+import numpy as np
+
+from medxai.data.render import noise
+from medxai.data.render.canvas import Light, to_srgb
+
+
+def lamp(shape: tuple[int, int], inside: np.ndarray, rng: np.random.Generator) -> Light:
+    """Return a lamp at the upper side, uneven over the picture, that falls off where the body turns away."""
+    angle = rng.uniform(-np.pi, 0) * 0.8 - 0.1 * np.pi
+    tilt = rng.uniform(0.5, 0.95)
+    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j].astype(np.float32)
+    field = 1 + rng.uniform(0, 0.22) * (x * np.cos(angle) + y * np.sin(angle))
+    field += 0.06 * noise.fractal(shape, rng, min(shape) / 2, 2)
+    field *= 0.5 + 0.5 * noise.step(-0.02, rng.uniform(0.1, 0.25), inside)
+    direction = (float(np.cos(angle) * tilt), float(np.sin(angle) * tilt), 0.75)
+    return Light(direction, float(rng.uniform(0.35, 0.55)), field.astype(np.float32))
+
+
+def expose(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what the sensor makes of the light, linear RGB float32 (h, w, 3) before noise.
+
+    White balance, exposure, vignette and focus are drawn at random, the same way for every disease.
+    """
+    height, width = radiance.shape[:2]
+    target = rng.uniform(0.2, 0.42) / max(float(np.median(radiance[..., 1])), 0.02)
+    exposure = np.clip(target**0.35, 0.75, 1.5) * np.exp(rng.normal(0, 0.1))
+    warmth, tint = rng.normal(0, 0.09), rng.normal(0, 0.05)
+    gains = exposure * np.exp(np.array([warmth, tint, -1.3 * warmth]))
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    vignette = 1 - rng.uniform(0, 0.18) * (x**2 + y**2)
+    focus = rng.uniform(0.3, 0.75) * max(min(height, width) / 400, 0.6)
+    light = radiance * gains.astype(np.float32) * vignette[..., None]
+    return cv2.GaussianBlur(light, (0, 0), focus)
+
+
+def develop(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the photograph: sensor noise, sRGB with soft highlights, JPEG; uint8 (h, w, 3)."""
+    grain = rng.normal(0, 1, light.shape).astype(np.float32)
+    light = light + rng.uniform(0.004, 0.012) * np.sqrt(np.maximum(light, 0) + 0.01) * grain
+    bright = np.maximum(light - 0.7, 0)
+    light = np.minimum(light, 0.7) + 0.3 * (1 - np.exp(-bright / 0.3))
+    picture = np.round(255 * to_srgb(light)).astype(np.uint8)
+    quality = int(rng.integers(78, 96))
+    _, code = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])

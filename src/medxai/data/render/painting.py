@@ -1,0 +1,221 @@
+"""One case of DermXDB, from the raters' outlines to a painted photograph."""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from medxai.data import dermxdb
+from medxai.data.ontology import LOCALISED
+from medxai.data.render import PAINTERS, camera, noise, skin
+from medxai.data.render.canvas import TONES, Canvas, Context
+from medxai.data.render.confounders import CONFOUNDERS, WATERMARKED_SOURCE
+from medxai.errors import DataError
+
+SMALLEST, LARGEST = 16, 4096
+
+ORDER = (
+    *("Sun damage", "Patch", "Macule", "Plaque", "Papule", "Nodule", "Cyst", "Scar", "Dermatoglyph disruption"),
+    *("Scale", "Hyperkeratosis", "Closed comedo", "Open comedo", "Pustule", "Telangiectasia"),
+    *("Thrombosed capillaries", "Leukotrichia"),
+)
+"""From the deep to the superficial: the order of painting."""
+
+SITE_OF_TAG = {
+    "Palmo-plantar distribution": "hand",
+    "Acral distribution": "hand",
+    "Periorificial": "face",
+    "Seborrheic region": "face",
+    "Exposed areas": "face",
+    "Extensor sites": "limb",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be painted.
+
+    Attributes
+    ----------
+    name, disease, source
+        As in `DermXDB.images`.
+    tone, age, site
+        See `Context`; where the tone is not recorded, one is drawn by the name.
+    regions
+        Consensus region of each characteristic, float32 (h, w) in [0, 1]; all of one shape.
+    attributes
+        Words that the raters added to each characteristic.
+    shape
+        (height, width) of the picture in pixels.
+    """
+
+    name: str
+    disease: str
+    source: str
+    tone: str
+    age: str | None
+    site: str | None
+    shape: tuple[int, int]
+    regions: Mapping[str, np.ndarray] = field(repr=False)
+    attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painted photograph: `image` uint8 (h, w, 3) sRGB, and what painted which pixel, float32 (h, w) in [0, 1]."""
+
+    image: np.ndarray = field(repr=False)
+    truth: Mapping[str, np.ndarray] = field(repr=False)
+    case: Case
+
+
+def case(db: dermxdb.DermXDB, image: str, size: int | tuple[int, int]) -> Case:
+    """Return the consensus of the dermatologists on one image.
+
+    A characteristic counts if two of the raters with the right diagnosis outlined it, or half of them; of images that
+    nobody diagnosed rightly, all raters count. Its region is the part of their fuzzy map, highest values first, that
+    has the median area of their outlines.
+
+    Parameters
+    ----------
+    db, image
+        The data set and one of its images.
+    size
+        Side of the picture in pixels, 16 to 4096, or (height, width). A square squeezes the outlines as resizing a
+        photograph would.
+
+    Raises
+    ------
+    ValueError
+        If the image is not there or the size cannot be painted.
+    DataError
+        If the image has no reference diagnosis.
+    """
+    shape = _shape(size)
+    if image not in db.images.index:
+        raise ValueError(f"there is no image {image!r} in this data set")
+    row = db.images.loc[image]
+    if not isinstance(row["reference"], str):
+        raise DataError(f"image {image!r} has no reference diagnosis, so nothing says what to paint")
+    first = db.select([image])
+    counted = "correct" if first["correct"].any() else "all"
+    evaluations = first[first["correct"]] if counted == "correct" else first
+    outlined = db.instances[db.instances["evaluation"].isin(evaluations.index)]
+    rng = _generator(0, image, "case")
+    regions, attributes = {}, {}
+    for term in LOCALISED:
+        own = outlined[outlined["characteristic"] == term]
+        if own["evaluation"].nunique() >= min(2, len(evaluations) / 2) and len(own):
+            regions[term] = _consensus(db, image, term, own["evaluation"].unique(), shape, counted)
+            attributes[term] = _frequent(own["attributes"])
+    tone = row["skin_tone"] if row["skin_tone"] in TONES else rng.choice(["light", "medium", "dark"], p=[0.6, 0.3, 0.1])
+    age = row["age"] if isinstance(row["age"], str) else None
+    site = _site(evaluations, rng)
+    return Case(image, row["reference"], row["source"], str(tone), age, site, shape, regions, attributes)
+
+
+def paint(case: Case, *, seed: int = 0, confounders: Iterable[str] = ()) -> Painting:
+    """Paint a case: same case, same seed, same pixels.
+
+    Parameters
+    ----------
+    case
+        What to paint.
+    seed
+        Seed of everything that the annotations leave open.
+    confounders
+        Any of "watermark", "ruler", "pen"; they change nothing else in the picture. The watermark appears only on
+        pictures whose source is DermNetNZ.
+
+    Raises
+    ------
+    DataError
+        If a region is of a characteristic that is not in the ontology, empty, or of another shape than the picture.
+    ValueError
+        If there is no such confounder or the size cannot be painted.
+    """
+    _check(case, confounders)
+    canvas, inside = _scene(case, seed)
+    within = noise.step(-0.004, 0.004, inside)
+    light = canvas.radiance(camera.lamp(case.shape, inside, _generator(seed, case.name, "lamp")))
+    cloth = skin.background(case.shape, inside, _generator(seed, case.name, "background"))
+    light = cloth + (light - cloth) * within[..., None]
+    light = camera.expose(light, _generator(seed, case.name, "camera"))
+    truth = {term: coverage * within for term, coverage in canvas.truth.items()}
+    for name in confounders:
+        if name != "watermark" or case.source == WATERMARKED_SOURCE:
+            truth[name] = CONFOUNDERS[name](light, everything(case), _generator(seed, case.name, name))
+    return Painting(camera.develop(light, _generator(seed, case.name, "film")), truth, case)
+
+
+def everything(case: Case) -> np.ndarray:
+    """Return the union of the regions of a case, float32 (h, w) in [0, 1]."""
+    return np.maximum.reduce([np.zeros(case.shape, np.float32), *case.regions.values()])
+
+
+def _scene(case: Case, seed: int) -> tuple[Canvas, np.ndarray]:
+    """Paint skin and lesions; also return how far inside the body each pixel is."""
+    canvas = Canvas(case.shape, case.tone)
+    plain = Context(case.disease, case.tone, case.age, case.site)
+    skin.prepare(canvas, plain, _generator(seed, case.name, "skin"))
+    for term in ORDER:
+        if term in case.regions:
+            context = Context(case.disease, case.tone, case.age, case.site, case.attributes.get(term, frozenset()))
+            canvas.paint(term, PAINTERS[term], case.regions[term], context, _generator(seed, case.name, term))
+    skin.hairs(canvas, plain, _generator(seed, case.name, "hairs"))
+    return canvas, skin.silhouette(everything(case), case.site, _generator(seed, case.name, "silhouette"))
+
+
+def _generator(seed: int, name: str, purpose: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(purpose.encode())])
+
+
+def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    shape = (size, size) if isinstance(size, int | np.integer) else tuple(size)
+    if len(shape) != 2 or not all(SMALLEST <= side <= LARGEST for side in shape):
+        raise ValueError(f"a painting has sides of {SMALLEST} to {LARGEST} pixels, not {size}")
+    return int(shape[0]), int(shape[1])
+
+
+def _check(case: Case, confounders: Iterable[str]) -> None:
+    _shape(case.shape)
+    for name in confounders:
+        if name not in CONFOUNDERS:
+            raise ValueError(f"there is no confounder {name!r}: use {', '.join(CONFOUNDERS)}")
+    for term, region in case.regions.items():
+        if term not in PAINTERS:
+            raise DataError(f"{case.name}: {term!r} is no characteristic of the ontology: use {', '.join(PAINTERS)}")
+        if region.shape != case.shape:
+            raise DataError(f"{case.name}: the region of {term} is {region.shape}, the picture {case.shape} pixels")
+        if not region.max() > 0:
+            raise DataError(f"{case.name}: {term} has no outline, its region is empty")
+
+
+def _consensus(
+    db: dermxdb.DermXDB, image: str, term: str, evaluations: np.ndarray, shape: tuple[int, int], raters: str
+) -> np.ndarray:
+    pixels = db.images.loc[image, "width"] * db.images.loc[image, "height"]
+    area = np.median([db.packed_mask(int(row), term).unpack().sum() for row in evaluations]) / pixels
+    votes = db.fuzzy_map(image, term, shape, raters)
+    votes = votes + 0.05 * noise.soft(votes, min(shape) / 12)  # of equal votes, the inner ones first
+    wanted = max(round(float(area) * votes.size), 1)
+    least = np.partition(votes.ravel(), -wanted)[-wanted]
+    return ((votes >= least) & (votes > 0)).astype(np.float32)
+
+
+def _frequent(attributes: pd.Series) -> frozenset[str]:
+    """Return the words that at least a third of the outlines carry."""
+    counts = Counter(word for words in attributes for word in set(words))
+    return frozenset(word for word, count in counts.items() if 3 * count >= len(attributes))
+
+
+def _site(evaluations: pd.DataFrame, rng: np.random.Generator) -> str:
+    """Return where on the body this may be: by the raters' tags, at random where they say nothing."""
+    drawn = str(rng.choice(skin.SITES))
+    for tag, site in SITE_OF_TAG.items():
+        if evaluations[tag].mean() >= 0.4:
+            return site
+    return drawn
