@@ -1,5 +1,9 @@
-"""The errors that a user can cause, each told in one sentence: what, where, what is accepted."""
+"""Mistakes that a user can cause, each told in one sentence: what, where, what is accepted."""
 
 
 class DataError(ValueError):
     """A data set, a file or a table is not what it should be."""
+
+
+class UnsupportedModel(ValueError):  # noqa: N818
+    """A method is not defined on this network; the message names the layer and says why."""
