@@ -1,0 +1,71 @@
+"""Explanations of image classifiers: one call for every map, one table of the methods."""
+
+from torch import Tensor, nn
+
+from medxai.attribution import _inputs
+from medxai.attribution.registry import METHODS, Method
+
+__all__ = ["METHODS", "Method", "explain"]
+
+
+def explain(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor,
+    method: str,
+    *,
+    layer: str | nn.Module | None = None,
+    **options: object,
+) -> Tensor:
+    """Return a map for each image: how much each pixel speaks for the target.
+
+    The logit of the target is explained. The model runs in evaluation mode; its modes, weights, gradients and hooks are
+    afterwards as before, after an exception too. An image gets the same map alone and in a batch, and the same
+    generator's seed gives the same map.
+
+    Parameters
+    ----------
+    model
+        Takes ``images`` and returns logits (n, classes), float32 or float64.
+    images
+        (n, channels, height, width), normalised as for training, of the model's dtype and on its device.
+    target
+        The class: one for all images, or integers (n,).
+    method
+        A name in `METHODS` of kind ``map``.
+    layer
+        Name or module, for methods that look at one; the last that gives maps of more than one pixel without it.
+    **options
+        Options of the method (``METHODS[method].options``), named alike everywhere: ``baseline`` (broadcast to the
+        images), ``steps``, ``samples``, ``generator``.
+
+    Returns
+    -------
+    Tensor
+        (n, height, width), dtype of the images. Channels are summed, of saliency their maximum is taken.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, for an argument that is not what it should be.
+    UnsupportedModel
+        If the method is not defined on this model; it names the layer and says why.
+    """
+    found = METHODS.get(method)
+    if found is None or found.kind != "map":
+        maps = ", ".join(name for name, one in METHODS.items() if one.kind == "map")
+        why = (
+            "unknown"
+            if found is None
+            else f"no map but a table, call medxai.attribution.{found.path.replace(':', '.')}"
+        )
+        raise ValueError(f"method {method!r} is {why}; maps are made by {maps}")
+    if layer is not None:
+        options["layer"] = layer
+    for name in options:
+        if name not in found.options:
+            accepted = ", ".join(found.options) or "no option"
+            raise ValueError(f"option {name!r} is not known to {method}: it takes {accepted}")
+    with _inputs.prepared(model, images, target) as (checked, targets):
+        values = found.function(model, checked, targets, **options).detach()
+        return values.amax(1) if found.over_channels == "max" else values.sum(1)

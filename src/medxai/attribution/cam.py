@@ -1,0 +1,209 @@
+"""Class activation maps: maps of a layer, weighed by what the score makes of them.
+
+`cam`, `grad_cam` and `grad_cam_plus_plus` return ``{layer: (n, h, w)}`` at each layer's own size, all layers from one
+forward and one backward pass; what runs before the first layer stays outside of the graph, and no gradient of a weight
+is computed. Layers are names or modules; without any, the last that gives maps. If the network changes a
+layer's output in place, as the ReLU behind VGG's convolutions does, the maps are the changed ones.
+
+All raise `ValueError` as `_inputs.prepared`, `_inputs.scores` and `_inputs.named_layers` do, and `UnsupportedModel`
+for a model without convolution.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from medxai.attribution import _inputs
+from medxai.errors import UnsupportedModel
+
+Layers = str | nn.Module | Sequence[str | nn.Module] | None
+
+
+def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers = None) -> dict[str, Tensor]:
+    """Return Grad-CAM: maps weighed by their mean gradient, rectified (Selvaraju et al. 2017, eq. 1 and 2)."""
+    with _inputs.prepared(model, images, target) as (images, target):
+        found = _inputs.maps_and_gradients(model, images, target, _inputs.named_layers(model, images, layers))
+        return {name: _weighed(maps, slope.mean((2, 3))).relu_() for name, (maps, slope) in found.items()}
+
+
+def grad_cam_plus_plus(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor,
+    layers: Layers = None,
+    *,
+    bfloat16: bool = False,
+) -> dict[str, Tensor]:
+    r"""Return Grad-CAM++ (Chattopadhay et al. 2018, eq. 19) of the exponential of the logit.
+
+    With :math:`Y = e^y` and a network of piecewise linear pieces, the derivatives of order 2 and 3 of :math:`Y` are
+    :math:`Y g^2` and :math:`Y g^3`, where :math:`g = \partial y / \partial A`. In equation 19 :math:`Y` and
+    :math:`g^2` cancel:
+
+    .. math:: \alpha_{ij} = \frac{g_{ij}^2}{2 g_{ij}^2 + \sum_{ab} A_{ab}\, g_{ij}^3}
+              = \frac{1}{2 + \sum_{ab} A_{ab}\, g_{ij}},
+              \qquad w = \sum_{ij} \alpha_{ij}\, \mathrm{ReLU}(g_{ij})
+
+    so that nothing can underflow and no epsilon is needed. Where :math:`g` is negative the weight is zero whatever
+    :math:`\alpha` is. Maps that are negative on the whole can bring the denominator to zero: that is in the equation.
+
+    Parameters
+    ----------
+    bfloat16
+        Compute convolutions in 16 bits: on a processor made for it about half the time. On ResNet18, maps scaled to 255
+        grey levels then differ by a root mean square of about 1 (measured: ``benchmarks/cam.json``).
+
+    Notes
+    -----
+    For many images, `medxai.models.folding.folded` gives a copy of the model that is faster still.
+    """
+    with _inputs.prepared(model, images, target) as (images, target):
+        modules = _inputs.named_layers(model, images, layers)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+            found = _inputs.maps_and_gradients(model, images, target, modules)
+        return {
+            name: _grad_cam_plus_plus(maps.to(images.dtype), slope.to(images.dtype))
+            for name, (maps, slope) in found.items()
+        }
+
+
+def _grad_cam_plus_plus(maps: Tensor, slope: Tensor) -> Tensor:
+    rising = slope.relu()
+    weights = rising / (2 + maps.sum((2, 3), keepdim=True) * rising)
+    return _weighed(maps, weights.sum((2, 3))).relu_()
+
+
+def cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers = None) -> dict[str, Tensor]:
+    """Return class activation maps: maps weighed by the weights of the last layer (Zhou et al. 2016, eq. 2).
+
+    The weights are those of the target, and the maps keep their sign, as in the paper; their mean is the logit without
+    its bias. Maps that are rectified after the layer, as DenseNet's, are rectified here too.
+
+    Raises
+    ------
+    UnsupportedModel
+        If the logits are not a linear layer of the layer's mean maps: the method is defined for no other network.
+    """
+    with _inputs.prepared(model, images, target) as (images, target), torch.no_grad():
+        layers = _inputs.named_layers(model, images, layers)
+        with _inputs.recorded(layers) as outputs:
+            logits = model(images)
+        _inputs.scores_of(logits, model, target)
+        weight, bias = _head(model, logits.shape[1])
+        return {name: _class_maps(name, outputs[name], weight, bias, logits, target) for name in layers}
+
+
+def _head(model: nn.Module, classes: int) -> tuple[Tensor, Tensor]:
+    """Weights (classes, k) and biases of the last layer: linear, or a convolution of one pixel as timm's."""
+    last = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    weight = last.weight.flatten(1)
+    if len(weight) != classes:
+        raise UnsupportedModel(
+            f"the last layer has {len(weight)} outputs and the model {classes}: CAM needs its weights"
+        )
+    return weight, weight.new_zeros(classes) if last.bias is None else last.bias
+
+
+def _class_maps(name: str, maps: Tensor, weight: Tensor, bias: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+    if maps.shape[1] == weight.shape[1]:
+        close = 1e-4 * logits.abs().max() + 1e-6
+        for one in (maps, maps.relu()):
+            if (one.mean((2, 3)) @ weight.T + bias - logits).abs().max() <= close:
+                return _weighed(one, weight[target])
+    raise UnsupportedModel(
+        f"the logits are not a linear layer of the mean of the maps of {name!r}: CAM is not defined there, Grad-CAM is"
+    )
+
+
+def guided_grad_cam(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor,
+    *,
+    layer: str | nn.Module | None = None,
+    rectify: str = "relu",
+) -> Tensor:
+    """Return guided backpropagation times Grad-CAM at the size of the image (Selvaraju et al. 2017, section 3.2).
+
+    Returns (n, channels, height, width). Options are those of guided backpropagation, which raises `UnsupportedModel`
+    for a network without ReLU.
+    """
+    from medxai.attribution.propagation.rectifiers import guided_backpropagation
+
+    coarse = grad_cam_map(model, images, target, layer=layer)
+    return guided_backpropagation(model, images, target, rectify=rectify) * coarse
+
+
+def concept_cams(feature_maps: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    r"""Return the Grad-CAM of every output of a head on pooled maps, differentiable, without a pass of the backbone.
+
+    For :math:`y_c = f_c(p)` with :math:`p_k = \frac1Z\sum_{ij} A_{kij}` every pixel of a map has the same gradient, so
+    Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2) is
+    :math:`\mathrm{ReLU}(\frac1Z \sum_k \frac{\partial f_c}{\partial p_k} A_k)`: the head's small Jacobian and one
+    product.
+
+    Parameters
+    ----------
+    feature_maps
+        (n, k, h, w), the maps that global average pooling reads; graph kept, in whatever mode the network is.
+    head
+        Takes the pooled maps (n, k) and returns (n, c); called once, each image must be treated on its own. Dropout in
+        it draws its own mask here.
+
+    Returns
+    -------
+    Tensor
+        (n, c, h, w), at least 0; can be differentiated by the maps and by the weights of the head.
+    """
+    if feature_maps.ndim != 4 or feature_maps.numel() == 0:
+        raise ValueError(f"feature_maps are {tuple(feature_maps.shape)}: (n, k, h, w), not empty, is accepted")
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        pooled = feature_maps.mean((2, 3))
+        if not pooled.requires_grad:
+            pooled.requires_grad_()
+        outputs = head(pooled)
+        if outputs.ndim != 2 or len(outputs) != len(pooled):
+            raise ValueError(f"head returns {tuple(outputs.shape)}: ({len(pooled)}, concepts) is accepted")
+        one_each = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+        one_each = one_each[:, None].expand(-1, len(pooled), -1)
+        (jacobian,) = torch.autograd.grad(outputs, pooled, one_each, is_grads_batched=True, create_graph=differentiable)
+    pixels = feature_maps.shape[2] * feature_maps.shape[3]
+    return torch.einsum("cnk,nkhw->nchw", jacobian / pixels, feature_maps).relu()
+
+
+def cam_map(model: nn.Module, images: Tensor, target: int | Tensor, *, layer: str | nn.Module | None = None) -> Tensor:
+    """Return `cam` of one layer, (n, 1, height, width), resized bilinearly to the images."""
+    return _at_input_size(cam(model, images, target, layer), images)
+
+
+def grad_cam_map(
+    model: nn.Module, images: Tensor, target: int | Tensor, *, layer: str | nn.Module | None = None
+) -> Tensor:
+    """Return `grad_cam` of one layer, (n, 1, height, width), resized bilinearly to the images."""
+    return _at_input_size(grad_cam(model, images, target, layer), images)
+
+
+def grad_cam_plus_plus_map(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor,
+    *,
+    layer: str | nn.Module | None = None,
+    bfloat16: bool = False,
+) -> Tensor:
+    """Return `grad_cam_plus_plus` of one layer, (n, 1, height, width), resized bilinearly to the images."""
+    return _at_input_size(grad_cam_plus_plus(model, images, target, layer, bfloat16=bfloat16), images)
+
+
+def _at_input_size(maps: dict[str, Tensor], images: Tensor) -> Tensor:
+    if len(maps) != 1:
+        raise ValueError(f"layer names {len(maps)} layers: one is accepted")
+    (one,) = maps.values()
+    return _inputs.resized(one[:, None], images)
+
+
+def _weighed(maps: Tensor, weights: Tensor) -> Tensor:
+    """Sum over channels of maps (n, k, h, w) times weights (n, k)."""
+    return torch.einsum("nk,nkhw->nhw", weights, maps)
