@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 QUERIES = frozenset(
-    "dim ndimension size numel nelement stride __len__ __get__ is_floating_point is_complex is_contiguous "
-    "element_size get_device storage_offset has_names __hash__ __repr__ __format__".split()
+    {"dim", "ndimension", "size", "numel", "nelement", "stride", "__len__", "__get__", "is_floating_point", "is_complex"}
+    | {"is_contiguous", "element_size", "get_device", "storage_offset", "has_names", "__hash__", "__repr__", "__format__"}
 )
 """What asks a tensor for its shape or type. If a tensor comes back (`x.T`, `x.data`), it is refused."""
 
@@ -43,7 +43,7 @@ KINDS: dict[str, str] = {
 
 QUOTIENTS = frozenset({"div", "divide", "truediv"})
 
-_ADDITIVE = frozenset("add sub subtract rsub cat concat concatenate stack hstack vstack".split())
+_ADDITIVE = frozenset({"add", "sub", "subtract", "rsub", "cat", "concat", "concatenate", "stack", "hstack", "vstack"})
 
 SIGNATURES = {
     "conv1d": "input weight bias stride padding dilation groups",
