@@ -1,0 +1,1 @@
+"""Methods that propagate by rules of their own, all of one engine."""

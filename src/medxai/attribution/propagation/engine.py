@@ -1,0 +1,261 @@
+"""One engine for every method that changes the rules of backpropagation.
+
+A forward pass runs under a `TorchFunctionMode`, which sees every operation: functional, in place, used again, method or
+operator. Beside each tensor that depends on the images it carries a **tangent** of the same shape. The rule of an
+operation says how tangents pass it, always linearly; the tangent of a plain network is its linearisation. The propagated
+quantity is the transpose of that linear map: the derivative of the target's tangent by the tangent of the images, from one
+`torch.autograd.grad`. The map's coefficients are ordinary functions of the activations, so that the result has true
+derivatives of its own. The model is only called: nothing in it is hooked, replaced or written to.
+
+For layer-wise relevance propagation the propagated quantity is `c = R / a`, relevance by activation (Montavon et al. 2019,
+section 10.2.2): what is linear without a constant then needs no rule of its own, skip additions and concatenations
+included.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from medxai.attribution.propagation import operations
+from medxai.attribution.propagation.elementwise import take, winners
+from medxai.attribution.propagation.operations import Call
+from medxai.errors import UnsupportedModel
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`output = linear(input, weight) + bias`: a convolution or linear layer, merged with the batch normalisation that
+    follows it, or a batch normalisation alone."""
+
+    index: int
+    """Place in the order of operations; the same in each pass through a model."""
+    input: Tensor
+    tangent: Any
+    weight: Tensor
+    bias: Tensor
+    """Shaped to be added to the output."""
+    linear: Callable[[Tensor, Tensor], Tensor]
+    output: Tensor
+    merged: bool = False
+
+    def normalised(self, scale: Tensor, shift: Tensor, output: Tensor) -> "Affine":
+        """Return this layer merged with the batch normalisation `scale * output + shift`."""
+        weight = self.weight * scale.view(-1, *[1] * (self.weight.ndim - 1))
+        bias = self.bias * _channels(scale, output) + _channels(shift, output)
+        return replace(self, weight=weight, bias=bias, output=output, merged=True)
+
+    def by_sign(self, inputs: Tensor, at_zero: float = 1.0) -> tuple[Callable[[Tensor], Tensor], ...]:
+        """Split the linear map in the contributions `inputs * weight` that are positive and those that are negative.
+
+        The sum of the two maps is `linear`. The positive one takes the share `at_zero` of what an input of zero meets
+        with its positive weights, and the rest of what it meets with its negative ones.
+        """
+        inputs = inputs.detach()
+        up = torch.heaviside(inputs, inputs.new_tensor(at_zero))
+        above, below = self.weight.clamp(min=0), self.weight.clamp(max=0)
+        if (up == 1).all():  # after a ReLU, half the work
+            return lambda values: self.linear(values, above), lambda values: self.linear(values, below)
+
+        def positive(values: Tensor) -> Tensor:
+            return self.linear(values * up, above) + self.linear(values * (1 - up), below)
+
+        def negative(values: Tensor) -> Tensor:
+            return self.linear(values * up, below) + self.linear(values * (1 - up), above)
+
+        return positive, negative
+
+
+@dataclass
+class Trace:
+    """What the engine knows of a tensor that depends on the images."""
+
+    operation: str
+    tangent: Any = None
+    """None while `rule` waits for the first use; None for good where no tangent passes: a gate."""
+    rule: Callable[[str], Any] | None = None
+    """Gives the tangent, told the name of the first operation that uses the tensor. It waits until then, since a batch
+    normalisation that follows is merged."""
+    affine: Affine | None = None
+    summands: Call | None = None
+    """The addition of two tensors that made the tensor."""
+
+
+class Propagation(TorchFunctionMode):
+    """The rules that all methods share; those of activations and products refuse until a method says what they are.
+
+    Parameters
+    ----------
+    model
+        Network in evaluation mode that maps images (n, c, h, w) to logits (n, classes).
+    create_graph
+        Keep the graph of the activations, so that the result can be differentiated by images and parameters.
+    """
+
+    method = "propagation"
+
+    def __init__(self, model: nn.Module, create_graph: bool = False) -> None:
+        super().__init__()
+        self.model, self.create_graph = model, create_graph
+        self.names = {id(value): name.rpartition(".")[0] for name, value in model.named_parameters()}
+        self.traces = WeakTensorKeyDictionary()
+        self.in_place = operations.InPlace(self.refuse)
+        self.layer = ""
+        self.calls = 0
+
+    def propagate(self, images: Tensor, target: int | Tensor) -> Tensor:
+        """Return the propagated quantity (n, c, h, w), from the logit of `target` to the images."""
+        seed = torch.zeros_like(images).requires_grad_()
+        with torch.enable_grad():
+            tangent = self.seed_tangent(images, seed)
+        logits = self.forward(images, tangent)
+        if logits.ndim != 2 or logits not in self.traces:
+            self.refuse("output", "does not give logits (n, classes) that depend on the images")
+        target = torch.as_tensor(target, device=logits.device).expand(len(logits))
+        with torch.enable_grad():
+            score = self.tangent(self.traces[logits], "output").gather(1, target[:, None]).sum()
+        (result,) = torch.autograd.grad(score, seed, create_graph=self.create_graph)
+        return result
+
+    def forward(self, images: Tensor, tangent: Any) -> Tensor:
+        """Return the logits, after following tangents from that of the images."""
+        images = images.view_as(images) if self.create_graph else images.detach()
+        self.traces[images] = Trace("images", tangent)
+        with torch.set_grad_enabled(self.create_graph), self:
+            output = self.model(images)
+        return self.in_place.newest(output)
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        function, args, kwargs, changed = self.in_place.unfold(function, args, kwargs or {})
+        call = Call(function, args, kwargs, self.traces.__contains__)
+        for value in call.constants:
+            self.layer = self.names.get(id(value), self.layer)
+        output = function(*args, **kwargs)
+        if call.signals and not (call.name in operations.QUERIES and not isinstance(output, Tensor)):
+            self._follow(call, output)
+        if changed is not None:
+            self.in_place.write(changed, output)
+        return output
+
+    def _follow(self, call: Call, output: Any) -> None:
+        """Store what the operation's rule says of its output, or refuse."""
+        if call.name not in operations.KINDS:
+            self.refuse(call.name, "has no rule")
+        self.calls += 1
+        origins = [self.traces[signal] for signal in call.signals]
+        unlinked = call.unlinked(self.calls)
+        with torch.enable_grad():
+            traces = getattr(self, f"_{operations.KINDS[call.name]}")(unlinked, origins, output)
+        for part, trace in zip([output] if isinstance(output, Tensor) else output, traces, strict=True):
+            if not any(part is signal for signal in call.signals):  # dropout and others give back what they got
+                self.traces[part] = trace
+
+    def tangent(self, trace: Trace, operation: str) -> Any:
+        """Return the tangent of a tensor for an operation that uses it."""
+        if trace.rule is not None:
+            trace.tangent, trace.rule = trace.rule(operation), None
+        if trace.tangent is None:
+            self.refuse(operation, f"uses the output of '{trace.operation}', a gate, as if it were a signal")
+        return trace.tangent
+
+    def tangents(self, call: Call, origins: list[Trace]) -> list[Any]:
+        return [self.tangent(origin, call.name) for origin in origins]
+
+    def _linear(self, call: Call, origins: list[Trace], output: Any) -> list[Trace]:
+        if len(origins) == 1 and origins[0].tangent is origins[0].rule is None:  # a gate in another shape
+            return [Trace(origins[0].operation)] * (1 if isinstance(output, Tensor) else len(output))
+        call.tangents = self.tangents(call, origins)
+        passed = self.linear(call)
+        if not isinstance(output, Tensor):
+            return [Trace(call.name, part) for part in passed]
+        return [Trace(call.name, passed, summands=call if call.name == "add" and len(origins) == 2 else None)]
+
+    def _dropout(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        if call.bound().get("training", True):
+            self.refuse(call.name, "is random: put the model in evaluation mode")
+        return self._linear(call, origins, output)
+
+    def _weighted(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        given = call.bound()
+        if len(origins) > 1 or given["input"] is not call.signals[0]:
+            self.refuse(call.name, "has weights that depend on the images")
+        weight, bias = given["weight"], given.get("bias")
+        places = {key: value for key, value in given.items() if key not in {"input", "weight", "bias"}}
+        bias = output.new_zeros(len(weight)) if bias is None else bias
+        layer = Affine(
+            call.index, call.signals[0], self.tangent(origins[0], call.name), weight,
+            bias if call.name == "linear" else _channels(bias, output),
+            lambda values, weights: call.function(values, weights, None, **places), output.view_as(output),
+        )  # fmt: skip
+        return [self._layer(call.name, layer)]
+
+    def _batch_norm(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        given = call.bound()
+        if given.get("training") or given["running_mean"] is None:
+            self.refuse(call.name, "uses the statistics of the batch: put the model in evaluation mode")
+        deviation = (given["running_var"] + given.get("eps", 1e-5)).sqrt()
+        scale = 1 / deviation if given.get("weight") is None else given["weight"] / deviation
+        shift = -given["running_mean"] * scale + (0 if given.get("bias") is None else given["bias"])
+        layer, output = origins[0].affine, output.view_as(output)
+        # The channels of a linear layer's output come last, those of a batch normalisation second.
+        if layer is not None and not layer.merged and (layer.weight.ndim > 2 or output.ndim == 2):
+            return [self._layer(call.name, layer.normalised(scale, shift, output))]
+        layer = Affine(
+            call.index, call.signals[0], self.tangent(origins[0], call.name), scale, _channels(shift, output),
+            lambda values, weights: values * _channels(weights, values), output,
+        )  # fmt: skip
+        return [self._layer(call.name, layer)]
+
+    def _layer(self, operation: str, layer: Affine) -> Trace:
+        return Trace(operation, rule=lambda consumer: self.affine(layer, consumer), affine=layer)
+
+    def _max_pool(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        return [Trace(call.name, self.max_pool(call, self.tangent(origins[0], call.name)))]
+
+    def _activation(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        return [Trace(call.name, self.activation(call, origins[0], output.view_as(output)))]
+
+    def _product(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        if len(origins) == 1 and (call.args[0] is call.signals[0] or call.name not in operations.QUOTIENTS):
+            return self._linear(call, origins, output)
+        if len(origins) == 1 or call.name in operations.QUOTIENTS:
+            self.refuse(call.name, "divides by what depends on the images")
+        return [Trace(call.name, self.product(call, origins))]
+
+    def seed_tangent(self, images: Tensor, seed: Tensor) -> Any:
+        """Return the tangent of the images: the seed, by which the result is differentiated, or linear in it."""
+        return seed
+
+    def linear(self, call: Call) -> Any:
+        """Rule of what only moves, scales and adds: itself, without constants."""
+        return call.linear_part(call.tangents)
+
+    def affine(self, layer: Affine, consumer: str) -> Any:
+        """Rule of convolutions, linear layers and batch normalisation; `consumer` names the operation that follows."""
+        return layer.linear(layer.tangent, layer.weight)
+
+    def max_pool(self, call: Call, tangent: Any) -> Any:
+        """Rule of max-pooling: the winner takes all."""
+        return take(tangent, winners(call, call.signals[0]))
+
+    def activation(self, call: Call, origin: Trace, output: Tensor) -> Any:
+        """Rule of an elementwise function; None makes the output a gate."""
+        self.refuse(call.name, "has no rule")
+
+    def product(self, call: Call, origins: list[Trace]) -> Any:
+        """Rule of a product of two tensors that both depend on the images."""
+        self.refuse(call.name, "has no rule")
+
+    def refuse(self, operation: str, reason: str) -> NoReturn:
+        """Raise UnsupportedModel, which names the operation and the last layer with parameters before it."""
+        place = f"layer '{self.layer}' or after it" if self.layer else "the input"
+        raise UnsupportedModel(f"{self.method}: '{operation}', at {place}, {reason}")
+
+
+def _channels(values: Tensor, output: Tensor) -> Tensor:
+    """Return values (channels,) shaped to be broadcast over an output (n, channels, ...)."""
+    return values.view(1, -1, *[1] * (output.ndim - 2))

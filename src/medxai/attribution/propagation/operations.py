@@ -1,0 +1,199 @@
+"""What the engine knows of PyTorch's operations: their kinds, their arguments, their effects in place."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+QUERIES = frozenset(
+    {"dim", "ndimension", "size", "numel", "nelement", "stride", "__len__", "__get__", "is_floating_point", "is_complex"}
+    | {"is_contiguous", "element_size", "get_device", "storage_offset", "has_names", "__hash__", "__repr__", "__format__"}
+)
+"""What asks a tensor for its shape or type. If a tensor comes back (`x.T`, `x.data`), it is refused."""
+
+_SHAPES = (
+    "flatten unflatten view view_as reshape reshape_as permute transpose movedim swapaxes t squeeze unsqueeze expand "
+    "expand_as repeat tile contiguous clone alias to float double type_as flip roll narrow select index_select "
+    "getitem chunk split tensor_split unbind cat concat concatenate stack hstack vstack "
+    "pixel_shuffle pixel_unshuffle channel_shuffle unfold identity"
+)
+_SUMS = (
+    "add sub subtract rsub neg negative mean sum cumsum avg_pool1d avg_pool2d avg_pool3d "
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample pad "
+    "conv_transpose1d conv_transpose2d conv_transpose3d"
+)
+_DROPOUTS = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"
+_ACTIVATIONS = (
+    "relu relu6 hardtanh clamp clip clamp_min leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish "
+    "sigmoid hardsigmoid tanh softplus softsign hardshrink softshrink tanhshrink logsigmoid"
+)
+
+KINDS: dict[str, str] = {
+    **dict.fromkeys((_SHAPES + " " + _SUMS).split(), "linear"),
+    **dict.fromkeys(_DROPOUTS.split(), "dropout"),
+    **dict.fromkeys(["conv1d", "conv2d", "conv3d", "linear"], "weighted"),
+    **dict.fromkeys(["mul", "multiply", "div", "divide", "truediv", "matmul", "bmm"], "product"),
+    **dict.fromkeys(["max_pool2d", "adaptive_max_pool2d"], "max_pool"),
+    **dict.fromkeys(_ACTIVATIONS.split(), "activation"),
+    "batch_norm": "batch_norm",
+}
+"""The kind of each known operation; what is not here is refused."""
+
+QUOTIENTS = frozenset({"div", "divide", "truediv"})
+
+_ADDITIVE = frozenset({"add", "sub", "subtract", "rsub", "cat", "concat", "concatenate", "stack", "hstack", "vstack"})
+
+SIGNATURES = {
+    "conv1d": "input weight bias stride padding dilation groups",
+    "conv2d": "input weight bias stride padding dilation groups",
+    "conv3d": "input weight bias stride padding dilation groups",
+    "conv_transpose1d": "input weight bias stride padding output_padding groups dilation",
+    "conv_transpose2d": "input weight bias stride padding output_padding groups dilation",
+    "conv_transpose3d": "input weight bias stride padding output_padding groups dilation",
+    "linear": "input weight bias",
+    "batch_norm": "input running_mean running_var weight bias training momentum eps",
+    "max_pool2d": "input kernel_size stride padding dilation ceil_mode return_indices",
+    "adaptive_max_pool2d": "input output_size return_indices",
+    "pad": "input pad mode value",
+    "hardtanh": "input min_val max_val inplace",
+    "clamp": "input min max",
+    "clip": "input min max",
+    "clamp_min": "input min",
+    **dict.fromkeys(_DROPOUTS.split(), "input p training inplace"),
+}
+
+
+def name_of(function: Callable) -> str:
+    """Return the operation's name without what only says how it was written: `__iadd__`, `add_`, `add` are one."""
+    name = function.__name__
+    if name in QUERIES:
+        return name
+    if name.startswith("__"):
+        plain = name.strip("_")
+        return plain[1:] if plain in {"iadd", "isub", "imul", "itruediv", "radd", "rmul", "rmatmul"} else plain
+    return name.removesuffix("_")
+
+
+class Call:
+    """One operation with its arguments; `signals` are those that depend on the images, in order."""
+
+    def __init__(self, function: Callable, args: tuple, kwargs: dict, is_signal: Callable[[Tensor], bool]) -> None:
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.name = name_of(function)
+        self.signals: list[Tensor] = []
+        self.constants: list[Tensor] = []
+        for value in _leaves((args, kwargs)):
+            (self.signals if is_signal(value) else self.constants).append(value)
+        self.index = 0
+        """Place in the order of operations; the same in each pass through a model."""
+        self.tangents: list[Any] = []
+
+    def unlinked(self, index: int) -> "Call":
+        """Return this call on views of its signals, which may be kept without keeping alive what is known of them."""
+        views = [signal.view_as(signal) for signal in self.signals]
+        args, kwargs = _swapped((self.args, self.kwargs), self.signals, iter(views))
+        call = Call(self.function, args, kwargs, lambda value: any(value is view for view in views))
+        call.index = index
+        return call
+
+    def bound(self) -> dict[str, Any]:
+        """Return the arguments by name, as far as they were given."""
+        return {**dict(zip(SIGNATURES[self.name].split(), self.args, strict=False)), **self.kwargs}
+
+    def apply(self, values: Sequence[Tensor]) -> Any:
+        """Return the operation's result for other values of the signals."""
+        remaining = iter(values)
+        args, kwargs = _swapped((self.args, self.kwargs), self.signals, remaining)
+        return self.function(*args, **kwargs)
+
+    def linear_part(self, tangents: Sequence[Tensor]) -> Any:
+        """Return the operation's result for tangents: its constants, such as what is added, are left out."""
+        if self.name == "pad":
+            given = self.bound()
+            mode = given.get("mode", "constant")
+            return functional.pad(tangents[0], given["pad"], mode, 0 if mode == "constant" else None)
+        if self.name.startswith("conv_transpose"):
+            return self.function(**{**self.bound(), "input": tangents[0], "bias": None})
+        if self.name not in _ADDITIVE:
+            return self.apply(tangents)
+        zeros = [torch.zeros_like(value) for value in self.constants]
+        remaining = iter(tangents)
+        args, kwargs = _swapped((self.args, self.kwargs), self.signals, remaining)
+        args, kwargs = _swapped((args, kwargs), self.constants, iter(zeros))
+        if self.name in {"add", "sub", "subtract", "rsub"}:
+            args = tuple(0 if isinstance(value, (int, float)) else value for value in args)
+            kwargs = {
+                key: 0 if key == "other" and isinstance(value, (int, float)) else value for key, value in kwargs.items()
+            }
+        return self.function(*args, **kwargs)
+
+
+def _leaves(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _leaves(part)
+    elif isinstance(value, dict):
+        yield from _leaves(list(value.values()))
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if type(value) in (tuple, list):
+        return type(value)(_mapped(part, change) for part in value)
+    if isinstance(value, dict):
+        return {key: _mapped(part, change) for key, part in value.items()}
+    return value
+
+
+def _swapped(value: Any, old: Sequence[Tensor], new: Iterator[Tensor]) -> Any:
+    """Return `value` with each tensor that is in `old` replaced by the next of `new`."""
+    return _mapped(value, lambda tensor: next(new) if any(tensor is known for known in old) else tensor)
+
+
+class InPlace:
+    """Turns operations in place into ordinary ones: the old tensor stays, and later uses of it get the new one."""
+
+    def __init__(self, refuse: Callable[[str, str], NoReturn]) -> None:
+        self.refuse = refuse
+        self.written: dict[int, tuple[Tensor, Tensor]] = {}
+        """By address of the storage: the tensor that was written to, kept so that its address stays its own, and its
+        new value."""
+
+    def newest(self, tensor: Tensor) -> Tensor:
+        """Return what `tensor` would hold now; a view of a tensor that was written to is refused."""
+        while self.written and (entry := self.written.get(_address(tensor))):
+            old, new = entry
+            if _geometry(old) != _geometry(tensor):
+                self.refuse("view", "uses another view of a tensor that was changed in place, which is not followed")
+            tensor = new
+        return tensor
+
+    def unfold(self, function: Callable, args: tuple, kwargs: dict) -> tuple[Callable, tuple, dict, Tensor | None]:
+        """Return the call with current values and without effect in place, and the tensor that it would write to."""
+        args, kwargs = _mapped(args, self.newest), _mapped(kwargs, self.newest)
+        name = function.__name__
+        if kwargs.get("inplace"):
+            return function, args, {**kwargs, "inplace": False}, args[0]
+        in_place = name in {"__iadd__", "__isub__", "__imul__", "__itruediv__"}
+        if in_place or (name.endswith("_") and not name.startswith("_") and isinstance(args[0], Tensor)):
+            for owner in (Tensor, torch, functional):
+                if callable(plain := getattr(owner, name_of(function), None)):
+                    return plain, args, kwargs, args[0]
+        return function, args, kwargs, None
+
+    def write(self, old: Tensor, new: Tensor) -> None:
+        if _address(old) != _address(new):
+            self.written[_address(old)] = (old, new)
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _geometry(tensor: Tensor) -> tuple:
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
