@@ -34,10 +34,9 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
         In one sentence, if an argument is not what it should be.
     """
     _check_model(model, images)
-    target = _checked_target(target, images)
     with preserved(model), torch.inference_mode(False), torch.enable_grad():
         try:
-            yield images.detach().clone(), target
+            yield images.detach().clone(), _checked_target(target, images)
         except RuntimeError as error:
             first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
             if first is None or first.in_channels == images.shape[1] or "channels" not in str(error):
@@ -101,7 +100,7 @@ def _checked_target(target: int | Tensor | None, images: Tensor) -> Tensor:
         )
     if target.shape != (number,):
         raise ValueError(f"target has the shape {tuple(target.shape)}: ({number},) is needed, one class an image")
-    return target.to(images.device, torch.long)
+    return target.to(images.device, torch.long, copy=True)
 
 
 def scores(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
@@ -112,7 +111,7 @@ def scores(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the model does not return finite logits (n, classes), or a target is none of its classes.
     """
-    return scores_of(model(images), model, target)
+    return scores_of(model(images.clone()), model, target)  # the model may change its input in place
 
 
 def scores_of(logits: Tensor, model: nn.Module, target: Tensor) -> Tensor:
@@ -133,7 +132,7 @@ def scores_of(logits: Tensor, model: nn.Module, target: Tensor) -> Tensor:
 def gradient_of_scores(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
     """Return the derivative (n, c, h, w) of each image's score by its pixels."""
     images = images.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(scores(model, images.clone(), target).sum(), images)
+    (gradient,) = torch.autograd.grad(scores(model, images, target).sum(), images)
     return gradient
 
 
@@ -281,12 +280,15 @@ def maps_and_gradients(
     """
     with recorded(layers) as outputs:
         score = scores(model, images, target)
-    missing = [name for name in layers if name not in outputs]
-    gradients = torch.autograd.grad(score.sum(), list(outputs.values()), allow_unused=True)
-    missing += [name for name, gradient in zip(outputs, gradients, strict=True) if gradient is None]
-    if missing:
-        raise ValueError(f"the score does not depend on layer {missing[0]!r}: use a layer on the way to the logits")
-    return {name: (outputs[name].detach(), gradient) for name, gradient in zip(outputs, gradients, strict=True)}
+    reached = list(outputs)
+    gradients = (
+        torch.autograd.grad(score.sum(), [outputs[name] for name in reached], allow_unused=True) if reached else ()
+    )
+    found = {name: slope for name, slope in zip(reached, gradients, strict=True) if slope is not None}
+    for name in layers:
+        if name not in found:
+            raise ValueError(f"the score does not depend on layer {name!r}: use a layer on the way to the logits")
+    return {name: (outputs[name].detach(), found[name]) for name in layers}
 
 
 def resized(maps: Tensor, images: Tensor) -> Tensor:

@@ -46,13 +46,15 @@ def grad_cam_plus_plus(
               \qquad w = \sum_{ij} \alpha_{ij}\, \mathrm{ReLU}(g_{ij})
 
     so that nothing can underflow and no epsilon is needed. Where :math:`g` is negative the weight is zero whatever
-    :math:`\alpha` is. Maps that are negative on the whole can bring the denominator to zero: that is in the equation.
+    :math:`\alpha` is. The map is that of :math:`Y`, divided by :math:`Y`. Maps that are negative on the whole can bring
+    the denominator to zero: that is in the equation.
 
     Parameters
     ----------
     bfloat16
-        Compute convolutions in 16 bits: on a processor made for it about half the time. On ResNet18, maps scaled to 255
-        grey levels then differ by a root mean square of about 1 (measured: ``benchmarks/cam.json``).
+        Compute convolutions in 16 bits: on a processor made for it about half the time. Maps of ResNet18's blocks,
+        scaled to 255 grey levels, then differ by a root mean square of about 1 in a network as initialised
+        (``benchmarks/cam.json``), of up to 14 in one with random biases at 64 px: measure it on yours.
 
     Notes
     -----
@@ -88,7 +90,7 @@ def cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers =
     with _inputs.prepared(model, images, target) as (images, target), torch.no_grad():
         layers = _inputs.named_layers(model, images, layers)
         with _inputs.recorded(layers) as outputs:
-            logits = model(images)
+            logits = model(images.clone())
         _inputs.scores_of(logits, model, target)
         weight, bias = _head(model, logits.shape[1])
         return {name: _class_maps(name, outputs[name], weight, bias, logits, target) for name in layers}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_ind_from_stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
@@ -107,7 +107,8 @@ def _score(concept: np.ndarray, other: np.ndarray, slopes: np.ndarray, seed: int
 def _welch(scores: np.ndarray, random_scores: list[float]) -> float:
     if np.ptp(scores) == 0 and np.ptp(random_scores) == 0:
         return float("nan")
-    return float(ttest_ind(scores, random_scores, equal_var=False).pvalue)
+    statistics = [(np.mean(some), np.std(some, ddof=1), len(some)) for some in (scores, random_scores)]
+    return float(ttest_ind_from_stats(*statistics[0], *statistics[1], equal_var=False).pvalue)
 
 
 def _slopes(model: nn.Module, images: Tensor, target: int, layer: str | nn.Module | None) -> np.ndarray:

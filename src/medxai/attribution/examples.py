@@ -78,6 +78,6 @@ def layer_maps(model: nn.Module, images: Tensor, *, layer: str | nn.Module | Non
         maps = []
         with _inputs.recorded(layers) as outputs:
             for some in images.split(IMAGES_AT_ONCE):
-                model(some)
+                model(some.clone())
                 maps.append(outputs[name].clone())
         return torch.cat(maps)

@@ -32,11 +32,10 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
     one = images[:1].detach()
     with torch.no_grad():
         expected = copied(one.clone())
+        names = {module: name for name, module in copied.named_modules()}
         for convolution, normalisation in _pairs(copied, one):
             _fold(convolution, normalisation)
-        for name, module in list(copied.named_modules()):
-            if getattr(module, "_folded", False):
-                copied.set_submodule(name, nn.Identity())
+            copied.set_submodule(names[normalisation], nn.Identity())
         copied = copied.to(memory_format=torch.channels_last)
         found = copied(one.clone())
     if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
@@ -71,7 +70,7 @@ def _pairs(model: nn.Module, one: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2
 
 
 def _fold(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> None:
-    weight, bias = fuse_conv_bn_weights(
+    convolution.weight, convolution.bias = fuse_conv_bn_weights(
         convolution.weight,
         convolution.bias,
         normalisation.running_mean,
@@ -80,5 +79,3 @@ def _fold(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> None:
         normalisation.weight,
         normalisation.bias,
     )
-    convolution.weight, convolution.bias = weight, bias
-    normalisation._folded = True
