@@ -77,7 +77,9 @@ def test_overlays_hide_what_lies_below_by_their_alpha():
 
 def test_cells_are_those_of_the_nearest_seed():
     rng = np.random.default_rng(0)
-    distance, number = noise.cells((60, 80), rng, 12)
+    distance, border, number = noise.cells((60, 80), rng, 12)
+    crossed = number[:, 1:] != number[:, :-1]
+    assert border[:, 1:][crossed].max() < 3 < border.max()
     for seed in np.unique(number)[5:12]:
         inside = number == seed
         y, x = np.nonzero(inside & (distance <= distance[inside].min()))

@@ -192,7 +192,7 @@ def hyperkeratosis(canvas: Canvas, region: np.ndarray, context: Context, rng: np
     grain = noise.fractal(canvas.size, rng, 0.6 * lump, octaves=3)
     y, x = np.mgrid[: canvas.size[0], : canvas.size[1]].astype(np.float32)
     where = y + 0.8 * lump * crust, x + 0.8 * lump * noise.fractal(canvas.size, rng, 2.5 * lump)
-    plate = noise.cracks(canvas.size, rng, 1.3 * lump, where)
+    _, plate, _ = noise.cells(canvas.size, rng, 1.3 * lump, where)
     fissure = noise.step(0.3 * lump, 0, plate) * np.clip(0.3 + 1.5 * crust, 0.05, 1)
     thick = _faded(region, 0.8 * lump)
     canvas.height += inside * lump * (0.35 * thick + 0.3 * crust - 0.14 * fissure + 0.2 * grain)

@@ -43,7 +43,7 @@ def _fine_lines(canvas: Canvas, context: Context, rng: np.random.Generator) -> N
     depth = {"young": 0.5, "elderly": 1.4}.get(context.age or "", 0.9)
     for centimetres, share in ((0.12, 1.0), (0.32, 0.7)):
         cell = canvas.px(centimetres, 3.5)
-        border = noise.cracks(canvas.size, rng, cell, (across, along / stretch))
+        _, border, _ = noise.cells(canvas.size, rng, cell, (across, along / stretch))
         line = 1 - noise.step(0.0, 0.45 * cell, border)
         canvas.height -= 0.028 * depth * share * cell * line
         canvas.melanin += 0.02 * share * line
