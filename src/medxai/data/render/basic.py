@@ -410,8 +410,8 @@ class Flakes:
 
 FINE = Flakes(WHITE_SCALE, 0.12, 0.008, 0.5, 0.05, 0.45, 0.3)
 SCALES = {
-    "Psoriasis": Flakes(WHITE_SCALE, 0.3, 0.02, 0.85, 0.2, 0.6, 0.2),
-    "Seborrheic dermatitis": Flakes(0.8 * YELLOW_SCALE + 0.2 * WHITE_SCALE, 0.16, 0.012, 0.75, 0.3, 0.42, 0.3),
+    "Psoriasis": Flakes(WHITE_SCALE, 0.3, 0.017, 0.85, 0.2, 0.54, 0.2),
+    "Seborrheic dermatitis": Flakes(0.8 * YELLOW_SCALE + 0.2 * WHITE_SCALE, 0.16, 0.012, 0.75, 0.3, 0.46, 0.3),
     "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.026, 0.68, 0.0, 0.5, 0.9),
 }
 """Scale by disease; `FINE` elsewhere."""
