@@ -163,7 +163,7 @@ def _spread(
         cell = canvas.px(0.9)
         nearest, _, _ = noise.cells(region.shape, rng, cell, _warped(region.shape, rng, 0.6 * cell))
         bays = np.minimum(nearest / cell, 1) ** 2
-        bays += 0.12 * noise.fractal(region.shape, rng, canvas.px(0.16), 2)
+        bays += 0.15 * np.maximum(noise.fractal(region.shape, rng, canvas.px(0.16), 2), 0)
     else:
         bays = noise.step(-0.3, 0.8, noise.fractal(region.shape, rng, canvas.px(0.8), 3))
     smooth = noise.soft(depth, canvas.px(0.02, 0.8)) * (depth > 0)

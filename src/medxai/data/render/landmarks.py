@@ -1,7 +1,7 @@
 """What tells the body site beside the outline: an eye or lips, a navel, the creases of a palm.
 
-Landmarks belong to the healthy body: they are drawn before the lesions, only where no lesion is outlined, and are not
-part of the truth.
+Landmarks belong to the healthy body: they are drawn before the lesions, where no lesion is outlined (the creases of a
+palm run on below lesions), and are not part of the truth.
 """
 
 from collections.abc import Callable
