@@ -166,7 +166,7 @@ def dermatoglyph_disruption(
     period = canvas.px(0.06, 4.5)
     inside = noise.soft(region, 0.25 * period)
     distance = cv2.distanceTransform((region < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    canvas.height -= 0.4 * inside * (canvas.height - noise.soft(canvas.height, canvas.px(0.08, 2)))
+    canvas.height -= 0.8 * inside * (canvas.height - noise.soft(canvas.height, canvas.px(0.08, 2)))
     lines = _ridges if context.site == RIDGED_SITE else _creases
     outside = lines(canvas, region, distance, rng) * (1 - inside)
     rim = np.exp(-(((distance - 0.5 * period) / (0.8 * period)) ** 2)) * (region < 0.5)
@@ -342,12 +342,12 @@ def _ridges(canvas: Canvas, region: np.ndarray, distance: np.ndarray, rng: np.ra
 
 
 def _creases(canvas: Canvas, region: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the polygons of fine lines around the region, -1 in a line and 0 beside it, fading away from it."""
-    cell = canvas.px(0.14, 5)
+    """Return the polygons of fine lines around the region, below 0 in a line, fading away from it."""
+    cell = canvas.px(0.16, 5.5)
     y, x = np.mgrid[: canvas.size[0], : canvas.size[1]].astype(np.float32)
     bend = 0.5 * cell * noise.fractal(canvas.size, rng, 3 * cell, 2)
     _, border, _ = noise.cells(canvas.size, rng, cell, (y + bend, x - bend))
-    near = noise.step(canvas.px(1.2, 26), canvas.px(0.2, 5), distance)
+    near = 0.5 * noise.step(canvas.px(1.8, 36), canvas.px(0.1, 3), distance)
     return -near * noise.step(0.4 * cell, 0, border)
 
 

@@ -90,11 +90,11 @@ def _eye(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     canvas.blood += 0.15 * bulge + 0.3 * slit
     canvas.melanin += 0.2 * crease + 0.15 * bulge
     root = np.sort(rng.uniform(-0.68, 0.68, 34))
-    lash = _strokes(canvas, frame, root, 0.2 + 0.16 * (1 - (root / 0.72) ** 2), np.pi / 2 - 0.9 * root, 0.16, rng)
+    lash = _strokes(canvas, frame, root, 0.2 + 0.16 * (1 - (root / 0.72) ** 2), np.pi / 2 - 0.9 * root, 0.12, rng)
     root = rng.uniform(-0.85, 0.9, 150)
     up = -0.5 - 0.2 * (1 - (root / 0.95) ** 2) + rng.uniform(-0.09, 0.09, 150) * (1.1 - np.abs(root))
     brow = _strokes(canvas, frame, root, up, -0.9 + 0.9 * (root + 0.85) / 1.75, 0.2, rng)
-    canvas.overlay(HAIR[canvas.tone], np.maximum.reduce([0.75 * slit, 0.8 * lash, 0.8 * brow]))
+    canvas.overlay(HAIR[canvas.tone], np.maximum.reduce([0.75 * slit, 0.8 * lash, 0.7 * brow]))
 
 
 def _strokes(
@@ -104,7 +104,7 @@ def _strokes(
     ink = np.zeros(canvas.size, np.uint8)
     way, length = way + rng.normal(0, 0.15, x.shape), length * rng.uniform(0.6, 1.1, x.shape)
     ends = np.stack([frame.places(x, y), frame.places(x + length * np.cos(way), y + length * np.sin(way))], axis=1)
-    thick = max(round(frame.pixels / 60), 1)
+    thick = max(round(frame.pixels / 150), 1)
     cv2.polylines(ink, list(np.round(16 * ends).astype(np.int32)), False, 255, thick, cv2.LINE_AA, 4)
     return ink.astype(np.float32) / 255
 
@@ -117,13 +117,13 @@ def _lips(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     lower = 0.38 * taper
     cover = noise.step(0, 0.07, np.where(y < 0, upper + y, lower - y)) * (taper > 0)
     full = np.clip(1 - (y / np.where(y < 0, upper + 1e-3, lower + 1e-3)) ** 2, 0, 1) * cover
-    slit = np.exp(-((y / 0.035) ** 2)) * noise.step(0, 0.3, taper)
+    slit = np.exp(-(((y + 0.06 * np.exp(-((x / 0.3) ** 2))) / 0.03) ** 2)) * noise.step(0, 0.3, taper)
     lines = noise.fractal(x.shape, rng, 0.06 * pixels + 2, 2)
-    canvas.height += pixels * (0.16 * np.sqrt(full) - 0.08 * slit + 0.004 * lines * cover)
+    canvas.height += pixels * (0.14 * noise.step(0, 1.2, full) - 0.03 * slit + 0.004 * lines * cover)
     canvas.blood += cover * (0.5 + 0.06 * lines)
     canvas.melanin += 0.12 * cover
     canvas.gloss += 0.08 * cover
-    canvas.overlay(SHADOW, 0.75 * slit)
+    canvas.overlay(SHADOW, 0.6 * slit)
 
 
 def _navel(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
@@ -146,8 +146,8 @@ def _palm_creases(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
     heart = y + 0.75 - 0.15 * x**2 + bent, x + 1.6
     head = y + 0.1 + 0.12 * (x - 0.5) ** 2 + bent, 1.4 - x
     thumb = np.hypot(x - 1.9, y - 1.9) - 2.0 + bent, 1.2 - x
-    lines = [np.abs(line) + noise.step(0.2, 0.0, end) for line, end in (heart, head, thumb)]
-    crease = np.maximum.reduce([np.exp(-((line / 0.035) ** 2)) for line in lines])
+    lines = [np.abs(line) + 0.15 * noise.step(0.5, 0.0, end) for line, end in (heart, head, thumb)]
+    crease = np.maximum.reduce([np.exp(-((line / 0.028) ** 2)) for line in lines])
     canvas.height -= 0.035 * pixels * crease
     canvas.blood += 0.2 * crease
     canvas.melanin += 0.12 * crease

@@ -19,7 +19,7 @@ from medxai.errors import DataError
 SMALLEST, LARGEST = 16, 4096
 
 ORDER = (
-    *("Sun damage", "Patch", "Macule", "Plaque", "Papule", "Nodule", "Cyst", "Scar", "Dermatoglyph disruption"),
+    *("Sun damage", "Dermatoglyph disruption", "Patch", "Macule", "Plaque", "Papule", "Nodule", "Cyst", "Scar"),
     *("Scale", "Hyperkeratosis", "Closed comedo", "Open comedo", "Pustule", "Telangiectasia"),
     *("Thrombosed capillaries", "Leukotrichia"),
 )
