@@ -62,7 +62,7 @@ PROFILES = {
             painted_images=None,
             painted_size=260,
             convnet_epochs=20,
-            network_epochs=20,
+            network_epochs=30,
         ),
     )
 }

@@ -180,12 +180,9 @@ def busi(root: Path) -> ImageSet:
         If the folder is not the set, lacks a file or a licence note.
     """
     as_downloaded = next((place for place in (root / BUSI_FOLDER, root) if (place / "benign").is_dir()), None)
-    return ImageSet(
-        "BUSI, breast ultrasound",
-        licence_of(root),
-        "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020",
-        _busi_selection(root) if as_downloaded is None else _busi_as_downloaded(as_downloaded),
-    )
+    images = _busi_selection(root) if as_downloaded is None else _busi_as_downloaded(as_downloaded)
+    credit = "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020"
+    return ImageSet("BUSI, breast ultrasound", licence_of(root), credit, images)
 
 
 def _busi_selection(root: Path) -> pd.DataFrame:

@@ -32,7 +32,9 @@ from medxai.training.transfer import classifier, frozen_features
 
 SEED = 0
 CONVNET_SIZE = 96
-"""Side of the images that the small ConvNet sees, in pixels; it trains on few images and has a small field of view."""
+"""Side of the paintings that the small ConvNet sees, in pixels."""
+ULTRASOUND_SIZE = 64
+"""Side of the ultrasound images that it sees: they show larger things."""
 CONVNET_RATE = 2e-3
 NETWORK = "mobilenet_v2"
 NETWORK_SIZE = 160
@@ -96,7 +98,7 @@ def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained | Absent, pr
     table = ultrasound.images.groupby("label").head(PER_CLASS)
     images = [ultrasound.image(name) for name in table.index]
     labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy()
-    small, large = _resized(images, CONVNET_SIZE), _resized(images, NETWORK_SIZE)
+    small, large = _resized(images, ULTRASOUND_SIZE), _resized(images, NETWORK_SIZE)
     torch.manual_seed(SEED)
     fine_tuned = functools.partial(_fine_tuned, large, labels, profile)
     models = (
