@@ -119,8 +119,8 @@ def separability_finding(reference: pd.DataFrame) -> tuple[str, Figure, str]:
         f"{colour}, a small ConvNet trained on the paintings {net}."
     )
     alt = (
-        f"Dot plot of six diseases and {len(models)} models, with intervals. The ConvNet, with a mean of {net}, lies to "
-        f"the right of the linear model on the mean colour, with {colour}."
+        f"Dot plot of six diseases and {len(models)} models, with intervals. The ConvNet, with a mean of {net}, lies "
+        f"to the right of the linear model on the mean colour, with {colour}."
     )
     return sentence, figure, alt
 
