@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import pickle
 import socket
 from collections.abc import Iterator
@@ -86,7 +87,8 @@ def imagenet(name: str, *, progress: bool = False) -> Pretrained:
             origin, state = path.name, torch.load(path, map_location="cpu", weights_only=True)
         else:
             origin = f"torchvision {public}"
-            with _patience(SILENCE):
+            quiet = contextlib.nullcontext() if progress else contextlib.redirect_stderr(io.StringIO())
+            with _bounded(SILENCE), quiet:
                 state = public.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -102,8 +104,8 @@ def imagenet(name: str, *, progress: bool = False) -> Pretrained:
 
 
 @contextlib.contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Bound the wait of new connections; torchvision sets no bound of its own."""
+def _bounded(seconds: float) -> Iterator[None]:
+    """Bound the wait of new connections, which torchvision does not."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
