@@ -305,7 +305,11 @@ def test_paste_refuses(toy_artefacts):
 
 @pytest.mark.parametrize(
     ("loader", "sentence"),
-    [("busi", "is not BUSI"), ("isic_uda1", "is not ISIC UDA-1"), ("ham10000_artefacts", "is not HAM10000 artefacts")],
+    [
+        ("busi", "is not BUSI: it holds neither Dataset_BUSI_with_GT/ nor a manifest"),
+        ("isic_uda1", "is not ISIC UDA-1"),
+        ("ham10000_artefacts", "is not HAM10000 artefacts"),
+    ],
 )
 def test_a_folder_that_is_not_the_set(tmp_path, loader, sentence):
     with pytest.raises(DataError, match=sentence):

@@ -180,6 +180,8 @@ def busi(root: Path) -> ImageSet:
         If the folder is not the set, lacks a file or a licence note.
     """
     as_downloaded = next((place for place in (root / BUSI_FOLDER, root) if (place / "benign").is_dir()), None)
+    if as_downloaded is None and not (root / "manifest.csv").is_file():
+        raise DataError(f"{root} is not BUSI: it holds neither {BUSI_FOLDER}/ nor a manifest.csv (see data/README.md)")
     images = _busi_selection(root) if as_downloaded is None else _busi_as_downloaded(as_downloaded)
     credit = "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020"
     return ImageSet("BUSI, breast ultrasound", licence_of(root), credit, images)

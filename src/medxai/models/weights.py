@@ -87,7 +87,7 @@ def imagenet(name: str, *, progress: bool = False) -> Pretrained:
             origin, state = path.name, torch.load(path, map_location="cpu", weights_only=True)
         else:
             origin = f"torchvision {public}"
-            quiet = contextlib.nullcontext() if progress else contextlib.redirect_stderr(io.StringIO())
+            quiet = contextlib.nullcontext() if progress else contextlib.redirect_stdout(io.StringIO())
             with _bounded(SILENCE), quiet:
                 state = public.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -196,7 +196,7 @@ def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]
     return pd.concat([counts, counts.sum().to_frame("All").T])
 
 
-NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's"}
+NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"}
 """How parts of a metric's name are written; the others as they are."""
 
 
