@@ -110,6 +110,19 @@ def test_the_reference_holds_the_separability_that_the_paintings_must_have():
     assert f"{table['Small ConvNet']:.2f}" in sentence
 
 
+def test_in_the_reference_weights_of_imagenet_help_on_ultrasound():
+    table = report.reference("images", "transfer")
+    assert table[["value", "low", "high"]].notna().all(axis=None)
+    for metric in ("macro_f1", "auc_malignant"):
+        scores = table[table["metric"] == metric].set_index("row")
+        assert list(scores.index) == list(study.TRANSFER)
+        for without, with_weights in (study.TRANSFER[1:3], study.TRANSFER[3:]):
+            assert scores.loc[with_weights, "low"] > scores.loc[without, "high"], "the intervals are apart"
+    assert {name: data["kind"] for name, data in report.provenance("images")["data"].items()} == dict.fromkeys(
+        study.STUDY.data, "real"
+    )
+
+
 def test_a_real_image_is_shown_with_its_lesion_outlined_and_its_credit(tmp_path):
     mask = np.zeros((40, 40), np.uint8)
     mask[10:30, 10:30] = 255
