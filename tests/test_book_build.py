@@ -66,14 +66,12 @@ STUDIES = ("tiny",)
 
 
 def study(name):
-    return importlib.import_module(f"medxai.studies.{name}")
+    return importlib.import_module(f"medxai.studies.{name}").STUDY
 """
 STUDY = """\
 from types import SimpleNamespace
 
 from medxai import paths
-
-CHAPTER, VERSION = "01_tiny", 1
 
 
 def trials(profile):
@@ -83,6 +81,9 @@ def trials(profile):
 def run_trial(trial, profile):
     with (paths.RESULTS / "trials.log").open("a") as file:
         print(trial.name, profile.name, file=file)
+
+
+STUDY = SimpleNamespace(chapter="01_tiny", version=1, trials=trials, run_trial=run_trial)
 """
 
 
@@ -235,7 +236,7 @@ def test_second_build_executes_nothing(project: Project) -> None:
         ("notebooks/01_tiny.md", "Prose.", "Better prose.", {"chapter", "site"}),
         ("data/published/INDEX.csv", "", "x", {"chapter", "site"}),
         ("_build/smoke/data.json", "simulated", "real", {"trial", "chapter", "site"}),
-        ("src/medxai/studies/tiny.py", '"01_tiny", 1', '"01_tiny", 2', {"listing", "chapter", "site"}),
+        ("src/medxai/studies/tiny.py", "version=1", "version=2", {"listing", "chapter", "site"}),
         ("book/index.md", "# Tiny", "# Little", {"site"}),
     ],
     indirect=["changed"],
@@ -262,7 +263,7 @@ def test_a_failing_cell_fails_the_build_says_where_and_the_next_build_recovers(p
     assert "ZeroDivisionError" in (project.root / "_build/smoke/failed/01_tiny.ipynb").read_text()
     assert (project.root / "_build/smoke/html/index.html").read_text() == site, "the last good site is gone"
     changed.write_text(CHAPTER)
-    (project.root / "src/medxai/studies/tiny.py").write_text(STUDY.replace('"01_tiny", 1', '"01_tiny", 2'))
+    (project.root / "src/medxai/studies/tiny.py").write_text(STUDY.replace("version=1", "version=2"))
     assert project.build().returncode == 0
     assert not (project.root / "_build/smoke/failed").exists()
     log = (project.root / "results/trials.log").read_text().splitlines()

@@ -44,4 +44,4 @@ def test_table_of_contents_has_every_chapter_once() -> None:
 
 
 def test_every_study_belongs_to_a_chapter() -> None:
-    assert {studies.study(name).CHAPTER for name in studies.STUDIES} <= set(NAMES)
+    assert {studies.study(name).chapter for name in studies.STUDIES} <= set(NAMES)

@@ -96,6 +96,23 @@ class TestFetchInABuild:
         assert tries == ["dermxdb"]
         assert target.data_kinds() == {"dermxdb": "simulated"}
 
+    def test_an_image_set_that_was_added_changes_the_manifest(self, tries: list[str], monkeypatch, tmp_path) -> None:
+        from medxai.book.build import settle_data
+        from medxai.book.target import Target
+
+        monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "external"))
+        target = Target("smoke")
+        manifests = []
+        for name in ("busi/manifest.csv", "weights/w.pth", "unrelated/file"):
+            settle_data(target, "simulated")
+            manifests.append(target.data.read_text())
+            path = tmp_path / "external" / name
+            path.parent.mkdir(parents=True)
+            path.write_text("x")
+        settle_data(target, "simulated")
+        assert len(set(manifests)) == 3
+        assert target.data.read_text() == manifests[-1], "what no chapter uses makes nothing run again"
+
     def test_tries_again_after_a_day(self, tries: list[str]) -> None:
         from medxai.book.build import settle_data
         from medxai.book.target import Target

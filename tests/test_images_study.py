@@ -1,77 +1,38 @@
-"""The study of the images chapter: colour statistics, linear model, small ConvNet, choice of images."""
+"""The study of the images chapter: choice of images, its two trials, its reference, its figures."""
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
+import torch
+from torchvision.models import get_model_weights
 
 from medxai import paths, profiles, report
 from medxai.data import dermxdb, photo_sets, sources
 from medxai.errors import DataError
-from medxai.evaluation import classification
+from medxai.models import weights
 from medxai.report import image_figures
 from medxai.studies import images as study
-from medxai.training.small_convnet import fit_predict
+from medxai.studies import store
+from pictures import stripes
 
 SMOKE = profiles.get("smoke")
 
 
-def stripes(number: int = 48, side: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of horizontal (0) or vertical (1) stripes whose colours do not tell the class."""
-    generator = np.random.default_rng(0)
-    labels = np.arange(number) % 2
-    wave = np.sin(np.arange(side) * 2 * np.pi / 8)
-    patterns = [np.broadcast_to(wave[:, None], (side, side)), np.broadcast_to(wave[None], (side, side))]
-    colour = generator.uniform(90, 160, (number, 1, 1, 3))
-    images = colour + 60 * np.stack([patterns[label] for label in labels])[..., None]
-    return np.clip(images, 0, 255).astype(np.uint8), labels
-
-
-def test_a_convnet_sees_texture_that_colour_does_not_tell():
-    images, labels = stripes()
-    train, test = np.arange(32), np.arange(32, 48)
-    predicted = fit_predict(images, labels, train, test, epochs=15, seed=0)
-    assert (predicted == labels[test]).mean() > 0.9
-    colour = classification.colour_statistics(images, spread=True)
-    assert (classification.linear_predictions(colour, labels, 4, 0) == labels).mean() < 0.8
-
-
-def test_training_is_the_same_for_the_same_seed():
-    images, labels = stripes(24)
-    runs = [fit_predict(images, labels, np.arange(16), np.arange(16, 24), epochs=2, seed=seed) for seed in (1, 1)]
-    np.testing.assert_array_equal(*runs)
-
-
-def test_colour_statistics_of_a_flat_and_a_split_picture():
-    flat = np.full((1, 4, 4, 3), 7, np.uint8)
-    split = flat.copy()
-    split[:, :2] = 9
-    np.testing.assert_allclose(classification.colour_statistics(flat, spread=True), [[7, 7, 7, 0, 0, 0]])
-    np.testing.assert_allclose(classification.colour_statistics(split, spread=True), [[8, 8, 8, 1, 1, 1]])
-    assert classification.colour_statistics(split, spread=False).shape == (1, 3)
-
-
-def test_a_linear_model_tells_colours_apart():
-    colours = np.repeat([[10.0, 0, 0], [0, 10, 0], [0, 0, 10]], 10, axis=0)
-    colours += np.random.default_rng(0).normal(0, 1, colours.shape)
-    labels = np.repeat([0, 1, 2], 10)
-    np.testing.assert_array_equal(classification.linear_predictions(colours, labels, 5, 0), labels)
-
-
-def test_f1_by_class_is_scikit_learns():
-    generator = np.random.default_rng(0)
-    truth, guess = generator.integers(0, 3, 50), generator.integers(0, 3, 50)
-    scores = classification.f1_by_class(truth, guess, ["a", "b", "c"])
-    assert list(scores.index) == ["a", "b", "c", "Mean"]
-    np.testing.assert_allclose(scores["Mean"], f1_score(truth, guess, average="macro"))
-
-
 @pytest.fixture
 def simulated(simulated_root, monkeypatch, tmp_path):
+    """Simulated annotations, no other data, no network."""
+
+    def no_route(*_, **__):
+        raise OSError("no route")
+
     monkeypatch.setattr(sources, "dermxdb_root", lambda profile, kind=None: simulated_root)
     monkeypatch.setattr(paths, "RESULTS", tmp_path)
-    return study.open_data(SMOKE)
+    monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setattr(type(get_model_weights(study.NETWORK).IMAGENET1K_V1), "get_state_dict", no_route)
+    return sources.open_dermxdb(SMOKE)
 
 
 def test_chosen_images_are_spread_over_the_diseases(simulated):
@@ -80,16 +41,63 @@ def test_chosen_images_are_spread_over_the_diseases(simulated):
     assert len(study.chosen(simulated, None)) == simulated.images["paper"].sum()
 
 
-def test_the_study_runs_on_simulated_annotations(simulated):
-    (table,) = study.collect(study.trials(SMOKE), SMOKE).values()
+def test_the_study_runs_on_simulated_annotations_alone_and_says_what_is_absent(simulated):
+    tables = study.STUDY.collect(study.STUDY.trials(SMOKE), SMOKE)
+    table = tables["separability"]
     assert set(table["metric"]) == {"macro_f1", *(f"f1_{d.lower().replace(' ', '_')}" for d in dermxdb.DISEASES)}
-    assert table["row"].nunique() == 3
-    assert table["value"].between(0, 1).all()
+    assert table["row"].nunique() == 4
+    without = table["row"] == study.HEAD
+    assert table.loc[without, ["value", "low", "high"]].isna().all(axis=None)
+    known = table[~without]
+    assert ((known["low"] >= 0) & (known["low"] <= known["value"]) & (known["value"] <= known["high"])).mean() > 0.9
+    assert set(tables["transfer"]["row"]) == set(study.TRANSFER)
+    assert tables["transfer"]["value"].isna().all()
+    reasons = study.STUDY.absent(SMOKE)
+    assert set(reasons) == {"busi", "mobilenet_v2"}
+    assert "is not BUSI" in reasons["busi"]
+    assert "no route" in reasons["mobilenet_v2"]
+
+
+def write_ultrasound(root) -> None:
+    """Thirty images whose class is the direction of their stripes, in the layout of the download."""
+    images, labels = stripes(30, classes=3)
+    (root / "LICENSE.txt").parent.mkdir(parents=True)
+    (root / "LICENSE.txt").write_text("CC BY 4.0")
+    for number, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
+        name = photo_sets.BUSI_LABELS[label]
+        folder = root / photo_sets.BUSI_FOLDER / name
+        folder.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(folder / f"{name} ({number}).png"), image)
+        assert cv2.imwrite(str(folder / f"{name} ({number})_mask.png"), 0 * image)
+
+
+def test_every_model_of_the_transfer_trial_is_trained_at_full_size(simulated, tmp_path, monkeypatch):
+    write_ultrasound(tmp_path / "data" / "busi")
+    monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(study, "NETWORK_SIZE", 32)
+    monkeypatch.setattr(photo_sets, "near_copies", lambda images: np.arange(len(images)) // 2)  # stripes are alike
+    monkeypatch.setattr(weights, "imagenet", lambda name: weights.Pretrained(weights.untrained(name), "a test"))
+    profile = replace(SMOKE, network_epochs=1)
+    trial = next(trial for trial in study.STUDY.trials(profile) if trial.name == "transfer")
+    table = study.STUDY.run_trial(trial, profile)["transfer"]
+    assert set(table["row"]) == set(study.TRANSFER)
+    assert {"macro_f1", "auc_malignant"} < set(table["metric"])
+    assert table[["value", "low", "high"]].notna().all(axis=None)
+    small = study.STUDY.run_trial(trial, SMOKE)["transfer"].set_index("row")["value"]
+    assert set(small.index[small.isna()]) == set(study.TRANSFER[3:]), "only the heads are trained in a small run"
 
 
 def test_a_reference_is_never_made_from_simulated_annotations(simulated):
-    with pytest.raises(DataError, match="need the real annotations"):
-        study.write_reference(SMOKE, "medxai run images")
+    with pytest.raises(DataError, match="'images' need the real dermxdb: set MEDXAI_DATA"):
+        study.STUDY.write_reference(SMOKE, "medxai run images")
+
+
+def test_a_reference_is_never_made_without_some_of_its_data(simulated, monkeypatch):
+    real = dict.fromkeys(study.STUDY.data, lambda profile: weights.Pretrained(torch.nn.Linear(1, 1), "a test"))
+    absent = lambda profile: store.Absent("put it there")  # noqa: E731
+    partly = replace(study.STUDY, data=real | {"busi": absent})
+    with pytest.raises(DataError, match="'images' need the real busi: put it there"):
+        partly.write_reference(SMOKE, "medxai run images")
 
 
 def test_the_reference_holds_the_separability_that_the_paintings_must_have():
@@ -102,6 +110,19 @@ def test_the_reference_holds_the_separability_that_the_paintings_must_have():
     assert f"{table['Small ConvNet']:.2f}" in sentence
 
 
+def test_in_the_reference_weights_of_imagenet_help_on_ultrasound():
+    table = report.reference("images", "transfer")
+    assert table[["value", "low", "high"]].notna().all(axis=None)
+    for metric in ("macro_f1", "auc_malignant"):
+        scores = table[table["metric"] == metric].set_index("row")
+        assert list(scores.index) == list(study.TRANSFER)
+        for without, with_weights in (study.TRANSFER[1:3], study.TRANSFER[3:]):
+            assert scores.loc[with_weights, "low"] > scores.loc[without, "high"], "the intervals are apart"
+    assert {name: data["kind"] for name, data in report.provenance("images")["data"].items()} == dict.fromkeys(
+        study.STUDY.data, "real"
+    )
+
+
 def test_a_real_image_is_shown_with_its_lesion_outlined_and_its_credit(tmp_path):
     mask = np.zeros((40, 40), np.uint8)
     mask[10:30, 10:30] = 255
@@ -110,7 +131,7 @@ def test_a_real_image_is_shown_with_its_lesion_outlined_and_its_credit(tmp_path)
     table = {
         "label": ["benign", "malignant"],
         "path": [tmp_path / "image.png"] * 2,
-        "mask": [tmp_path / "none.png", tmp_path / "lesion.png"],
+        "masks": [(tmp_path / "none.png",), (tmp_path / "lesion.png",)],
     }
     made = photo_sets.ImageSet("toy", "CC BY 4.0", "Somebody 2020", pd.DataFrame(table, index=["a", "b"]))
     figure = image_figures.real_images(made, 2)

@@ -44,6 +44,30 @@ def toy_busi(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def downloaded_busi(tmp_path: Path) -> Path:
+    """BUSI in its authors' folders: eleven benign images, the second with two masks, one malignant, one normal."""
+    root = tmp_path / "busi"
+    generator = np.random.default_rng(0)
+    for label, number in {"benign": 11, "malignant": 1, "normal": 1}.items():
+        folder = root / photo_sets.BUSI_FOLDER / label
+        for i in range(1, number + 1):
+            write(folder / f"{label} ({i}).png", generator.integers(0, 255, (30, 40), np.uint8))
+            mask = np.zeros((30, 40), np.uint8)
+            mask[5:10, 6:12] = 255 * (label != "normal")
+            write(folder / f"{label} ({i})_mask.png", mask)
+    write(root / photo_sets.BUSI_FOLDER / "benign" / "benign (2)_mask_1.png", _corner(mask))
+    (root / "LICENSE.txt").write_text("CC BY 4.0")
+    return root
+
+
+def _corner(mask: np.ndarray) -> np.ndarray:
+    """Mark three pixels of the first row."""
+    corner = np.zeros_like(mask)
+    corner[0, :3] = 255
+    return corner
+
+
+@pytest.fixture
 def toy_artefacts(tmp_path: Path) -> Path:
     """A red cross as a pair and ink on white, in the layout of the artefact set."""
     root = tmp_path / "ham"
@@ -117,11 +141,12 @@ def test_isic_uda1():
 def test_ham10000_artefacts():
     images = photo_sets.ham10000_artefacts(real("ham10000_artefacts"))
     assert images.images["artefact"].value_counts().to_dict() == {"bubble": 11, "ruler": 20, "marking": 20}
-    assert images.images["mask"].notna().sum() == len(images.images) - 51 == 5
+    drawn = images.images.index[images.images["masks"].map(len) > 0]
+    assert len(drawn) == len(images.images) - 51 == 5
     assert images.templates["artefact"].value_counts().to_dict() == {"bubble": 96, "ruler": 20, "marking": 28}
     assert images.licence == "CC BY-NC-SA 4.0"
     assert "non-commercial" in images.credit
-    assert all(images.mask(name).any() for name in images.images.index[images.images["mask"].notna()])
+    assert all(images.mask(name).any() for name in drawn)
     for name, row in images.templates.iterrows():
         artefact = images.artefact(name)
         assert artefact.mask.any()
@@ -137,6 +162,76 @@ def test_images_masks_and_credit(toy_busi):
     assert images.mask("a.png").sum() == 30
     assert not images.mask("b.png").any()
     assert images.credit.endswith("2020. CC BY 4.0.")
+
+
+def test_busi_as_downloaded(downloaded_busi):
+    images = photo_sets.busi(downloaded_busi)
+    assert list(images.images.index[[0, 1, 9, 10]]) == [f"benign ({i}).png" for i in (1, 2, 10, 11)]
+    assert images.images["label"].value_counts().to_dict() == {"benign": 11, "malignant": 1, "normal": 1}
+    assert images.image("malignant (1).png").shape == (30, 40, 3)
+    assert images.mask("benign (1).png").sum() == 30
+    assert images.mask("benign (2).png").sum() == 30 + 3, "several masks are united"
+    assert images.mask("benign (2).png")[0, :3].all()
+    assert not images.mask("normal (1).png").any()
+    assert images.credit == photo_sets.busi(downloaded_busi).credit
+
+
+def test_busi_as_downloaded_may_lie_at_the_place_itself(downloaded_busi):
+    (downloaded_busi / "LICENSE.txt").rename(downloaded_busi / photo_sets.BUSI_FOLDER / "LICENSE.txt")
+    inside = photo_sets.busi(downloaded_busi / photo_sets.BUSI_FOLDER)
+    pd.testing.assert_frame_equal(inside.images, photo_sets.busi(downloaded_busi).images)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("benign/benign (3)_mask.png", r"benign \(3\)\.png has no mask: BUSI has benign \(3\)_mask\.png beside it"),
+        ("malignant/*", r"malignant holds no image: BUSI has 'malignant \(1\)\.png'"),
+    ],
+)
+def test_busi_as_downloaded_and_not_whole(downloaded_busi, pattern, sentence):
+    for path in (downloaded_busi / photo_sets.BUSI_FOLDER).glob(pattern):
+        path.unlink()
+    with pytest.raises(DataError, match=sentence):
+        photo_sets.busi(downloaded_busi)
+
+
+def test_busi_as_downloaded_needs_a_licence_note_too(downloaded_busi):
+    (downloaded_busi / "LICENSE.txt").unlink()
+    with pytest.raises(DataError, match="no licence note"):
+        photo_sets.busi(downloaded_busi)
+
+
+def test_the_digest_of_a_set_is_that_of_its_labels_and_files(toy_busi):
+    def digest() -> str:
+        return photo_sets.busi(toy_busi).digest
+
+    first = digest()
+    assert digest() == first
+    write(toy_busi / "masks" / "b.png", np.full((30, 40), 255, np.uint8))
+    second = digest()
+    manifest = toy_busi / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("malignant", "benign"))
+    assert len({first, second, digest()}) == 3
+
+
+def test_near_copies_are_found_through_a_chain():
+    generator = np.random.default_rng(0)
+    a, b, other = (cv2.resize(generator.uniform(0, 255, (7, 7)), (56, 56)) for _ in range(3))
+    copies = [a, 0.8 * a + 0.2 * b, 0.6 * a + 0.4 * b, other, 0.5 * other + 20]  # first and third are less alike
+    images = [np.repeat(image.astype(np.uint8)[..., None], 3, axis=2) for image in copies]
+    correlation = np.corrcoef([image.ravel().astype(float) for image in images])
+    assert correlation[0, 2] < 0.9 < min(correlation[0, 1], correlation[1, 2])
+    np.testing.assert_array_equal(photo_sets.near_copies(images), [0, 0, 0, 1, 1])
+
+
+@pytest.mark.real_data
+def test_near_copies_of_busi():
+    images = photo_sets.busi(real("busi"))
+    groups = photo_sets.near_copies([images.image(name) for name in images.images.index])
+    lesion = [f"malignant_00{i}.png" for i in range(3, 10)]
+    assert len(set(groups[images.images.index.get_indexer(lesion)])) == 1, "seven pictures of one lesion"
+    assert 100 < groups.max() < 125, "some are found, and most images are no copies"
 
 
 def test_the_strictest_licence_counts(toy_artefacts):
@@ -163,7 +258,7 @@ def test_without_a_licence_nothing_is_opened(toy_busi, note):
 @pytest.mark.parametrize("values", [("", "somebody"), ("CC0 1.0", " ")])
 def test_a_set_needs_licence_and_credit(values):
     with pytest.raises(DataError, match="cannot be shown"):
-        photo_sets.ImageSet("x", *values, pd.DataFrame({"path": [], "label": [], "mask": []}))
+        photo_sets.ImageSet("x", *values, pd.DataFrame({"path": [], "label": [], "masks": []}))
 
 
 def test_cut_out_is_exact_on_its_own_skin(toy_artefacts):
@@ -210,7 +305,11 @@ def test_paste_refuses(toy_artefacts):
 
 @pytest.mark.parametrize(
     ("loader", "sentence"),
-    [("busi", "is not BUSI"), ("isic_uda1", "is not ISIC UDA-1"), ("ham10000_artefacts", "is not HAM10000 artefacts")],
+    [
+        ("busi", "is not BUSI: it holds neither Dataset_BUSI_with_GT/ nor a manifest"),
+        ("isic_uda1", "is not ISIC UDA-1"),
+        ("ham10000_artefacts", "is not HAM10000 artefacts"),
+    ],
 )
 def test_a_folder_that_is_not_the_set(tmp_path, loader, sentence):
     with pytest.raises(DataError, match=sentence):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -13,8 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from medxai.data import dermxdb
-from medxai.data.render import PAINTERS, cache, canvas, noise, painting
+from medxai.data.render import PAINTERS, cache, canvas, landmarks, noise, painting, skin
 from medxai.data.render.canvas import Canvas, Light
+from medxai.data.render.confounders import CONFOUNDERS
 from medxai.errors import DataError
 
 SIZE = 96
@@ -77,7 +79,9 @@ def test_overlays_hide_what_lies_below_by_their_alpha():
 
 def test_cells_are_those_of_the_nearest_seed():
     rng = np.random.default_rng(0)
-    distance, number = noise.cells((60, 80), rng, 12)
+    distance, border, number = noise.cells((60, 80), rng, 12)
+    crossed = number[:, 1:] != number[:, :-1]
+    assert border[:, 1:][crossed].max() < 3 < border.max()
     for seed in np.unique(number)[5:12]:
         inside = number == seed
         y, x = np.nonzero(inside & (distance <= distance[inside].min()))
@@ -172,6 +176,60 @@ def test_a_confounder_changes_the_picture_where_its_truth_says(name):
     assert change[mask > 0.3].mean() > 15
     assert change[~blocks].sum() == 0
     np.testing.assert_array_equal(with_it.truth["Plaque"], without.truth["Plaque"])
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (96, 160), (260, 200)])
+@pytest.mark.parametrize("place", [(0, 0), (0, 1), (1, 0.5), (0.5, 0.5), None])
+@pytest.mark.parametrize("extent", [0.05, 0.3, 2.0])
+def test_ink_stays_inside_the_picture(shape, place, extent):
+    region = np.zeros(shape, np.float32)
+    if place:
+        middle = tuple(round(share * (side - 1)) for share, side in zip(place[::-1], shape[::-1], strict=True))
+        cv2.circle(region, middle, round(extent * min(shape)), 1, -1)
+    for seed in range(4):
+        mask = CONFOUNDERS["pen"](np.ones((*shape, 3), np.float32), region, np.random.default_rng(seed))
+        assert max(mask[0].max(), mask[-1].max(), mask[:, 0].max(), mask[:, -1].max()) < 0.02
+        assert np.ptp(np.nonzero(mask > 0.2)[0]) > 0.2 * min(shape)
+
+
+@pytest.mark.parametrize("tone", ["light", "medium", "dark"])
+def test_a_vitiligo_patch_is_lighter_than_the_skin_and_not_burnt_out(tone):
+    region = disc(200, 0.3)
+    case = painting.Case("v", "Vitiligo", "SD-260", tone, None, "trunk", (200, 200), {"Patch": region})
+    for seed in range(5):
+        painted = painting.paint(case, seed=seed)
+        light = painted.image.mean(axis=2)
+        patch, around = painted.truth["Patch"] > 0.9, (disc(200, 0.42) > disc(200, 0.33))
+        assert light[patch].mean() > light[around].mean() + 8
+        assert (painted.image[patch].max(axis=1) >= 254).mean() < 0.01
+        assert light[patch].std() > 2  # relief and shading are left
+
+
+@pytest.mark.parametrize("site", landmarks.LANDMARKS)
+def test_a_landmark_is_drawn_beside_the_lesions_or_not_at_all(site):
+    inside, drawn = np.ones((200, 200), np.float32), 0
+    region = np.zeros((200, 200), np.float32)
+    region[:, :70] = 1
+    for seed in range(10):
+        free, full = Canvas((200, 200)), Canvas((200, 200))
+        landmarks.add(free, site, region, inside, np.random.default_rng(seed))
+        landmarks.add(full, site, np.ones_like(region), inside, np.random.default_rng(seed))
+        drawn += bool(free.height.any())
+        assert not full.height.any()
+        if site != "palm":  # its creases run through the whole picture
+            assert np.abs(free.melanin[region > 0]).max() < 0.02
+    assert drawn >= 3
+
+
+def test_ridges_that_were_seen_put_the_lesion_on_a_palm_unless_a_tag_says_otherwise():
+    def site(ridged: bool, *tags: str) -> str:
+        said = pd.DataFrame([{tag: tag in tags for tag in painting.SITE_OF_TAG}])
+        return painting._site(said, ridged, np.random.default_rng(0))
+
+    assert site(True) == site(True, "Acral distribution") == site(False, "Palmo-plantar distribution") == "palm"
+    assert site(False, "Acral distribution") == "hand"
+    assert site(True, "Extensor sites") == "limb"
+    assert site(False) in skin.SITES
 
 
 @pytest.mark.parametrize(

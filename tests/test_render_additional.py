@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from medxai.data.ontology import ADDITIONAL_TERMS, EXTRA
+from medxai.data.render import basic
 from medxai.data.render.additional import PAINTERS
 from medxai.data.render.canvas import TONES, Canvas, Context, Light
 
@@ -19,9 +20,11 @@ def disc(radius: float, size: int = SIZE) -> np.ndarray:
     return (np.hypot(y, x) <= radius).astype(np.float32)
 
 
-def painted(term: str, region: np.ndarray, tone: str = "light", seed: int = 0, scale: float = 40) -> Canvas:
+def painted(
+    term: str, region: np.ndarray, tone: str = "light", seed: int = 0, scale: float = 40, site: str | None = "palm"
+) -> Canvas:
     canvas = Canvas(region.shape, tone, scale=scale)
-    canvas.paint(term, PAINTERS[term], region, Context("Acne", tone), np.random.default_rng(seed))
+    canvas.paint(term, PAINTERS[term], region, Context("Acne", tone, site=site), np.random.default_rng(seed))
     return canvas
 
 
@@ -179,6 +182,18 @@ def test_leukotrichia_is_thin_and_bright(tone):
 
 
 @pytest.mark.parametrize("tone", TONES)
+def test_white_hairs_are_seen_on_a_white_patch(tone):
+    region = disc(60)
+    canvas = Canvas(region.shape, tone, scale=40)
+    canvas.paint("Patch", basic.PAINTERS["Patch"], disc(75), Context("Vitiligo", tone), np.random.default_rng(1))
+    canvas.paint("Leukotrichia", PAINTERS["Leukotrichia"], region, Context("Vitiligo", tone), np.random.default_rng(0))
+    light = canvas.radiance(LIGHT) @ np.array([0.2126, 0.7152, 0.0722])
+    hair = canvas.truth["Leukotrichia"] > 0.7
+    beside = (cv2.dilate(hair.astype(np.uint8), np.ones((5, 5))) > 0) & (canvas.truth["Leukotrichia"] < 0.1)
+    assert light[hair].mean() > 1.35 * light[beside & (disc(58) == 1)].mean()
+
+
+@pytest.mark.parametrize("tone", TONES)
 def test_telangiectasia_is_red_and_much_longer_than_wide(tone):
     canvas = painted("Telangiectasia", disc(60), tone)
     coverage = canvas.truth["Telangiectasia"]
@@ -215,6 +230,22 @@ def test_skin_lines_stop_at_the_region():
     period = 4.5
     assert band_power(canvas.height, outside, period) > 4 * band_power(canvas.height, disc(36) == 1, period)
     assert fine[outside].std() > 0.05
+
+
+@pytest.mark.parametrize("site", ["face", "hand", "limb", "trunk", None])
+def test_only_a_palm_has_ridges_other_skin_has_fine_lines(site):
+    region, outside, period = disc(45), (disc(75) - disc(52)) > 0, 4.5
+    palm, other = painted("Dermatoglyph disruption", region), painted("Dermatoglyph disruption", region, site=site)
+    assert coherence(palm.melanin, outside) > 0.7 > 0.5 > coherence(other.melanin, outside)
+    assert band_power(other.melanin, outside, period) > 3 * band_power(other.melanin, disc(36) == 1, period)
+    np.testing.assert_array_equal(palm.truth["Dermatoglyph disruption"], other.truth["Dermatoglyph disruption"])
+
+
+def coherence(field: np.ndarray, where: np.ndarray) -> float:
+    """Mean coherence of the structure tensor: 1 where lines run in parallel, 0 where every direction is as frequent."""
+    y, x = np.gradient(cv2.GaussianBlur(field, (0, 0), 0.8))
+    yy, xx, yx = (cv2.GaussianBlur(product, (0, 0), 6) for product in (y * y, x * x, y * x))
+    return float((np.hypot(yy - xx, 2 * yx) / np.maximum(yy + xx, 1e-12))[where].mean())
 
 
 def test_skin_lines_stop_at_every_one_of_many_parts():

@@ -155,3 +155,10 @@ def test_a_tidy_table_becomes_wide_and_keeps_its_order():
     assert list(wide.index) == ["b", "a"]
     assert wide.loc["b", ["f1", "f1_low", "f1_high", "n"]].tolist() == [0.5, 0.4, 0.6, 3]
     assert "n_low" not in wide
+
+
+def test_missing_data_are_named_with_their_reason():
+    assert report.missing({}).data == ""
+    lines = report.missing({"busi": "put it <there>", "w": "no route"}).data
+    assert lines.count("<p ") == 2
+    assert "Not in this build: busi.</b> put it &lt;there&gt;" in lines

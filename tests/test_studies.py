@@ -1,7 +1,7 @@
 """Stored trials, the dataset study, and the reference results."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def test_a_record_is_computed_once_and_read_back_to_the_last_bit(results):
         calls.append(1)
         return {"t": table}
 
-    path = store.record_path(store.Trial("dataset", "x"), SMOKE, 1, "digest")
+    path = results / "dataset" / "x.json"
     first, second = store.stored(path, compute), store.stored(path, compute)
     assert len(calls) == 1
     pd.testing.assert_frame_equal(first["t"], table, check_exact=True)
@@ -39,32 +39,78 @@ def test_a_record_is_computed_once_and_read_back_to_the_last_bit(results):
 
 
 def test_a_record_that_failed_leaves_nothing(results):
-    path = store.record_path(store.Trial("dataset", "x"), SMOKE, 1, "digest")
+    path = results / "dataset" / "x.json"
     with pytest.raises(ZeroDivisionError):
         store.stored(path, lambda: 1 / 0)
     assert not [file for file in results.rglob("*") if file.is_file()]
 
 
-def test_a_record_depends_on_all_that_it_is_made_from():
-    trial = store.Trial("dataset", "x", (("rater", 1),))
-    keys = {
-        store.key(trial, SMOKE, 1, "digest"),
-        store.key(store.Trial("dataset", "x", (("rater", 2),)), SMOKE, 1, "digest"),
-        store.key(trial, QUICK, 1, "digest"),
-        store.key(trial, SMOKE, 2, "digest"),
-        store.key(trial, SMOKE, 1, "other"),
+@dataclass(frozen=True)
+class Data:
+    kind: str = "simulated"
+    digest: str = "abc"
+
+
+def made(digest: str = "abc", **changes: object) -> store.Study:
+    """A study of one trial that returns its argument and the digest of its data."""
+
+    def compute(data: Data, profile: profiles.Profile, *, number: int) -> store.Record:
+        return {"t": pd.DataFrame({"row": ["a"], "value": [number], "data": [data.digest]})}
+
+    definition = {
+        "name": "toy",
+        "chapter": "01_toy",
+        "version": 1,
+        "trials": lambda profile: [store.Trial("x", compute, ("d",), (("number", 3),))],
+        "data": {"d": lambda profile: Data(digest=digest)},
     }
-    assert len(keys) == 5
-    assert store.key(trial, SMOKE, 1, "digest") in keys
+    return store.Study(**definition | changes)
+
+
+def test_a_trial_is_given_its_data_and_arguments(results):
+    study = made()
+    table = study.collect(study.trials(SMOKE), SMOKE)["t"]
+    assert table.to_dict("list") == {"row": ["a"], "value": [3], "data": ["abc"]}
+
+
+def test_a_record_depends_on_all_that_it_is_made_from(results):
+    study = made()
+    (trial,) = study.trials(SMOKE)
+    places = {
+        study.record_path(trial, SMOKE),
+        study.record_path(replace(trial, arguments=(("number", 4),)), SMOKE),
+        study.record_path(replace(trial, name="y"), SMOKE),
+        study.record_path(trial, replace(SMOKE, bootstrap=51)),
+        made(version=2).record_path(trial, SMOKE),
+        made(digest="other").record_path(trial, SMOKE),
+    }
+    assert len(places) == 6
+    assert made().record_path(made().trials(SMOKE)[0], SMOKE) == study.record_path(trial, SMOKE)
+
+
+def test_a_listed_trial_reads_the_same_in_every_process():
+    assert repr(made().trials(SMOKE)) == repr(made().trials(SMOKE))
+
+
+def test_optional_data_that_are_not_there_leave_their_reason():
+    def load():
+        raise DataError("put it there")
+
+    study = made(data={"d": lambda profile: store.optional(load), "e": lambda profile: Data()})
+    assert study.absent(SMOKE) == {"d": "put it there"}
+    with pytest.raises(DataError, match="need the real d: put it there"):
+        study.write_reference(SMOKE, "medxai run toy")
 
 
 def test_every_study_keeps_the_contract():
     for name in studies.STUDIES:
-        module = studies.study(name)
-        trials = module.trials(SMOKE)
-        assert (paths.ROOT / "notebooks" / f"{module.CHAPTER}.md").exists()
+        study = studies.study(name)
+        trials = study.trials(SMOKE)
+        assert study.name == name
+        assert (paths.ROOT / "notebooks" / f"{study.chapter}.md").exists()
         assert len({trial.name for trial in trials}) == len(trials) > 0
-        assert module.VERSION >= 1
+        assert {name for trial in trials for name in trial.data} == set(study.data)
+        assert study.version >= 1
 
 
 def test_an_unknown_study_is_told():
@@ -78,7 +124,7 @@ def simulated(simulated_root, monkeypatch):
 
 
 def test_the_dataset_study_runs_on_simulated_annotations(simulated, results):
-    tables = dataset.collect(dataset.trials(SMOKE), SMOKE)
+    tables = dataset.STUDY.collect(dataset.STUDY.trials(SMOKE), SMOKE)
     assert {*dataset.PUBLISHED, dataset.CEILING, "intra_rater", "conventions"} <= set(tables)
     for name, table in tables.items():
         assert list(table.columns) == ["row", "metric", "value", "low", "high"], name
@@ -87,7 +133,7 @@ def test_the_dataset_study_runs_on_simulated_annotations(simulated, results):
 
 
 def test_typical_image_was_diagnosed_right_by_most(simulated):
-    db = dataset.open_data(SMOKE)
+    db = sources.open_dermxdb(SMOKE)
     right = db.select("paper").groupby("image")["correct"].sum()
     for disease in dermxdb.DISEASES:
         image = dataset.typical_image(db, disease)
@@ -119,7 +165,7 @@ def test_the_reference_is_what_the_code_gives_now(real_dermxdb_root):
     assert db.digest == report.provenance("dataset")["data"]["dermxdb"]["sha256"]
     rebuilt = published.dermatologist_tables(db, agreement.overlaps(db))
     for name, table in rebuilt.items():
-        now = report.tidy(table.rename(columns=report.tables.metric_name)).set_index(["row", "metric"])["value"]
+        now = report.tidy(table).set_index(["row", "metric"])["value"]
         kept = report.reference("dataset", name).set_index(["row", "metric"])["value"]
         pd.testing.assert_series_equal(kept, now[kept.index], atol=1e-6, rtol=0)
 
@@ -140,20 +186,15 @@ def test_findings_carry_the_numbers_of_the_reference():
 
 
 def test_a_reference_is_never_made_from_simulated_annotations(simulated, results):
-    with pytest.raises(DataError, match="need the real annotations: set MEDXAI_DATA"):
-        dataset.write_reference(SMOKE, "medxai run dataset")
+    with pytest.raises(DataError, match="need the real dermxdb: set MEDXAI_DATA"):
+        dataset.STUDY.write_reference(SMOKE, "medxai run dataset")
     assert not any(results.rglob("*"))
 
 
 def test_reference_results_are_written_with_their_provenance(tmp_path):
-    @dataclass
-    class Data:
-        kind: str = "simulated"
-        digest: str = "abc"
-
     table = pd.DataFrame({"row": ["a"], "metric": ["f1"], "value": [1 / 3], "low": [np.nan], "high": [np.nan]})
-    made = {"command": "medxai run x", "seed": 7, "data": {"dermxdb": Data()}}
-    folder = references.write("x", {"t": table}, SMOKE, **made, folder=tmp_path)
+    origin = {"command": "medxai run x", "seed": 7, "data": {"dermxdb": Data()}}
+    folder = references.write("x", {"t": table}, SMOKE, **origin, folder=tmp_path)
     assert (folder / "t.csv").read_text() == "row,metric,value,low,high\na,f1,0.333333,,\n"
     record = json.loads((folder / "provenance.json").read_text())
     assert record["data"] == {"dermxdb": {"kind": "simulated", "sha256": "abc"}}

@@ -1,5 +1,7 @@
 """ImageNet weights: from the folder of the data sets, else downloaded, else one sentence."""
 
+import copy
+import socket
 import urllib.error
 
 import numpy as np
@@ -58,6 +60,31 @@ def test_else_torchvisions(place, monkeypatch):
     network, origin = weights.imagenet(NAME)
     assert "IMAGENET1K_V1" in origin
     assert torch.equal(network.features[0].weight, state["features.0.weight"])
+
+
+def test_a_download_that_hangs_is_given_up_and_nothing_is_said_meanwhile(place, monkeypatch, capsys):
+    def fail(*_, **__):
+        print("Downloading")
+        waits.append(socket.getdefaulttimeout())
+        raise TimeoutError("timed out")
+
+    waits, before = [], socket.getdefaulttimeout()
+    monkeypatch.setattr(type(get_model_weights(NAME).IMAGENET1K_V1), "get_state_dict", fail)
+    with pytest.raises(DataError, match="timed out"):
+        weights.imagenet(NAME)
+    assert waits == [weights.SILENCE]
+    assert socket.getdefaulttimeout() == before
+    assert capsys.readouterr().out == ""
+
+
+def test_the_digest_is_that_of_the_weights(place):
+    torch.manual_seed(0)
+    first = weights.Pretrained(torch.nn.Linear(2, 2), "a")
+    same = weights.Pretrained(copy.deepcopy(first.network), "b")
+    assert first.digest == same.digest
+    with torch.no_grad():
+        same.network.bias[1] += 1
+    assert first.digest != same.digest
 
 
 def test_without_a_network_one_sentence(place, monkeypatch):

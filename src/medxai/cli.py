@@ -74,17 +74,17 @@ def _build(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from medxai import studies
 
-    profile, module = profiles.get(options.profile), studies.study(options.study)
+    profile, study = profiles.get(options.profile), studies.study(options.study)
     if options.reference:
         command = shlex.join(["medxai", "run", options.study, "--profile", options.profile, "--reference"])
-        print(f"written: {module.write_reference(profile, command)}")
+        print(f"written: {study.write_reference(profile, command)}")
         return
-    trials = {trial.name: trial for trial in module.trials(profile)}
+    trials = {trial.name: trial for trial in study.trials(profile)}
     unknown = sorted(set(options.trials) - set(trials))
     if unknown:
         raise ValueError(f"study {options.study} has no trial {', '.join(unknown)}: use {', '.join(trials)}")
     for name in options.trials or trials:
-        module.run_trial(trials[name], profile)
+        study.run_trial(trials[name], profile)
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -20,7 +20,9 @@ class Profile:
     painted_size
         Their side in pixels.
     convnet_epochs
-        Length of training of the small ConvNet that looks at them.
+        Length of training of the small ConvNet that looks at them, and at real ultrasound.
+    network_epochs
+        Length of training of a large network as a whole; 0 for not at all: only a linear head on it is trained.
     """
 
     name: str
@@ -29,15 +31,38 @@ class Profile:
     painted_images: int | None
     painted_size: int
     convnet_epochs: int
+    network_epochs: int
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", simulated_images=72, bootstrap=50, painted_images=30, painted_size=128, convnet_epochs=2),
-        Profile("quick", simulated_images=554, bootstrap=1000, painted_images=90, painted_size=200, convnet_epochs=10),
         Profile(
-            "full", simulated_images=554, bootstrap=10_000, painted_images=None, painted_size=260, convnet_epochs=20
+            "smoke",
+            simulated_images=72,
+            bootstrap=50,
+            painted_images=30,
+            painted_size=128,
+            convnet_epochs=2,
+            network_epochs=0,
+        ),
+        Profile(
+            "quick",
+            simulated_images=554,
+            bootstrap=1000,
+            painted_images=90,
+            painted_size=200,
+            convnet_epochs=10,
+            network_epochs=0,
+        ),
+        Profile(
+            "full",
+            simulated_images=554,
+            bootstrap=10_000,
+            painted_images=None,
+            painted_size=260,
+            convnet_epochs=20,
+            network_epochs=30,
         ),
     )
 }

@@ -24,6 +24,9 @@ FETCH_WAIT = 120.0
 FETCH_AGAIN = datetime.timedelta(days=1)
 """How long a failed try is remembered, so that a build without network does not wait each time."""
 
+OTHERS = ("busi", "isic_uda1", "ham10000_artefacts", "weights")
+"""Folders of data sets, beside the annotations, that a chapter uses if they are there."""
+
 LOG_LINES = 20
 """How much of Snakemake's log is shown if the graph itself fails."""
 
@@ -79,6 +82,7 @@ def settle_data(target: Target, kind: str) -> str:
     root = sources.dermxdb_root(profile, kind)
     kind = "real" if root == sources.real_dermxdb() else "simulated"
     manifest = {"dermxdb": {"kind": kind, "root": str(root), "digest": digest(root)}}
+    manifest["others"] = {name: digest(paths.data_root() / name) for name in OTHERS}
     write_if_changed(target.data, dump(manifest))
     return kind
 

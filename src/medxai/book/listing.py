@@ -5,11 +5,11 @@ from medxai.book.files import dump, write
 from medxai.book.target import Target
 
 
-def list_trials(study: str, target: Target) -> None:
-    """Write the trials of `study` by name, each with its version, arguments and profile, to ``target.trials``.
+def list_trials(name: str, target: Target) -> None:
+    """Write the trials of a study by name, each with its version, arguments and profile, to ``target.trials``.
 
     A trial whose entry changes is run again.
     """
-    profile, module = profiles.get(target.profile), studies.study(study)
-    trials = {trial.name: repr((module.VERSION, trial, profile)) for trial in module.trials(profile)}
-    write(target.trials / f"{study}.json", dump(trials))
+    profile, study = profiles.get(target.profile), studies.study(name)
+    trials = {trial.name: repr((study.version, trial, profile)) for trial in study.trials(profile)}
+    write(target.trials / f"{name}.json", dump(trials))

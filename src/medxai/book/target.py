@@ -38,9 +38,9 @@ class Target:
         return self.folder / "data.json"
 
     def data_kinds(self) -> dict[str, str]:
-        """Return the kind (``real``, ``simulated``) of each data set in the manifest."""
+        """Return the kind (``real``, ``simulated``) of each data set in the manifest that may be either."""
         manifest = json.loads(self.data.read_text(encoding="utf-8"))
-        return {name: entry["kind"] for name, entry in manifest.items()}
+        return {name: entry["kind"] for name, entry in manifest.items() if "kind" in entry}
 
     @property
     def chapters(self) -> Path:

@@ -117,7 +117,7 @@ DATASETS = {
         ),
         Dataset(
             "busi",
-            "BUSI: 135 breast ultrasound images with lesion masks, matched to BreastMNIST",
+            "BUSI: breast ultrasound images with lesion masks, all 780 or a selection matched to BreastMNIST",
             "CC BY 4.0",
             "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020",
             _OWN_COPY,

@@ -3,14 +3,18 @@
 Each is read from a folder that its user has; a set whose folder carries no licence note is not opened.
 """
 
+import functools
+import hashlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.sparse.csgraph import connected_components
 
 from medxai.errors import DataError
 
@@ -40,7 +44,8 @@ class ImageSet:
     attribution
         Whom to name.
     images
-        Indexed by image; columns ``path``, ``label``, ``mask`` (path or ``None``), and what else the set records.
+        Indexed by image; columns ``path``, ``label``, ``masks`` (tuple of paths, empty if nobody drew one), and what
+        else the set records.
 
     Raises
     ------
@@ -52,18 +57,27 @@ class ImageSet:
     licence: str
     attribution: str
     images: pd.DataFrame
+    kind: ClassVar[str] = "real"
 
     def __post_init__(self) -> None:
         if self.licence not in LICENCES:
             raise DataError(f"{self.name} has no licence note that we know: its pictures cannot be shown")
         if not self.attribution.strip():
             raise DataError(f"{self.name} names nobody to credit: its pictures cannot be shown")
-        _require(self.images, ("path", "label", "mask"), self.name)
+        _require(self.images, ("path", "label", "masks"), self.name)
         if not self.images.index.is_unique:
             raise DataError(f"{self.name} lists {self.images.index[self.images.index.duplicated()][0]} more than once")
-        for path in [*self.images["path"], *self.images["mask"].dropna()]:
+        for path in self._files():
             if not path.is_file():
                 raise DataError(f"{path} is listed in {self.name} and is not there")
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of names, labels and files, in hexadecimal digits."""
+        total = hashlib.sha256("\n".join(self.images.index + "\t" + self.images["label"]).encode())
+        for path in self._files():
+            total.update(path.read_bytes())
+        return total.hexdigest()
 
     @property
     def non_commercial(self) -> bool:
@@ -86,20 +100,22 @@ class ImageSet:
         return _rgb(self._row(name)["path"])
 
     def mask(self, name: str) -> np.ndarray | None:
-        """Return the true mask of an image, bool (h, w), or ``None`` if nobody drew one.
+        """Return the true mask of an image (of several, their union), bool (h, w), or ``None`` if nobody drew one.
 
         Raises
         ------
         DataError
             If there is no such image, a file cannot be read or the mask has another size than its image.
         """
-        path = self._row(name)["mask"]
-        if path is None:
-            return None
-        mask, size = _read(path, cv2.IMREAD_GRAYSCALE) > 0, self.image(name).shape[:2]
-        if mask.shape != size:
-            raise DataError(f"{path} is {_size(mask.shape)} pixels, its image is {_size(size)}: they must agree")
-        return mask
+        paths, size = self._row(name)["masks"], self.image(name).shape[:2]
+        masks = [_read(path, cv2.IMREAD_GRAYSCALE) > 0 for path in paths]
+        for path, mask in zip(paths, masks, strict=True):
+            if mask.shape != size:
+                raise DataError(f"{path} is {_size(mask.shape)} pixels, its image is {_size(size)}: they must agree")
+        return np.any(masks, axis=0) if masks else None
+
+    def _files(self) -> list[Path]:
+        return [*self.images["path"], *(path for paths in self.images["masks"] for path in paths)]
 
     def _row(self, name: str) -> pd.Series:
         if name not in self.images.index:
@@ -145,27 +161,76 @@ class ArtefactSet(ImageSet):
         return Artefact(name, row["artefact"], cut_out(present, absent))
 
 
+BUSI_LABELS = ("benign", "malignant", "normal")
+BUSI_FOLDER = "Dataset_BUSI_with_GT"
+
+
 def busi(root: Path) -> ImageSet:
     """Open the breast ultrasound images with lesion masks (Al-Dhabyani et al. 2020) in the folder `root`.
 
-    ``label`` is benign, malignant or normal (its mask is empty); ``split`` and ``index`` lead to the same image in
-    BreastMNIST, ``breastmnist_label`` is its label there (0 malignant).
+    It holds either the authors' own folders, as downloaded (``Dataset_BUSI_with_GT/benign/benign (1).png`` with
+    ``benign (1)_mask.png``, ``benign (1)_mask_1.png`` and so on), or a selection listed in ``manifest.csv``.
+
+    ``label`` is benign, malignant or normal (its mask is empty). A selection has ``split`` and ``index``, which lead to
+    the same image in BreastMNIST, and ``breastmnist_label``, its label there (0 malignant).
 
     Raises
     ------
     DataError
         If the folder is not the set, lacks a file or a licence note.
     """
+    as_downloaded = next((place for place in (root / BUSI_FOLDER, root) if (place / "benign").is_dir()), None)
+    if as_downloaded is None and not (root / "manifest.csv").is_file():
+        raise DataError(f"{root} is not BUSI: it holds neither {BUSI_FOLDER}/ nor a manifest.csv (see data/README.md)")
+    images = _busi_selection(root) if as_downloaded is None else _busi_as_downloaded(as_downloaded)
+    credit = "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020"
+    return ImageSet("BUSI, breast ultrasound", licence_of(root), credit, images)
+
+
+def _busi_selection(root: Path) -> pd.DataFrame:
     table = _manifest(root, "BUSI", ("file", "class", "breastmnist_split", "breastmnist_index", "breastmnist_label"))
     images = table.rename(columns={"class": "label", "breastmnist_split": "split", "breastmnist_index": "index"})
     images["path"] = [root / "images" / name for name in images["file"]]
-    images["mask"] = [root / "masks" / name for name in images["file"]]
-    return ImageSet(
-        "BUSI, breast ultrasound",
-        licence_of(root),
-        "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020",
-        images.set_index("file").rename_axis("image"),
-    )
+    images["masks"] = [(root / "masks" / name,) for name in images["file"]]
+    return images.set_index("file").rename_axis("image")
+
+
+def _busi_as_downloaded(root: Path) -> pd.DataFrame:
+    """List the images of the authors' folders by class and number, each with all its masks."""
+    rows = []
+    for label in BUSI_LABELS:
+        matches = {path: re.fullmatch(rf"{label} \((\d+)\)", path.stem) for path in (root / label).glob("*.png")}
+        numbers = {int(match[1]): path for path, match in matches.items() if match}
+        if not numbers:
+            raise DataError(f"{root / label} holds no image: BUSI has '{label} (1).png' and so on there")
+        for _, path in sorted(numbers.items()):
+            masks = tuple(sorted(path.parent.glob(f"{path.stem}_mask*.png")))
+            if not masks:
+                raise DataError(f"{path} has no mask: BUSI has {path.stem}_mask.png beside it, empty if it is normal")
+            rows.append((path.name, label, path, masks))
+    return pd.DataFrame(rows, columns=["image", "label", "path", "masks"]).set_index("image")
+
+
+def near_copies(images: np.ndarray, correlation: float = 0.9) -> np.ndarray:
+    """Number the groups of images that are nearly the same: for folds that keep copies of one lesion together.
+
+    Two images belong together if their pixels, reduced to 28 x 28, correlate by more than `correlation`, or if a chain
+    of such pairs joins them. Other views of one patient are not found.
+
+    Parameters
+    ----------
+    images
+        uint8 (n, h, w, 3).
+    correlation
+        Pearson's, between 0 and 1.
+
+    Returns
+    -------
+    np.ndarray
+        int (n,), from 0; the same number for images of one group.
+    """
+    small = [cv2.resize(image, (28, 28), interpolation=cv2.INTER_AREA).ravel() for image in images]
+    return connected_components(np.corrcoef(np.array(small, float)) > correlation, directed=False)[1]
 
 
 def isic_uda1(root: Path) -> ImageSet:
@@ -177,7 +242,8 @@ def isic_uda1(root: Path) -> ImageSet:
         If the folder is not the set, lacks a file or a licence note.
     """
     images = _manifest(root, "ISIC UDA-1", ("file", "benign_malignant", "diagnosis"))
-    images = images.rename(columns={"benign_malignant": "label"}).assign(mask=None)
+    images = images.rename(columns={"benign_malignant": "label"})
+    images["masks"] = [()] * len(images)
     images["path"] = [root / "images" / name for name in images["file"]]
     return ImageSet("ISIC UDA-1", licence_of(root), "ISIC archive", images.set_index("file").rename_axis("image"))
 
@@ -199,7 +265,7 @@ def ham10000_artefacts(root: Path) -> ArtefactSet:
     marked = images["artefact"].notna()
     folders = {True: root / "artefacts" / "src", False: root / "test_images"}
     images["path"] = [folders[there] / f"{name}.jpg" for name, there in marked.items()]
-    images["mask"] = [None if there else root / "test_masks" / f"{name}.png" for name, there in marked.items()]
+    images["masks"] = [() if there else (root / "test_masks" / f"{name}.png",) for name, there in marked.items()]
     return ArtefactSet(
         "HAM10000 with artefacts",
         licence_of(root),

@@ -1,12 +1,14 @@
 """Which data a run uses: real where it is there, else simulated; and what is there at all."""
 
+import functools
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from medxai import paths
-from medxai.data import simulate
+from medxai.data import dermxdb, simulate
+from medxai.data.dermxdb import DermXDB
 from medxai.data.fetch import DATASETS, Dataset, Download, Repository, holds_dermxdb
 from medxai.errors import DataError
 from medxai.profiles import Profile
@@ -67,6 +69,16 @@ def dermxdb_root(profile: Profile, kind: str | None = None) -> Path:
             "put the unpacked repository or an archive of it there, or point MEDXAI_DATA at the folder above it"
         )
     return _simulated(profile.simulated_images)
+
+
+def open_dermxdb(profile: Profile) -> DermXDB:
+    """Load DermXDB from where `dermxdb_root` says; once per process."""
+    return _load(dermxdb_root(profile))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(root: Path) -> DermXDB:
+    return dermxdb.load(root)
 
 
 def check() -> list[Status]:

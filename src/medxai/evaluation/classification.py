@@ -1,17 +1,58 @@
 """How well classes can be told apart."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from medxai.evaluation._sums import make_table, ratio
 
-def folds(labels: np.ndarray, number: int, seed: int) -> StratifiedKFold:
-    """Return stratified folds in random order; the same for every model, so that models can be compared."""
-    return StratifiedKFold(number, shuffle=True, random_state=seed)
+FOLDS = 5
+
+FitPredict = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Given the rows to train on and the rows to predict, returns probabilities of the classes, float (test, classes)."""
+
+
+def cross_validated(
+    fit_predict: FitPredict, labels: np.ndarray, *, groups: np.ndarray | None = None, seed: int
+) -> np.ndarray:
+    """Predict each image by a model trained on the other folds; the folds are the same for every model.
+
+    Parameters
+    ----------
+    fit_predict
+        Trains and predicts.
+    labels
+        int (n,), from 0; the folds have alike shares of them.
+    groups
+        int (n,); images of one group stay in one fold. ``None``: each image is its own group.
+    seed
+        Of the folds.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n, classes), probabilities.
+    """
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    probabilities = np.empty((len(labels), labels.max() + 1))
+    for train, test in splitter(FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups):
+        probabilities[test] = fit_predict(train, test)
+    return probabilities
+
+
+def linear_model(features: np.ndarray, labels: np.ndarray) -> FitPredict:
+    """Return what fits and applies a multinomial logistic regression on standardised features (n, f)."""
+
+    def fit_predict(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        return model.fit(features[train], labels[train]).predict_proba(features[test])
+
+    return fit_predict
 
 
 def colour_statistics(images: np.ndarray, *, spread: bool) -> np.ndarray:
@@ -31,13 +72,75 @@ def colour_statistics(images: np.ndarray, *, spread: bool) -> np.ndarray:
     return np.hstack([mean, images.std(axis=(1, 2))]) if spread else mean
 
 
-def linear_predictions(features: np.ndarray, labels: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """Return the cross-validated predictions of a multinomial logistic regression, int (n,)."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    return cross_val_predict(model, features, labels, cv=folds(labels, number, seed))
+def scores(
+    truth: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    *,
+    positive: str | None = None,
+    weights: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Score several models on the same images.
+
+    Parameters
+    ----------
+    truth
+        int (n,), the classes, from 0.
+    probabilities
+        By model: float (n, classes); the most probable class counts as predicted.
+    names
+        Of the classes.
+    positive
+        A class for which the area under the ROC curve is computed too: its probability, against all other classes.
+    weights
+        float (resamples, n), of `medxai.evaluation.bootstrap.weights`; ``None`` to count each image once.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model (per resample and model with weights); columns ``f1_<class>`` for each class, their mean
+        ``macro_f1``, and ``auc_<positive>``. An F1 is NaN where the class is neither there nor predicted; an area where
+        one side has no image.
+    """
+    guesses = np.stack([each.argmax(axis=1) for each in probabilities.values()], axis=1)
+    classes = np.arange(len(names))
+    found = guesses[:, :, None] == classes
+    there = np.broadcast_to(truth[:, None, None] == classes, found.shape)
+
+    def finish(there: np.ndarray, found: np.ndarray, both: np.ndarray) -> np.ndarray:
+        f1 = ratio(2 * both, there + found)
+        return np.concatenate([f1, f1.mean(axis=-1, keepdims=True)], axis=-1)
+
+    columns = [*(f"f1_{name}" for name in names), "macro_f1"]
+    table = make_table([there, found, there & found], finish, list(probabilities), columns, weights)
+    if positive is not None:
+        is_positive, column = truth == list(names).index(positive), list(names).index(positive)
+        areas = [area_under_curve(is_positive, each[:, column], weights) for each in probabilities.values()]
+        table[f"auc_{positive}"] = np.stack(areas, axis=-1).ravel()
+    return table
 
 
-def f1_by_class(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pd.Series:
-    """Return the F1 of each class and their mean ("Mean", the macro F1), 0 for a class that is never predicted."""
-    scores = f1_score(truth, predicted, labels=range(len(names)), average=None, zero_division=0.0)
-    return pd.Series([*scores, scores.mean()], index=[*names, "Mean"])
+def area_under_curve(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Area under the ROC curve: how often a positive image scores higher than another one, ties counting half.
+
+    Hanley and McNeil (1982), Radiology 143:29-36, page 31, with images counted by their weights.
+
+    Parameters
+    ----------
+    positive
+        bool (n,).
+    score
+        float (n,).
+    weights
+        float (resamples, n); ``None`` to count each image once.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (resamples,), one value without weights; NaN where one side has no image.
+    """
+    weights = np.ones((1, len(score))) if weights is None else weights
+    higher, lower = score[positive][:, None], score[~positive]
+    wins = (higher > lower) + 0.5 * (higher == lower)
+    mine, others = weights[:, positive], weights[:, ~positive]
+    return ratio(((mine @ wins) * others).sum(axis=1), mine.sum(axis=1) * others.sum(axis=1))

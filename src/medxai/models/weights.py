@@ -1,8 +1,14 @@
 """Networks trained on ImageNet: weights beside the data sets where they are there, else torchvision's."""
 
+import contextlib
+import hashlib
+import io
 import pickle
+import socket
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torchvision.models import get_model, get_model_weights
@@ -21,11 +27,35 @@ STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 """Input: RGB in [0, 1], minus the first, divided by the second; for the files beside the data sets too."""
 
 
+SILENCE = 30.0
+"""Seconds without an answer or a byte after which a download is given up."""
+
+
 class Pretrained(NamedTuple):
     """A network in evaluation mode, and where its weights come from (results differ between the two)."""
 
     network: nn.Module
     origin: str
+    kind = "real"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all weights, in hexadecimal digits."""
+        total = hashlib.sha256()
+        for value in self.network.state_dict().values():
+            total.update(value.numpy().tobytes())
+        return total.hexdigest()
+
+
+def normalised(images: np.ndarray) -> torch.Tensor:
+    """Turn uint8 (n, h, w, 3) RGB into what the networks take: float32 (n, 3, h, w), channels last in memory."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STANDARD_DEVIATION)[:, None, None]
+
+
+def untrained(name: str) -> nn.Module:
+    """Return the network `name` of `FILES` with random weights, in training mode."""
+    return get_model(name, weights=None)
 
 
 def imagenet(name: str, *, progress: bool = False) -> Pretrained:
@@ -41,7 +71,7 @@ def imagenet(name: str, *, progress: bool = False) -> Pretrained:
     Returns
     -------
     Pretrained
-        Takes float32 (n, 3, h, w), normalised by `MEAN` and `STANDARD_DEVIATION`.
+        Takes images that are `normalised`.
 
     Raises
     ------
@@ -57,15 +87,28 @@ def imagenet(name: str, *, progress: bool = False) -> Pretrained:
             origin, state = path.name, torch.load(path, map_location="cpu", weights_only=True)
         else:
             origin = f"torchvision {public}"
-            state = public.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)
+            quiet = contextlib.nullcontext() if progress else contextlib.redirect_stdout(io.StringIO())
+            with _bounded(SILENCE), quiet:
+                state = public.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"the ImageNet weights of {name} cannot be had ({reason}): put a sound copy at {path}"
         ) from error
-    network = get_model(name, weights=None)
+    network = untrained(name)
     try:
         network.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise DataError(f"the weights in {origin} are not those of torchvision's {name}: replace {path}") from error
     return Pretrained(network.eval(), origin)
+
+
+@contextlib.contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """Bound the wait of new connections, which torchvision does not."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,6 +1,6 @@
 """What readers see: figures in one style, comparison tables, findings, badges."""
 
-from medxai.report.findings import badge, finding, glue
+from medxai.report.findings import badge, finding, glue, missing
 from medxai.report.tables import Comparison, compare, provenance, published, reference, reproduced, tidy
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "compare",
     "finding",
     "glue",
+    "missing",
     "provenance",
     "published",
     "reference",

@@ -35,6 +35,21 @@ def badge(kind: DataKind, detail: str) -> HTML:
     return HTML(f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(detail)}</p>')
 
 
+def missing(reasons: dict[str, str]) -> HTML:
+    """Return the lines that say which data this build had to do without, and why; nothing if it had all.
+
+    Parameters
+    ----------
+    reasons
+        By name, as `medxai.studies.store.Study.absent` gives them.
+    """
+    lines = [
+        f'<p class="data-kind absent"><b>Not in this build: {html.escape(name)}.</b> {html.escape(reason)}</p>'
+        for name, reason in reasons.items()
+    ]
+    return HTML("".join(lines))
+
+
 def glue(name: str, value: float | str) -> None:
     """Store a number for the text of the chapter, where ``{glue:text}`` sets it; nothing is shown here.
 

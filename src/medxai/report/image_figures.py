@@ -1,5 +1,6 @@
 """Figures of the images chapter: painted swatches, whole paintings with their truth, and the real image sets."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,21 +107,44 @@ def confounders(db: DermXDB, image: str, size: int = 260) -> Figure:
 
 def separability_finding(reference: pd.DataFrame) -> tuple[str, Figure, str]:
     """Say how well colour and a ConvNet tell the painted diseases apart: sentence, figure, figure in words."""
-    table = wide(reference)
-    colour, net = table.loc["Mean colour, linear model", "macro_f1"], table.loc["Small ConvNet", "macro_f1"]
-    shown = table[[f"f1_{disease.lower().replace(' ', '_')}" for disease in DISEASES]].T.set_axis(list(DISEASES))
-    series = list(shown.columns)
+    macro, shown = wide(reference), _by_disease(reference)
+    colour, net = (
+        _with_interval(macro.loc[name], "macro_f1") for name in ("Mean colour, linear model", "Small ConvNet")
+    )
+    models = list(dict.fromkeys(reference["row"]))
     xlabel = "F1 of the disease (0 to 1)"
-    figure = plots.intervals(shown, series, labels=series, xlabel=xlabel, kind="rendered", note=REFERENCE)
+    figure = plots.intervals(shown, models, labels=models, xlabel=xlabel, kind="rendered", note=REFERENCE)
     sentence = (
         "The painted diseases cannot be read from their mean colour: a linear model on it reaches a macro F1 of "
-        f"{colour:.2f}, a small ConvNet trained on the paintings {net:.2f}."
+        f"{colour}, a small ConvNet trained on the paintings {net}."
     )
     alt = (
-        f"Dot plot of six diseases and three models. The ConvNet, with a mean of {net:.2f}, lies to the right of the "
-        f"linear model on the mean colour, with {colour:.2f}."
+        f"Dot plot of six diseases and {len(models)} models, with intervals. The ConvNet, with a mean of {net}, lies "
+        f"to the right of the linear model on the mean colour, with {colour}."
     )
     return sentence, figure, alt
+
+
+def _by_disease(reference: pd.DataFrame) -> pd.DataFrame:
+    """Turn the tidy table round: one row per disease; columns each model, ``<model>_low`` and ``<model>_high``."""
+    metrics = {f"f1_{disease.lower().replace(' ', '_')}": disease for disease in DISEASES}
+    mine = reference[reference["metric"].isin(metrics)]
+    return wide(mine.assign(row=mine["metric"].map(metrics), metric=mine["row"])).loc[list(DISEASES)]
+
+
+def _with_interval(row: pd.Series, metric: str) -> str:
+    """Write a number with its interval: ``0.20 [0.17, 0.23]``."""
+    return f"{row[metric]:.2f} [{row[f'{metric}_low']:.2f}, {row[f'{metric}_high']:.2f}]"
+
+
+def transfer(reference: pd.DataFrame) -> Figure:
+    """Draw how well each model of the transfer trial tells the ultrasound images apart."""
+    table = wide(reference)
+    table.index = [textwrap.fill(name, 24) for name in table.index]
+    labels = ["macro F1 (three classes)", "AUC (malignant or not)"]
+    return plots.intervals(
+        table, ["macro_f1", "auc_malignant"], labels=labels, xlabel="score (0 to 1)", kind="real", note=REFERENCE
+    )
 
 
 SHOWN = {"busi": photo_sets.busi, "isic_uda1": photo_sets.isic_uda1}

@@ -88,7 +88,8 @@ def intervals(
         Added to the kind of data.
     """
     table = table.sort_values(order) if order else table.iloc[::-1]
-    figure, axes = plt.subplots(figsize=(5.6, 1.4 + 0.32 * len(table)))
+    lines = max(str(name).count("\n") + 1 for name in table.index)
+    figure, axes = plt.subplots(figsize=(5.6, 1.4 + (0.1 + 0.22 * lines) * len(table)))
     offsets = np.linspace(0.18, -0.18, len(series)) if len(series) > 1 else [0.0]
     colours = [BLUE, ORANGE, GREEN, RED]
     y = np.arange(len(table))
@@ -102,7 +103,8 @@ def intervals(
     axes.set(yticks=y, yticklabels=table.index, xlabel=xlabel, ylim=(-0.6, len(table) - 0.4))
     axes.grid(axis="y", visible=False)
     if len(series) > 1:
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        columns = 1 if max(map(len, labels)) > 30 else 2  # two long names are wider than the figure
+        figure.legend(loc="outside upper center", ncols=columns, frameon=False)
     return mark_data(figure, kind, note)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from medxai import paths
@@ -19,9 +20,27 @@ from medxai.errors import DataError
 TIDY = ["row", "metric", "value", "low", "high"]
 
 
-def tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """Turn a table (one line per row of print, one column per metric) into tidy form."""
-    return table.rename_axis("row").reset_index().melt("row", var_name="metric")
+def tidy(table: pd.DataFrame, low: pd.DataFrame | None = None, high: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Turn a table into tidy form.
+
+    Parameters
+    ----------
+    table
+        One line per row of print, one column per metric, named as in print or as `metric_name` names it.
+    low, high
+        Ends of its intervals, with the same lines and columns or fewer; spreads (``_std``) get none.
+    """
+    long = _melted(table, "value")
+    for name, bound in (("low", low), ("high", high)):
+        if bound is not None:
+            long = long.merge(_melted(bound, name), how="left")
+            long.loc[long["metric"].str.endswith("_std"), name] = np.nan
+    return long.reindex(columns=TIDY)
+
+
+def _melted(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    long = table.rename(columns=metric_name).rename_axis("row").reset_index()
+    return long.melt("row", var_name="metric", value_name=value)
 
 
 def metric_name(column: str) -> str:
@@ -53,8 +72,7 @@ def published(name: str) -> pd.DataFrame:
         raise DataError(f"no published table {name!r} in {path.parent.name}/: see INDEX.csv there for the names")
     wide = pd.read_csv(path, dtype=str).drop(columns="group", errors="ignore")
     wide = wide.set_index(wide.columns[0])
-    wide = wide.rename(columns=metric_name)
-    table = tidy(wide).dropna(subset="value").rename(columns={"value": "printed"})
+    table = _melted(wide, "value").dropna(subset="value").rename(columns={"value": "printed"})
     return table.assign(value=table["printed"].astype(float))
 
 
@@ -178,7 +196,7 @@ def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]
     return pd.concat([counts, counts.sum().to_frame("All").T])
 
 
-NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's"}
+NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"}
 """How parts of a metric's name are written; the others as they are."""
 
 

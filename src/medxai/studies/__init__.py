@@ -1,13 +1,16 @@
-"""The computations behind the chapters: one module each, made of trials that are stored and resumed."""
+"""The computations behind the chapters: one module each, which defines a `STUDY` (see `medxai.studies.store.Study`)."""
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medxai.studies.store import Study
 
 STUDIES = ("dataset", "images")
 
 
-def study(name: str) -> ModuleType:
-    """Return the module of a study; it has ``CHAPTER``, ``VERSION``, ``trials``, ``run_trial`` and ``collect``.
+def study(name: str) -> "Study":
+    """Return the study of this name.
 
     Modules are imported by name, so that one chapter never depends on the study of another.
 
@@ -18,4 +21,4 @@ def study(name: str) -> ModuleType:
     """
     if name not in STUDIES:
         raise ValueError(f"unknown study {name!r}: use one of {', '.join(STUDIES)}")
-    return importlib.import_module(f"medxai.studies.{name}")
+    return importlib.import_module(f"medxai.studies.{name}").STUDY

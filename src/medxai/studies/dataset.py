@@ -7,23 +7,18 @@ table carry its name.
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from medxai.data import dermxdb, sources
+from medxai.data import sources
 from medxai.data.dermxdb import CHARACTERISTICS, DermXDB
-from medxai.errors import DataError
 from medxai.evaluation import agreement, bootstrap, localisation
 from medxai.evaluation.published import dermatologist_tables
 from medxai.profiles import Profile
 from medxai.report import tables as report
-from medxai.studies import references, store
-from medxai.studies.store import Record, Trial
+from medxai.studies.store import Record, Study, Trial
 
-CHAPTER = "01_dataset"
-VERSION = 1
 SEED = 0
 
 A08 = "dermx_table_a08_dermatologist_diagnosis"
@@ -44,16 +39,6 @@ PUBLISHED = {
     T03: "Table 3, place",
 }
 """The tables of the DermX paper that this study rebuilds, in the order of the chapter, and what they are called."""
-
-
-@functools.lru_cache(maxsize=1)
-def _load(root: Path) -> DermXDB:
-    return dermxdb.load(root)
-
-
-def open_data(profile: Profile) -> DermXDB:
-    """Load DermXDB, real or simulated as `medxai.data.sources` decides; once per process."""
-    return _load(sources.dermxdb_root(profile))
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,54 +77,6 @@ def most_used(db: DermXDB, image: str, number: int) -> list[str]:
     return list(marks.sort_values(ascending=False, kind="stable").index[:number])
 
 
-def trials(profile: Profile) -> list[Trial]:
-    """Return the study's trials; the profile changes their size, not their number."""
-    return [Trial("dataset", name) for name in _COMPUTE]
-
-
-def record_path(trial: Trial, profile: Profile) -> Path:
-    """Return where the record of `trial` is kept, for the data that this profile uses."""
-    return store.record_path(trial, profile, VERSION, open_data(profile).digest)
-
-
-def run_trial(trial: Trial, profile: Profile) -> Record:
-    """Return the tables of one trial, computed or as stored."""
-    return store.stored(record_path(trial, profile), lambda: _COMPUTE[trial.name](open_data(profile), profile))
-
-
-def collect(trials: list[Trial], profile: Profile) -> dict[str, pd.DataFrame]:
-    """Return all tables of some trials by name; what is not stored is computed."""
-    return {name: table for trial in trials for name, table in run_trial(trial, profile).items()}
-
-
-def write_reference(profile: Profile, command: str) -> Path:
-    """Write the tables to ``data/reference/dataset`` with their provenance, and return that folder.
-
-    Raises
-    ------
-    DataError
-        If the annotations are simulated: a reference comes from real ones.
-    """
-    db = open_data(profile)
-    if db.kind != "real":
-        raise DataError("reference results of 'dataset' need the real annotations: set MEDXAI_DATA to where they are")
-    return references.write(
-        "dataset", collect(trials(profile), profile), profile, command=command, seed=SEED, data={"dermxdb": db}
-    )
-
-
-def _tidy(table: pd.DataFrame, low: pd.DataFrame | None = None, high: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Turn a table and its interval into tidy form; spreads (``_std``) and counts get no interval."""
-    long = report.tidy(table.rename(columns=report.metric_name))
-    for name, bound in (("low", low), ("high", high)):
-        if bound is not None:
-            long = long.merge(
-                report.tidy(bound.rename(columns=report.metric_name)).rename(columns={"value": name}), how="left"
-            )
-            long.loc[long["metric"].str.endswith("_std"), name] = np.nan
-    return long.reindex(columns=report.TIDY)
-
-
 def _interval(
     statistic: Callable[..., pd.DataFrame], evaluations: pd.DataFrame, profile: Profile
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -158,10 +95,10 @@ def _presence(db: DermXDB, profile: Profile) -> Record:
         A09: presence,
         T02: presence,
         T05: lambda weights: expert(weights=weights)[["f1"]].rename(columns={"f1": "expert"}),
-        A11: lambda weights: agreement.prevalence(evaluations, weights=weights).rename(columns=report.metric_name),
+        A11: functools.partial(agreement.prevalence, evaluations),
     }
     return {
-        name: _tidy(rebuilt[name], *_interval(statistic, evaluations, profile))
+        name: report.tidy(rebuilt[name], *_interval(statistic, evaluations, profile))
         for name, statistic in statistics.items()
     }
 
@@ -177,9 +114,9 @@ def _localisation(db: DermXDB, profile: Profile) -> Record:
     low, high = _interval(indices, evaluations, profile)
     as_printed = [bound.drop(columns="dice").rename(columns={"iou": "f1"}) for bound in (low, high)]
     return {
-        A10: _tidy(rebuilt[A10], *as_printed),
-        T03: _tidy(rebuilt[T03], *[bound.drop(index="Mean") for bound in as_printed]),
-        "localisation_indices": _tidy(indices(), low, high),
+        A10: report.tidy(rebuilt[A10], *as_printed),
+        T03: report.tidy(rebuilt[T03], *[bound.drop(index="Mean") for bound in as_printed]),
+        "localisation_indices": report.tidy(indices(), low, high),
         "conventions": _conventions(db, evaluations),
     }
 
@@ -205,7 +142,7 @@ def _conventions(db: DermXDB, evaluations: pd.DataFrame) -> pd.DataFrame:
         table = agreement.localisation(overlaps(db), chosen, **options)
         rows[name] = table[["iou", "dice"]].mean() if len(table) else np.nan
         rows[name]["pairs"] = table["pairs"].sum()
-    return _tidy(pd.DataFrame(rows).T)
+    return report.tidy(pd.DataFrame(rows).T)
 
 
 def _intra_rater(db: DermXDB, profile: Profile) -> Record:
@@ -219,8 +156,8 @@ def _intra_rater(db: DermXDB, profile: Profile) -> Record:
         return _diagnosis_share(agreement.repeated_diagnosis(evaluations, weights=weights))
 
     return {
-        "intra_rater": _tidy(place_and_presence(), *_interval(place_and_presence, evaluations, profile)),
-        "repeated_diagnosis": _tidy(diagnoses(), *_interval(diagnoses, evaluations, profile)),
+        "intra_rater": report.tidy(place_and_presence(), *_interval(place_and_presence, evaluations, profile)),
+        "repeated_diagnosis": report.tidy(diagnoses(), *_interval(diagnoses, evaluations, profile)),
     }
 
 
@@ -272,8 +209,10 @@ def _ceiling(db: DermXDB, profile: Profile) -> Record:
         return agreement.with_mean(agreement.against_others(overlaps(db), evaluations, weights=weights))
 
     return {
-        CEILING: _tidy(overall),
-        "ceiling_by_characteristic": _tidy(by_characteristic(), *_interval(by_characteristic, evaluations, profile)),
+        CEILING: report.tidy(overall),
+        "ceiling_by_characteristic": report.tidy(
+            by_characteristic(), *_interval(by_characteristic, evaluations, profile)
+        ),
         "ceiling_by_disease": by_disease.set_axis(["value", "low", "high"], axis=1)
         .rename_axis("row")
         .reset_index()
@@ -281,9 +220,16 @@ def _ceiling(db: DermXDB, profile: Profile) -> Record:
     }
 
 
-_COMPUTE: dict[str, Callable[[DermXDB, Profile], Record]] = {
-    "presence": _presence,
-    "localisation": _localisation,
-    "intra_rater": _intra_rater,
-    "ceiling": _ceiling,
-}
+STUDY = Study(
+    "dataset",
+    chapter="01_dataset",
+    version=1,
+    trials=lambda profile: [
+        Trial("presence", _presence, ("dermxdb",)),
+        Trial("localisation", _localisation, ("dermxdb",)),
+        Trial("intra_rater", _intra_rater, ("dermxdb",)),
+        Trial("ceiling", _ceiling, ("dermxdb",)),
+    ],
+    data={"dermxdb": sources.open_dermxdb},
+    seed=SEED,
+)

@@ -1,39 +1,57 @@
-"""The study behind the images chapter: can the painted diseases be told apart by colour, and by a ConvNet?"""
+"""The study behind the images chapter: do the painted diseases differ in more than colour, and does transfer work?
+
+Two trials: separability (can the painted diseases be told apart by colour, by a small ConvNet, by features learned on
+ImageNet?) and transfer (do weights from ImageNet help on real breast ultrasound?).
+"""
 
 import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
-from medxai.data import dermxdb, sources
+from medxai import paths
+from medxai.data import photo_sets, sources
 from medxai.data.dermxdb import DISEASES, DermXDB
+from medxai.data.photo_sets import ImageSet
 from medxai.data.render.cache import paint_all, read
-from medxai.errors import DataError
-from medxai.evaluation import classification
+from medxai.evaluation import bootstrap, classification
+from medxai.evaluation.classification import FitPredict, linear_model
+from medxai.models import weights
+from medxai.models.weights import Pretrained
 from medxai.profiles import Profile
 from medxai.report import tables as report
-from medxai.studies import references, store
-from medxai.studies.store import Record, Trial
-from medxai.training.small_convnet import fit_predict
+from medxai.studies.store import Absent, Record, Study, Trial, optional
+from medxai.training.fit import fit_predict
+from medxai.training.small_convnet import small_convnet
+from medxai.training.transfer import classifier, frozen_features
 
-CHAPTER = "01_images"
-VERSION = 1
 SEED = 0
-FOLDS = 5
 CONVNET_SIZE = 96
-"""Side of the images that the ConvNet sees, in pixels."""
+"""Side of the paintings that the small ConvNet sees, in pixels."""
+ULTRASOUND_SIZE = 64
+"""Side of the ultrasound images that it sees: they show larger things."""
+CONVNET_RATE = 2e-3
+NETWORK = "mobilenet_v2"
+NETWORK_SIZE = 160
+"""Side of the images that MobileNetV2 sees, in pixels."""
+NETWORK_RATE = 1e-3
+PER_CLASS = 50
+"""At most so many ultrasound images of a class, as in our selection; all 780 of BUSI would take six times as long."""
 
-
-@functools.lru_cache(maxsize=1)
-def _load(root: Path) -> DermXDB:
-    return dermxdb.load(root)
-
-
-def open_data(profile: Profile) -> DermXDB:
-    """Load DermXDB, real or simulated as `medxai.data.sources` decides; once per process."""
-    return _load(sources.dermxdb_root(profile))
+HEAD = "MobileNetV2, ImageNet weights, linear head"
+TRANSFER = (
+    "Small ConvNet, from scratch",
+    "MobileNetV2, random weights, linear head",
+    HEAD,
+    "MobileNetV2, from scratch",
+    "MobileNetV2, ImageNet weights, fine-tuned",
+)
+"""The models of the transfer trial. A linear head is trained on frozen features, the last two networks as a whole."""
 
 
 def chosen(db: DermXDB, number: int | None) -> list[str]:
@@ -54,70 +72,117 @@ def example(db: DermXDB, disease: str, source: str | None = None) -> str:
     return regions.sort_values(kind="stable").index[len(regions) // 2]
 
 
-def trials(profile: Profile) -> list[Trial]:
-    """Return the study's one trial."""
-    return [Trial("images", "separability")]
-
-
-def record_path(trial: Trial, profile: Profile) -> Path:
-    """Return where the record of `trial` is kept, for the data that this profile uses."""
-    return store.record_path(trial, profile, VERSION, open_data(profile).digest)
-
-
-def run_trial(trial: Trial, profile: Profile) -> Record:
-    """Return the tables of the trial, computed or as stored."""
-    return store.stored(record_path(trial, profile), lambda: _separability(open_data(profile), profile))
-
-
-def collect(trials: list[Trial], profile: Profile) -> dict[str, pd.DataFrame]:
-    """Return all tables of some trials by name; what is not stored is computed."""
-    return {name: table for trial in trials for name, table in run_trial(trial, profile).items()}
-
-
-def write_reference(profile: Profile, command: str) -> Path:
-    """Write the tables to ``data/reference/images`` with their provenance, and return that folder.
-
-    Raises
-    ------
-    DataError
-        If the annotations are simulated: a reference comes from real ones.
-    """
-    db = open_data(profile)
-    if db.kind != "real":
-        raise DataError("reference results of 'images' need the real annotations: set MEDXAI_DATA to where they are")
-    tables = collect(trials(profile), profile)
-    return references.write("images", tables, profile, command=command, seed=SEED, data={"dermxdb": db})
-
-
-def _separability(db: DermXDB, profile: Profile) -> Record:
-    """Predict the disease of each painting from its colour and with a small ConvNet, by cross-validation."""
+def _separability(db: DermXDB, pretrained: Pretrained | Absent, profile: Profile) -> Record:
+    """Predict the disease of each painting from its colour, with a small ConvNet, and from features of ImageNet."""
     names = chosen(db, profile.painted_images)
     folder = paint_all(db, profile.painted_size, images=names, seed=SEED)
-    images = np.stack([_small(read(folder, name)) for name in names])
+    paintings = [read(folder, name) for name in names]
+    small, large = _resized(paintings, CONVNET_SIZE), _resized(paintings, NETWORK_SIZE)
     labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
-    predicted = {
-        "Mean colour, linear model": _linear(images, labels, spread=False),
-        "Mean and spread of colour, linear model": _linear(images, labels, spread=True),
-        "Small ConvNet": _convnet(images, labels, profile.convnet_epochs),
+    colour = functools.partial(classification.colour_statistics, small)
+    models = {
+        "Mean colour, linear model": linear_model(colour(spread=False), labels),
+        "Mean and spread of colour, linear model": linear_model(colour(spread=True), labels),
+        "Small ConvNet": _convnet(small, labels, profile),
+        HEAD: _linear_head(pretrained, large, labels),
     }
-    scores = {name: classification.f1_by_class(labels, guess, list(DISEASES)) for name, guess in predicted.items()}
-    table = pd.DataFrame(scores).T
-    table.columns = ["macro_f1" if name == "Mean" else f"f1_{report.metric_name(name)}" for name in table.columns]
-    return {"separability": report.tidy(table).reindex(columns=report.TIDY)}
+    return {"separability": _scored(models, labels, DISEASES, profile)}
 
 
-def _small(image: np.ndarray) -> np.ndarray:
-    """Return a painting as the ConvNet sees it: uint8 (96, 96, 3), averaged over area."""
-    return cv2.resize(image, (CONVNET_SIZE, CONVNET_SIZE), interpolation=cv2.INTER_AREA)
+def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained | Absent, profile: Profile) -> Record:
+    """Tell benign, malignant and normal ultrasound images apart, from scratch and with weights from ImageNet."""
+    names = photo_sets.BUSI_LABELS
+    if isinstance(ultrasound, Absent):
+        columns = [*(f"f1_{name}" for name in names), "macro_f1", "auc_malignant"]
+        return {"transfer": report.tidy(pd.DataFrame(np.nan, TRANSFER, columns))}
+    table = ultrasound.images.groupby("label").head(PER_CLASS)
+    images = [ultrasound.image(name) for name in table.index]
+    labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy()
+    small, large = _resized(images, ULTRASOUND_SIZE), _resized(images, NETWORK_SIZE)
+    torch.manual_seed(SEED)
+    fine_tuned = functools.partial(_fine_tuned, large, labels, profile)
+    models = (
+        _convnet(small, labels, profile, upside_down=False),
+        linear_model(frozen_features(weights.untrained(NETWORK), large), labels),
+        _linear_head(pretrained, large, labels),
+        fine_tuned(lambda: weights.untrained(NETWORK)),
+        None if isinstance(pretrained, Absent) else fine_tuned(lambda: pretrained.network),
+    )
+    groups = photo_sets.near_copies(images)
+    named = dict(zip(TRANSFER, models, strict=True))
+    return {"transfer": _scored(named, labels, names, profile, groups=groups, positive="malignant")}
 
 
-def _linear(images: np.ndarray, labels: np.ndarray, *, spread: bool) -> np.ndarray:
-    features = classification.colour_statistics(images, spread=spread)
-    return classification.linear_predictions(features, labels, FOLDS, SEED)
+def _scored(
+    models: Mapping[str, FitPredict | None],
+    labels: np.ndarray,
+    names: Sequence[str],
+    profile: Profile,
+    *,
+    groups: np.ndarray | None = None,
+    positive: str | None = None,
+) -> pd.DataFrame:
+    """Cross-validate models and score them, with intervals over the groups of images; NaN for a model that is not."""
+    groups = np.arange(len(labels)) if groups is None else groups
+    validate = functools.partial(classification.cross_validated, labels=labels, groups=groups, seed=SEED)
+    predicted = {name: validate(model) for name, model in models.items() if model is not None}
+    score = functools.partial(classification.scores, labels, predicted, names, positive=positive)
+    low, high = bootstrap.interval(
+        lambda weights: score(weights=weights[:, groups]), groups.max() + 1, resamples=profile.bootstrap, seed=SEED
+    )
+    return report.tidy(score().reindex(list(models)), low, high)
 
 
-def _convnet(images: np.ndarray, labels: np.ndarray, epochs: int) -> np.ndarray:
-    predicted = np.empty_like(labels)
-    for train, test in classification.folds(labels, FOLDS, SEED).split(images, labels):
-        predicted[test] = fit_predict(images, labels, train, test, epochs=epochs, seed=SEED)
-    return predicted
+def _resized(images: Sequence[np.ndarray], side: int) -> np.ndarray:
+    """Return images as a network sees them: uint8 (n, side, side, 3), averaged over area, stretched to a square."""
+    return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images])
+
+
+def _convnet(images: np.ndarray, labels: np.ndarray, profile: Profile, *, upside_down: bool = True) -> FitPredict:
+    build = functools.partial(small_convnet, labels.max() + 1)
+    options = {"epochs": profile.convnet_epochs, "rate": CONVNET_RATE, "seed": SEED, "upside_down": upside_down}
+    return functools.partial(fit_predict, build, images, labels, **options)
+
+
+def _linear_head(pretrained: Pretrained | Absent, images: np.ndarray, labels: np.ndarray) -> FitPredict | None:
+    if isinstance(pretrained, Absent):
+        return None
+    return linear_model(frozen_features(pretrained.network, images), labels)
+
+
+def _fine_tuned(
+    images: np.ndarray, labels: np.ndarray, profile: Profile, start: Callable[[], nn.Module]
+) -> FitPredict | None:
+    """Return the training of a whole network, left and right alike but up and down not; ``None`` in a small run."""
+    if not profile.network_epochs:
+        return None
+    options = {"epochs": profile.network_epochs, "rate": NETWORK_RATE, "seed": SEED, "upside_down": False}
+    return functools.partial(fit_predict, lambda: classifier(start(), labels.max() + 1), images, labels, **options)
+
+
+@functools.cache
+def _pretrained(root: Path) -> Pretrained | Absent:
+    """Load the weights below `root`, or torchvision's; once per process."""
+    return optional(lambda: weights.imagenet(NETWORK))
+
+
+@functools.cache
+def _ultrasound(root: Path) -> ImageSet | Absent:
+    return optional(lambda: photo_sets.busi(root / "busi"))
+
+
+STUDY = Study(
+    "images",
+    chapter="01_images",
+    version=2,
+    trials=lambda profile: [
+        Trial("separability", _separability, ("dermxdb", NETWORK)),
+        Trial("transfer", _transfer, ("busi", NETWORK)),
+    ],
+    data={
+        "dermxdb": sources.open_dermxdb,
+        "busi": lambda profile: _ultrasound(paths.data_root()),
+        NETWORK: lambda profile: _pretrained(paths.data_root()),
+    },
+    seed=SEED,
+)

@@ -11,11 +11,11 @@ import pandas as pd
 from medxai import paths, provenance
 from medxai.profiles import Profile
 
-PACKAGES = ("numpy", "pandas", "opencv-python-headless", "scipy")
+PACKAGES = ("numpy", "pandas", "opencv-python-headless", "scipy", "scikit-learn", "torch", "torchvision")
 
 
 class Data(Protocol):
-    """What provenance needs of a data set."""
+    """What a study needs of its data: ``real``, ``simulated`` or ``absent``, and a digest of all that they hold."""
 
     kind: str
     digest: str

@@ -29,6 +29,9 @@ VESSEL = from_srgb(150, 22, 34)
 TINT = {"light": 1.0, "medium": 0.7, "dark": 0.4}
 """How much of a pale material that shines through is seen, by tone of the skin."""
 
+RIDGED_SITE = "palm"
+"""The site whose skin has ridges; it stands for soles and finger pulps too."""
+
 UPSAMPLING = 3
 """Lines are drawn this much larger and then reduced, for widths between pixels."""
 
@@ -41,23 +44,23 @@ def closed_comedo(canvas: Canvas, region: np.ndarray, context: Context, rng: np.
     small, large = canvas.px(0.07, 2.0), canvas.px(0.14, 3.4)
     spots = _spots(region, rng, (small, large), 3.2 * large)
     bump = _warped(_domes(canvas.size, spots), rng, 0.12 * large)
-    canvas.height += 0.42 * large * bump
-    canvas.blood -= 0.12 * bump
-    canvas.melanin -= 0.3 * TONES[canvas.tone] * bump
-    canvas.overlay(IVORY, 0.5 * TINT[canvas.tone] * bump**2)
+    canvas.height += 0.45 * large * bump
+    canvas.blood -= 0.1 * bump
+    canvas.melanin -= 0.2 * TONES[canvas.tone] * bump
+    canvas.overlay(IVORY, 0.25 * TINT[canvas.tone] * bump**2)
     return np.clip(3 * bump, 0, 1)
 
 
 def open_comedo(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Paint open comedones: dark brown to black plugs in dilated pores, each with a slightly raised rim."""
     small, large = canvas.px(0.05, 1.9), canvas.px(0.12, 3.0)
-    spots = _spots(region, rng, (small, large), 4.2 * large)
-    plug = _warped(_discs(canvas.size, [(y, x, 0.68 * r) for y, x, r in spots]), rng, 0.15 * large)
+    spots = _spots(region, rng, (small, large), 4.2 * large, alone=1.2)
+    plug = _warped(_discs(canvas.size, [(y, x, 0.62 * r) for y, x, r in spots]), rng, 0.25 * large)
     seen = _discs(canvas.size, spots)
     canvas.height += 0.3 * large * (_domes(canvas.size, spots) - 1.2 * plug)
-    canvas.melanin += 0.2 * seen
+    canvas.melanin += 0.3 * seen
     grain = 0.5 + 0.5 * noise.fractal(canvas.size, rng, 4 * large, octaves=3)[..., None]
-    canvas.overlay(PLUG * (1 - grain) + PLUG_BROWN * grain, 0.94 * plug)
+    canvas.overlay(PLUG * (1 - grain) + PLUG_BROWN * grain, 0.92 * plug)
     return seen
 
 
@@ -65,20 +68,23 @@ def cyst(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Ge
     """Paint cysts: large smooth domes, yellowish as if something shone through, some with a punctum."""
     small, large = canvas.px(0.4, 5), canvas.px(0.9, 7)
     spots = _spots(region, rng, (small, large), 3.2 * large, alone=2.2)
-    dome = _domes(canvas.size, spots, power=0.8)
+    bend = 0.16 * max((r for *_, r in spots), default=1)
+    dome = _warped(_domes(canvas.size, spots, power=0.8), rng, bend)
+    raised = np.zeros(canvas.size, np.float32)
+    for y, x, r in spots:
+        raised = np.maximum(raised, 0.34 * r * _domes(canvas.size, [(y, x, r)], power=0.8))
     seen = np.clip(4 * dome, 0, 1)
     canvas.height += 0.85 * seen * (noise.soft(canvas.height, canvas.px(0.12, 2)) - canvas.height)
-    for y, x, r in spots:
-        canvas.height += 0.42 * r * _domes(canvas.size, [(y, x, r)], power=0.8)
-    canvas.gloss += 0.2 * dome
+    canvas.height += _warped(raised, rng, bend)
+    canvas.gloss += 0.15 * dome
     canvas.melanin -= 0.25 * TONES[canvas.tone] * dome
-    canvas.blood += 0.15 * seen * (1 - dome)
-    canvas.overlay(SEBUM, 0.3 * TINT[canvas.tone] * noise.step(0.1, 1, dome))
-    tops = [(y, x, r) for y, x, r in spots if r > 5 and rng.random() < 0.6]
-    puncta = [(y + 0.12 * r, x - 0.1 * r, min(0.14 * r, canvas.px(0.05, 1.3))) for y, x, r in tops]
+    canvas.blood += 0.35 * seen * (1 - dome)
+    canvas.overlay(SEBUM, 0.34 * TINT[canvas.tone] * noise.step(0.15, 1, dome))
+    tops = [(y, x, r) for y, x, r in spots if r > 5 and rng.random() < 0.4]
+    puncta = [(y + 0.25 * r, x - 0.2 * r, min(0.1 * r, canvas.px(0.04, 1.2))) for y, x, r in tops]
     punctum = _domes(canvas.size, puncta)
     canvas.height -= canvas.px(0.04, 0.8) * punctum
-    canvas.overlay(PLUG, 0.9 * punctum)
+    canvas.overlay(PLUG, 0.8 * punctum)
     return seen
 
 
@@ -90,16 +96,16 @@ def scar(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Ge
     wide = [s for s in spots if s[2] >= 0.5 * widest]
     raised = wide[::5]
     pits = [s for number, s in enumerate(wide) if number % 5]
-    bend = 0.32 * widest
+    bend = 0.45 * widest
     ice_pick = _warped(_domes(canvas.size, narrow, power=0.7), rng, 0.5 * bend)
-    boxcar = _warped(_domes(canvas.size, pits, power=0.3), rng, bend)
-    bulge = _warped(_domes(canvas.size, raised, power=0.8), rng, 0.6 * bend)
-    canvas.height += widest * (0.28 * bulge - 0.3 * ice_pick - 0.24 * boxcar)
+    boxcar = _warped(_domes(canvas.size, pits, power=0.5), rng, bend)
+    bulge = _warped(_domes(canvas.size, raised, power=0.8), rng, 0.7 * bend)
+    canvas.height += widest * (0.24 * bulge - 0.34 * ice_pick - 0.26 * boxcar)
     seen = np.clip(np.maximum.reduce([ice_pick, boxcar, bulge]) * 3, 0, 1)
-    canvas.melanin -= 0.3 * TONES[canvas.tone] * seen
-    canvas.blood += 0.12 * bulge - 0.06 * seen
-    canvas.melanin += 0.15 * ice_pick**2
-    canvas.gloss += 0.15 * bulge
+    canvas.melanin -= 0.2 * TONES[canvas.tone] * seen
+    canvas.blood += 0.12 * bulge - 0.08 * seen
+    canvas.melanin += 0.25 * ice_pick**2
+    canvas.gloss += 0.08 * bulge
     return seen
 
 
@@ -136,10 +142,16 @@ def leukotrichia(canvas: Canvas, region: np.ndarray, context: Context, rng: np.r
         for y, x, r in noise.blobs(region, rng, (0.6 * length, length), 0.45 * length)
         for a in [way[int(y), int(x)] + rng.normal(0, 0.13)]
     ]
-    hair = _drawn(canvas.size, lines) * _inside(region)
-    shift = np.array([[1, 0, 1.3 * width], [0, 1, 1.3 * width]], np.float32)
-    shadow = noise.soft(cv2.warpAffine(hair, shift, canvas.size[::-1]), 0.7 * width)
-    canvas.overlay(SHADOW, 0.4 * shadow)
+    thick_part = [(points[: 1 + 2 * len(points) // 3], width) for points, width in lines]
+    hair = _drawn(canvas.size, [(points, 0.6 * width) for points, width in lines] + thick_part) * _inside(region)
+    shift = np.array([[1, 0, max(1.4 * width, 1.2)], [0, 1, max(1.4 * width, 1.2)]], np.float32)
+    shadow = noise.soft(cv2.warpAffine(hair, shift, canvas.size[::-1]), max(0.7 * width, 0.6))
+    roots = _discs(canvas.size, [(y, x, canvas.px(0.02, 1.0)) for (x, y), *_ in (points for points, _ in lines)])
+    roots = roots * _inside(region)
+    canvas.blood += 0.5 * roots
+    canvas.height -= canvas.px(0.02, 0.5) * roots
+    canvas.overlay(SHADOW, np.maximum(0.75 * shadow, 0.25 * roots))
+    canvas.height += 0.8 * width * hair
     canvas.overlay(WHITE_HAIR, hair)
     return hair
 
@@ -147,20 +159,20 @@ def leukotrichia(canvas: Canvas, region: np.ndarray, context: Context, rng: np.r
 def dermatoglyph_disruption(
     canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator
 ) -> np.ndarray:
-    """Paint skin lines that run around the region and stop at it: ridges outside, none inside."""
+    """Paint skin lines that stop at the region: the ridges of a palm, sole or finger, which run around it, or
+    the fine lines of skin elsewhere. Those outside the region belong to the skin and not to what is covered."""
     if not region.any():
         return np.zeros(canvas.size, np.float32)
     period = canvas.px(0.06, 4.5)
     inside = noise.soft(region, 0.25 * period)
     distance = cv2.distanceTransform((region < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    across = _deflected(region, rng, canvas.scale)
-    slope = np.hypot(*np.gradient(across))
-    near = noise.step(canvas.px(2.5, 60), canvas.px(0.5, 12), distance) * noise.step(2.4, 1.5, slope)
-    ridges = near * (1 - inside) * np.sin(2 * np.pi * across / period)
+    canvas.height -= 0.8 * inside * (canvas.height - noise.soft(canvas.height, canvas.px(0.08, 2)))
+    lines = _ridges if context.site == RIDGED_SITE else _creases
+    outside = lines(canvas, region, distance, rng) * (1 - inside)
     rim = np.exp(-(((distance - 0.5 * period) / (0.8 * period)) ** 2)) * (region < 0.5)
     rough = noise.fractal(canvas.size, rng, 2 * period, octaves=3)
-    canvas.height += 0.2 * period * ridges + 0.35 * period * (rim + 0.6 * inside * rough)
-    canvas.melanin -= 0.12 * ridges + 0.15 * TONES[canvas.tone] * inside * (1 + rough)
+    canvas.height += period * (0.2 * outside + 0.35 * (rim + 0.6 * inside * rough))
+    canvas.melanin -= 0.08 * outside + 0.15 * TONES[canvas.tone] * inside * (1 + rough)
     canvas.overlay(KERATIN_YELLOW, 0.2 * TINT[canvas.tone] * inside * (1 + 0.6 * rough))
     return inside
 
@@ -170,13 +182,14 @@ def sun_damage(canvas: Canvas, region: np.ndarray, context: Context, rng: np.ran
     inside = _faded(region, canvas.px(0.5, 6))
     mottled = noise.fractal(canvas.size, rng, canvas.px(0.9, 10))
     flush = noise.fractal(canvas.size, rng, canvas.px(1.8, 16), octaves=3)
-    canvas.melanin += inside * (0.3 * mottled + 0.05)
+    canvas.melanin += inside * (0.36 * mottled + 0.06)
     canvas.blood += inside * (0.3 * np.maximum(flush, 0) + 0.05)
     canvas.overlay(ELASTOSIS, 0.15 * TINT[canvas.tone] ** 2 * inside * (1 - 0.5 * flush))
-    small, large = canvas.px(0.05, 1.5), canvas.px(0.3, 6)
-    spots = _mostly_small(_spots(region, rng, (small, large), canvas.px(0.5, 10)), small, large)
-    lentigines = _warped(_domes(canvas.size, spots, power=0.25), rng, canvas.px(0.12, 1.8)) * inside
-    canvas.melanin += (0.55 + 0.3 * mottled) * lentigines
+    small, large = canvas.px(0.04, 1.3), canvas.px(0.24, 5)
+    spots = _mostly_small(_spots(region, rng, (small, large), canvas.px(0.42, 9)), small, large)
+    lentigines = _warped(_domes(canvas.size, spots, power=0.4), rng, canvas.px(0.14, 2.4)) * inside
+    faint = 0.5 + 0.5 * noise.fractal(canvas.size, rng, canvas.px(0.5, 7), 2)  # each spot has its own strength
+    canvas.melanin += (0.12 + 0.6 * faint**2) * lentigines
     pale = _spots(region, rng, (canvas.px(0.05, 1.3), canvas.px(0.12, 2.2)), canvas.px(1.2, 18))
     canvas.melanin -= 0.35 * TONES[canvas.tone] * _domes(canvas.size, pale, power=0.4) * inside
     canvas.height -= canvas.px(0.014, 0.6) * _wrinkles(canvas, rng) * inside
@@ -192,7 +205,7 @@ def hyperkeratosis(canvas: Canvas, region: np.ndarray, context: Context, rng: np
     grain = noise.fractal(canvas.size, rng, 0.6 * lump, octaves=3)
     y, x = np.mgrid[: canvas.size[0], : canvas.size[1]].astype(np.float32)
     where = y + 0.8 * lump * crust, x + 0.8 * lump * noise.fractal(canvas.size, rng, 2.5 * lump)
-    plate = noise.cracks(canvas.size, rng, 1.3 * lump, where)
+    _, plate, _ = noise.cells(canvas.size, rng, 1.3 * lump, where)
     fissure = noise.step(0.3 * lump, 0, plate) * np.clip(0.3 + 1.5 * crust, 0.05, 1)
     thick = _faded(region, 0.8 * lump)
     canvas.height += inside * lump * (0.35 * thick + 0.3 * crust - 0.14 * fissure + 0.2 * grain)
@@ -260,8 +273,8 @@ def _discs(shape: tuple[int, int], spots: Iterable[noise.Blob]) -> np.ndarray:
 def _warped(image: np.ndarray, rng: np.random.Generator, px: float) -> np.ndarray:
     """Bend an image by up to `px` pixels, so that round things become irregular."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
-    y += px * noise.fractal(image.shape, rng, 7 * px, octaves=2)
-    x += px * noise.fractal(image.shape, rng, 7 * px, octaves=2)
+    y += px * noise.fractal(image.shape, rng, 6 * px, octaves=2)
+    x += px * noise.fractal(image.shape, rng, 6 * px, octaves=2)
     return cv2.remap(image, x, y, cv2.INTER_LINEAR)
 
 
@@ -318,6 +331,24 @@ def _vessels(canvas: Canvas, region: np.ndarray, rng: np.random.Generator, spaci
             lines.append(_curve(rng, stem[fork], away, rng.uniform(0.25, 0.5) * reach, 0.5, 1, 0.6 * width))
     flow = 0.8 + 0.2 * noise.fractal(canvas.size, rng, 0.4 * length, octaves=2)
     return _drawn(canvas.size, lines) * _inside(region) * flow
+
+
+def _ridges(canvas: Canvas, region: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return parallel ridges in [-1, 1] that flow around the region and fade away from it."""
+    across = _deflected(region, rng, canvas.scale)
+    near = noise.step(canvas.px(2.5, 60), canvas.px(0.5, 12), distance)
+    near = near * noise.step(2.4, 1.5, np.hypot(*np.gradient(across)))
+    return near * np.sin(2 * np.pi * across / canvas.px(0.06, 4.5))
+
+
+def _creases(canvas: Canvas, region: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the polygons of fine lines around the region, below 0 in a line, fading away from it."""
+    cell = canvas.px(0.16, 5.5)
+    y, x = np.mgrid[: canvas.size[0], : canvas.size[1]].astype(np.float32)
+    bend = 0.5 * cell * noise.fractal(canvas.size, rng, 3 * cell, 2)
+    _, border, _ = noise.cells(canvas.size, rng, cell, (y + bend, x - bend))
+    near = 0.5 * noise.step(canvas.px(1.8, 36), canvas.px(0.1, 3), distance)
+    return -near * noise.step(0.4 * cell, 0, border)
 
 
 def _deflected(region: np.ndarray, rng: np.random.Generator, scale: float) -> np.ndarray:

@@ -17,11 +17,14 @@ from scipy import ndimage
 from medxai.data.render import noise
 from medxai.data.render.canvas import TONES, Canvas, Context, Painter, from_srgb
 
-PUS = from_srgb(243, 234, 190)
+PUS = from_srgb(240, 224, 160)
 HORN = from_srgb(200, 181, 150)
 """Keratin of a wart or a callus."""
 
-WHITE_SCALE, YELLOW_SCALE, BROWN_SCALE = from_srgb(238, 236, 231), from_srgb(228, 203, 136), from_srgb(188, 157, 110)
+WHITE_SCALE, YELLOW_SCALE, BROWN_SCALE = from_srgb(233, 232, 229), from_srgb(228, 203, 136), from_srgb(188, 157, 110)
+
+DEPIGMENTED = 0.94
+"""Share of the melanin that vitiligo takes away: the rest and the blood below make it ivory, not paper."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Look:
 
 
 RAISED = {
-    "Acne": Look(0.85, 0.1, edge=0.22, gloss=0.06),
+    "Acne": Look(0.75, 0.08, edge=0.3, gloss=0.04),
     "Actinic keratosis": Look(0.5, 0.10, rough=0.5, edge=0.12, lift=0.7),
     "Psoriasis": Look(1.0, 0.08, rough=0.1, edge=0.04, gloss=0.02),
     "Seborrheic dermatitis": Look(0.5, 0.0, edge=0.2, lift=0.6, gloss=0.15),
@@ -69,7 +72,7 @@ FLAT = {
     "Psoriasis": Look(0.75, 0.05, edge=0.06, gloss=0.0),
     "Seborrheic dermatitis": Look(0.5, 0.0, edge=0.25, gloss=0.15),
     "Viral warts": Look(0.05, 0.35, edge=0.08, gloss=0.0),
-    "Vitiligo": Look(-0.14, 0.0, fade=1.0, edge=0.05, gloss=0.0),
+    "Vitiligo": Look(-0.09, 0.0, fade=DEPIGMENTED, edge=0.07, gloss=0.0),
 }
 """Macules and patches by disease; `Look()` elsewhere."""
 
@@ -90,7 +93,7 @@ def look(base: Look, attributes: frozenset[str]) -> Look:
         blood = base.blood if "Red" in attributes else min(base.blood, 0.2)
         base = replace(base, blood=blood, melanin=base.melanin + 0.4, fade=0.0)
     elif attributes & {"Depigmented"}:
-        base = replace(base, fade=1.0, blood=min(base.blood, 0.0))
+        base = replace(base, fade=DEPIGMENTED, blood=min(base.blood, 0.0))
     elif attributes & {"Hypopigmented", "Hypo-pigmented", "White"}:
         base = replace(base, fade=max(base.fade, 0.55))
     if attributes & {"Hyperkeratotic", "Rough", "Gritty", "Hard"}:
@@ -158,7 +161,9 @@ def _spread(
     depth, deepest, _ = _depth(_inside(canvas, region))
     if scallops:
         cell = canvas.px(0.9)
-        bays = np.minimum(noise.cells(region.shape, rng, cell)[0] / cell, 1) ** 2
+        nearest, _, _ = noise.cells(region.shape, rng, cell, _warped(region.shape, rng, 0.6 * cell))
+        bays = np.minimum(nearest / cell, 1) ** 2
+        bays += 0.15 * np.maximum(noise.fractal(region.shape, rng, canvas.px(0.16), 2), 0)
     else:
         bays = noise.step(-0.3, 0.8, noise.fractal(region.shape, rng, canvas.px(0.8), 3))
     smooth = noise.soft(depth, canvas.px(0.02, 0.8)) * (depth > 0)
@@ -245,16 +250,9 @@ def _colour(canvas: Canvas, cover: np.ndarray, wanted: Look, rng: np.random.Gene
     uneven = 1 + 0.4 * noise.fractal(cover.shape, rng, canvas.px(0.4), 5)
     canvas.blood += wanted.blood * cover * (uneven if wanted.blood > 0 else 1)
     canvas.melanin += (wanted.melanin + 0.12 * TONES[canvas.tone] * max(wanted.blood, 0)) * cover * uneven
-    canvas.melanin -= wanted.fade * cover * (TONES[canvas.tone] + canvas.melanin)
+    lost = wanted.fade * (1 + (1 - wanted.fade) * (uneven - 1))  # what is left of the pigment is mottled
+    canvas.melanin -= lost * cover * (TONES[canvas.tone] + canvas.melanin)
     canvas.gloss += wanted.gloss * cover
-
-
-def _furrows(number: np.ndarray) -> np.ndarray:
-    """Return the distance in pixels of each pixel to the border of its cell."""
-    border = np.zeros(number.shape, bool)
-    border[1:] |= number[1:] != number[:-1]
-    border[:, 1:] |= number[:, 1:] != number[:, :-1]
-    return noise.soft(cv2.distanceTransform((~border).astype(np.uint8), cv2.DIST_L2, 3), 0.6)
 
 
 def _warped(shape: tuple[int, int], rng: np.random.Generator, px: float) -> tuple[np.ndarray, np.ndarray]:
@@ -266,7 +264,7 @@ def _warped(shape: tuple[int, int], rng: np.random.Generator, px: float) -> tupl
 def _warty(canvas: Canvas, cover: np.ndarray, rough: float, rng: np.random.Generator) -> None:
     """Raise crowded horny papillae with darker furrows between them."""
     cell = canvas.px(0.1)
-    nearest, number = noise.cells(cover.shape, rng, cell, _warped(cover.shape, rng, cell))
+    nearest, _, number = noise.cells(cover.shape, rng, cell, _warped(cover.shape, rng, cell))
     tall = rng.uniform(0.3, 1, int(number.max()) + 1).astype(np.float32)[number]
     papilla = tall * np.clip(1 - (nearest / (0.75 * cell)) ** 2, 0, 1)
     papilla = noise.soft(papilla, 0.6) + 0.2 * noise.fractal(cover.shape, rng, cell, 2)
@@ -279,9 +277,9 @@ def _warty(canvas: Canvas, cover: np.ndarray, rough: float, rng: np.random.Gener
 def _horny(canvas: Canvas, cover: np.ndarray, rough: float, rng: np.random.Generator, raised: bool = True) -> None:
     """Put gritty adherent keratin on parts of the surface."""
     grit = noise.fractal(cover.shape, rng, canvas.px(0.08), 2)
-    crust = noise.step(-0.15, 0.75, 0.55 * grit + 0.8 * noise.fractal(cover.shape, rng, canvas.px(0.6)))
+    crust = noise.step(0.0, 0.8, 0.6 * grit + 0.8 * noise.fractal(cover.shape, rng, canvas.px(0.6)))
     pale = (0.5 + 0.5 * noise.fractal(cover.shape, rng, canvas.px(0.4), 2))[..., None]
-    canvas.overlay(BROWN_SCALE + pale * (WHITE_SCALE - BROWN_SCALE), 0.7 * rough * cover * crust)
+    canvas.overlay(BROWN_SCALE + pale * (WHITE_SCALE - BROWN_SCALE), 0.6 * rough * cover * crust)
     if raised:
         canvas.height += 0.04 * canvas.scale * rough * cover * crust * (0.6 + 0.6 * grit)
 
@@ -299,7 +297,7 @@ def papule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.
     central, radius = _lumps(canvas, region, rng, largest, (0.15, 0.32), 0.62)
     cover = noise.step(0, 0.2 + 2 * min(wanted.edge, 0.3), central)
     dome = central * noise.step(0.05, 0.8, central) if context.disease == "Acne" else 0.8 * noise.step(0, 0.8, central)
-    canvas.height += 0.34 * radius * wanted.lift * dome
+    canvas.height += 0.3 * radius * wanted.lift * dome
     _colour(canvas, cover * (0.5 + 0.5 * central), wanted, rng)
     _surface(canvas, cover, wanted, context, rng)
     return cover
@@ -321,14 +319,15 @@ def nodule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.
 def pustule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
     """Small dome with a pale centre of pus, whiter or yellower as described, inside a red halo."""
     central, radius = _lumps(canvas, region, rng, 0.45, (0.16, 0.28), 0.62)
-    cover = noise.step(0, 0.6, central)
-    pus = noise.step(0.58, 1, central)
-    canvas.height += radius * (0.28 * noise.step(0, 1, central) + 0.12 * pus)
-    canvas.blood += 0.8 * cover
+    cover = noise.step(0, 0.4, central)
+    pus = noise.step(0.6, 0.95, central)
+    canvas.height += radius * (0.26 * noise.step(0, 1, central) + 0.12 * pus)
+    canvas.blood += 0.9 * cover
+    canvas.melanin -= 0.25 * TONES[canvas.tone] * cover
     canvas.gloss += 0.2 * pus
     said = context.attributes & {"White", "Yellow"}
     colour = PUS + 0.6 * (WHITE_SCALE - PUS) if said == {"White"} else PUS
-    canvas.overlay(colour, 0.9 * pus)
+    canvas.overlay(colour, 0.85 * pus)
     return cover
 
 
@@ -359,13 +358,15 @@ def patch(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.G
 
 
 def _islands(canvas: Canvas, cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return where spots of normal skin are left inside a patch: 1 there, 0 elsewhere and near the border."""
-    margin = int(canvas.px(0.25))
+    """Return where pigment has come back around the hairs of a patch: crowds of small soft dots, 0 near the border."""
+    margin = int(canvas.px(0.2))
     room = cv2.erode(cover, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
-    smallest, largest = canvas.px(0.06, 1.5), canvas.px(0.26, 2)
-    found = noise.blobs(room, rng, (smallest, largest), canvas.px(0.8, 6))
-    spots = noise.dome(cover.shape, [blob[:2] for blob in found], [blob[2] for blob in found])
-    return noise.step(0.05, 0.7, _bent(spots, rng, 2.5 * largest))
+    crowd = noise.step(0.0, 0.5, noise.fractal(cover.shape, rng, canvas.px(1.6), 2))
+    small, large = canvas.px(0.03, 0.9), canvas.px(0.07, 1.6)
+    found = noise.blobs(room * (0.06 + 0.8 * crowd), rng, (small, large), canvas.px(0.2, 4))
+    dots = noise.dome(cover.shape, [blob[:2] for blob in found], [1.5 * blob[2] for blob in found])
+    dots = _bent(dots, rng, canvas.px(0.25)) * (0.75 + 0.25 * noise.fractal(cover.shape, rng, canvas.px(0.3), 2))
+    return noise.step(0.1, 0.9, dots)
 
 
 @_cropped
@@ -409,8 +410,8 @@ class Flakes:
 
 FINE = Flakes(WHITE_SCALE, 0.12, 0.008, 0.5, 0.05, 0.45, 0.3)
 SCALES = {
-    "Psoriasis": Flakes(WHITE_SCALE, 0.2, 0.018, 0.92, 0.2, 0.62, 0.3),
-    "Seborrheic dermatitis": Flakes(0.85 * YELLOW_SCALE + 0.15 * WHITE_SCALE, 0.17, 0.01, 0.66, 0.25, 0.5, 0.4),
+    "Psoriasis": Flakes(WHITE_SCALE, 0.3, 0.017, 0.85, 0.2, 0.54, 0.2),
+    "Seborrheic dermatitis": Flakes(0.8 * YELLOW_SCALE + 0.2 * WHITE_SCALE, 0.16, 0.012, 0.75, 0.3, 0.46, 0.3),
     "Actinic keratosis": Flakes(BROWN_SCALE, 0.16, 0.026, 0.68, 0.0, 0.5, 0.9),
 }
 """Scale by disease; `FINE` elsewhere."""
@@ -427,7 +428,7 @@ def flakes(context: Context) -> Flakes:
     coarse, fine = bool(words & {"Thick", "Hyperkeratotic", "Hard"}), bool(words & {"Fine", "Thin"})
     if coarse != fine:
         factor = 1.25 if coarse else 0.65
-        kind = replace(kind, size=kind.size * factor, thick=kind.thick * factor, alpha=min(kind.alpha * factor, 0.95))
+        kind = replace(kind, size=kind.size * factor, thick=kind.thick * factor, alpha=min(kind.alpha * factor, 0.9))
     return replace(kind, gloss=kind.gloss + 0.2 * ("Greasy" in words))
 
 
@@ -436,28 +437,39 @@ def scale(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.G
     """Flakes of horny skin: silvery lamellae in psoriasis, greasy yellow ones in seborrheic dermatitis, a rough
     adherent yellow-brown crust in actinic keratosis, fine white flakes elsewhere."""
     kind = flakes(context)
-    inside = _spread(canvas, region, rng, 0.06, 0.3)
-    size = canvas.px(kind.size)
-    y, x = _warped(region.shape, rng, 1.4 * size)
-    _, number = noise.cells(region.shape, rng, size, (y, x))
+    inside = _spread(canvas, region, rng, 0.12, 0.5)
+    crowd = noise.fractal(region.shape, rng, canvas.px(max(3 * kind.size, 0.5)), 3)
+    canvas.blood += 0.2 * inside
+    cover = np.zeros(region.shape, np.float32)
+    for part, share in ((1.0, kind.share), (0.55, 0.85 * kind.share)):
+        layer = replace(kind, size=part * kind.size, thick=part * kind.thick, share=share)
+        cover = np.maximum(cover, _lamellae(canvas, inside, layer, crowd, rng))
+    return cover
+
+
+def _lamellae(
+    canvas: Canvas, inside: np.ndarray, kind: Flakes, crowd: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Paint one layer of flakes, most where `crowd` is high; each is tilted, and thick or thin, by chance."""
+    size = canvas.px(kind.size, 3.5)
+    y, x = _warped(inside.shape, rng, 1.4 * size)
+    _, border, number = noise.cells(inside.shape, rng, size, (y, x))
     lot = rng.uniform(-1, 1, (4, int(number.max()) + 1)).astype(np.float32)[:, number]
-    grit = noise.fractal(region.shape, rng, canvas.px(0.08), 2)
-    crowd = noise.fractal(region.shape, rng, max(3 * size, canvas.px(0.5)), 3)
-    share = kind.share + rng.uniform(-0.08, 0.12)
-    left = noise.step(-0.25, 0.25, 2 * share - 1 + 0.6 * crowd + 0.5 * (1 - kind.grit) * lot[0] + 0.25 * grit)
-    left = noise.soft(left, 0.6)
-    gap = noise.step(0, max(0.12 * size, 1.5), _furrows(number)) * (1 - kind.grit) + kind.grit
-    open_gap = noise.step(-0.3, 0.5, lot[3] + 0.5 * crowd)
-    flake = left * (1 - open_gap * (1 - gap))
-    tilt = _tilt(number, y, x, lot[1], lot[2]) / size * (1 - kind.grit)
-    canvas.height += kind.thick * canvas.scale * inside * flake * (1 + 0.9 * tilt + 0.9 * kind.grit * grit)
-    canvas.gloss += kind.gloss * inside * flake
-    film = np.clip(0.3 * kind.alpha * (1 + crowd) * left, 0, 1)
-    dusty = 0.8 + 0.2 * lot[2] + 0.14 * grit
-    pale = kind.grit * (0.5 + 0.5 * noise.fractal(region.shape, rng, canvas.px(0.3), 2))[..., None]
-    colour = kind.colour + 0.35 * pale * (WHITE_SCALE - kind.colour)
-    canvas.overlay(colour, inside * np.maximum(kind.alpha * flake * dusty, film))
-    return inside * left
+    grit = noise.fractal(inside.shape, rng, canvas.px(0.08), 2)
+    loose = 1 - kind.grit
+    there = noise.step(-0.25, 0.25, 2 * kind.share - 1 + 0.7 * crowd + 0.6 * loose * lot[0] + 0.3 * grit)
+    curl = 0.3 * size * np.maximum(lot[3] + 0.5 * grit, 0)  # some flakes curl away from their neighbours
+    lying = noise.step(0, 1, (border - curl) / (0.3 * size))
+    powder = (0.45 + 0.3 * grit) * loose
+    flake = inside * there * np.maximum(kind.grit + loose * lying, powder)
+    tilt = _tilt(number, y, x, lot[1], lot[2]) / size * loose
+    canvas.height += kind.thick * canvas.scale * flake * (1 + 0.9 * tilt + (0.3 + 0.6 * kind.grit) * grit)
+    canvas.gloss += kind.gloss * flake * (0.6 + 0.4 * lot[1])
+    pale = kind.grit * (0.5 + 0.5 * noise.fractal(inside.shape, rng, canvas.px(0.3), 2))
+    colour = kind.colour + 0.35 * pale[..., None] * (WHITE_SCALE - kind.colour)
+    colour = colour * (0.84 + 0.12 * lot[2] + 0.08 * grit)[..., None]
+    canvas.overlay(colour, kind.alpha * flake * (0.72 + 0.28 * (loose * lot[0] + kind.grit * grit)))
+    return flake
 
 
 def _tilt(number: np.ndarray, y: np.ndarray, x: np.ndarray, along_y: np.ndarray, along_x: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from medxai.data.dermxdb import DermXDB
 from medxai.data.render.painting import LARGEST, SMALLEST, case, paint
 from medxai.errors import DataError
 
-VERSION = 2
+VERSION = 3
 """Counted up when the same annotations and seed give other pixels."""
 
 _db: DermXDB | None = None

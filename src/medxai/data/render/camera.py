@@ -6,6 +6,9 @@ import numpy as np
 from medxai.data.render import noise
 from medxai.data.render.canvas import Light, to_srgb
 
+HIGHLIGHT = 0.78
+"""Exposure never lifts the brightest parts of a picture above this, linear, 1 is white."""
+
 
 def lamp(shape: tuple[int, int], inside: np.ndarray, rng: np.random.Generator) -> Light:
     """Return a lamp at the upper side, uneven over the picture, that falls off where the body turns away."""
@@ -22,13 +25,15 @@ def lamp(shape: tuple[int, int], inside: np.ndarray, rng: np.random.Generator) -
 def expose(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return what the sensor makes of the light, linear RGB float32 (h, w, 3) before noise.
 
-    White balance, exposure, vignette and focus are drawn at random, the same way for every disease.
+    White balance, exposure, vignette and focus are drawn at random, the same way for every disease. As in a camera
+    that guards the highlights, all but 2 per cent of the pixels stay below white.
     """
     height, width = radiance.shape[:2]
     target = rng.uniform(0.2, 0.42) / max(float(np.median(radiance[..., 1])), 0.02)
     exposure = np.clip(target**0.35, 0.75, 1.5) * np.exp(rng.normal(0, 0.1))
     warmth, tint = rng.normal(0, 0.09), rng.normal(0, 0.05)
     gains = exposure * np.exp(np.array([warmth, tint, -1.3 * warmth]))
+    gains *= min(1.0, HIGHLIGHT / float(np.percentile((radiance[::3, ::3] * gains).max(axis=2), 98)))
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     vignette = 1 - rng.uniform(0, 0.18) * (x**2 + y**2)
     focus = rng.uniform(0.3, 0.75) * max(min(height, width) / 400, 0.6)

@@ -37,7 +37,7 @@ class Context:
     age
         "young", "adult", "elderly" or None.
     site
-        Body site, such as "face" or "scalp", or None.
+        "face", "hand" (its back), "palm", "limb", "trunk" or None.
     attributes
         Words that dermatologists added to this characteristic, such as "Red" or "Well-circumscribed".
     """

@@ -71,8 +71,10 @@ def pen(light: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> np.n
     else:
         (x, y), radius = (width / 2, height / 2), 0.2 * side
     angle = np.linspace(0, 2 * np.pi, 90)
-    radius = np.clip(radius * 1.1, 0.12 * side, 0.42 * side) * (1 + 0.04 * np.sin(2 * angle + rng.uniform(0, 6)))
-    x, y = np.clip(x, 0.2 * width, 0.8 * width), np.clip(y, 0.2 * height, 0.8 * height)
+    radius = np.clip(radius * 1.1, 0.12 * side, 0.42 * side)
+    reach = 1.04 * radius + 0.02 * side + 1.5  # with the wobble of the hand and the width of the line
+    x, y = np.clip(x, reach, width - 1 - reach), np.clip(y, reach, height - 1 - reach)
+    radius = radius * (1 + 0.04 * np.sin(2 * angle + rng.uniform(0, 6)))
     line = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
     cv2.polylines(ink, [np.round(line * 16).astype(np.int32)], True, 255, max(round(side / 70), 1), cv2.LINE_AA, 4)
     flow = noise.step(-0.75, -0.2, noise.fractal(region.shape, rng, side / 20, 3))

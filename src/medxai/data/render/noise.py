@@ -43,26 +43,30 @@ def _smooth_grid(shape: tuple[int, int], rng: np.random.Generator, cell: float) 
 
 def cells(
     shape: tuple[int, int], rng: np.random.Generator, cell_px: float, where: tuple[np.ndarray, np.ndarray] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distance in pixels to the nearest of scattered seeds, and the number of that seed (int32)."""
-    nearest, _, number = _worley(shape, rng, cell_px, where)
-    return nearest, number
-
-
-def cracks(
-    shape: tuple[int, int], rng: np.random.Generator, cell_px: float, where: tuple[np.ndarray, np.ndarray] | None = None
-) -> np.ndarray:
-    """Return how far each pixel is from the border of its cell: 0 on the border, about `cell_px` in the middle.
-
-    `where` replaces the pixels' own (y, x), so that cells can be stretched, turned or bent.
-    """
-    nearest, second, _ = _worley(shape, rng, cell_px, where)
-    return second - nearest
-
-
-def _worley(
-    shape: tuple[int, int], rng: np.random.Generator, cell: float, where: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Divide the picture into irregular cells, each around one of scattered seeds (Worley 1996).
+
+    Parameters
+    ----------
+    shape
+        (height, width).
+    rng
+        Source of randomness.
+    cell_px
+        Mean distance of the seeds in pixels.
+    where
+        Replaces the pixels' own (y, x), so that cells can be stretched, turned or bent.
+
+    Returns
+    -------
+    nearest : numpy.ndarray
+        Distance to the nearest seed in pixels.
+    border : numpy.ndarray
+        By how much the second-nearest seed is further: 0 on the border of a cell, about `cell_px` in its middle.
+    number : numpy.ndarray
+        Number of the nearest seed, int32.
+    """
+    cell = float(cell_px)
     y, x = where if where is not None else np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     y, x = (y - y.min()) / np.float32(cell) + 1, (x - x.min()) / np.float32(cell) + 1
     rows, columns = int(y.max()) + 3, int(x.max()) + 3
@@ -77,7 +81,7 @@ def _worley(
         second = np.where(closer, nearest, np.minimum(second, distance))
         number = np.where(closer, r * columns + c, number)
         nearest = np.where(closer, distance, nearest)
-    return nearest * np.float32(cell), second * np.float32(cell), number
+    return nearest * np.float32(cell), (second - nearest) * np.float32(cell), number
 
 
 def blobs(

@@ -10,7 +10,8 @@ import pandas as pd
 
 from medxai.data import dermxdb
 from medxai.data.ontology import LOCALISED
-from medxai.data.render import PAINTERS, camera, noise, skin
+from medxai.data.render import PAINTERS, camera, landmarks, noise, skin
+from medxai.data.render.additional import RIDGED_SITE
 from medxai.data.render.canvas import TONES, Canvas, Context
 from medxai.data.render.confounders import CONFOUNDERS, WATERMARKED_SOURCE
 from medxai.errors import DataError
@@ -18,14 +19,14 @@ from medxai.errors import DataError
 SMALLEST, LARGEST = 16, 4096
 
 ORDER = (
-    *("Sun damage", "Patch", "Macule", "Plaque", "Papule", "Nodule", "Cyst", "Scar", "Dermatoglyph disruption"),
+    *("Sun damage", "Dermatoglyph disruption", "Patch", "Macule", "Plaque", "Papule", "Nodule", "Cyst", "Scar"),
     *("Scale", "Hyperkeratosis", "Closed comedo", "Open comedo", "Pustule", "Telangiectasia"),
     *("Thrombosed capillaries", "Leukotrichia"),
 )
 """From the deep to the superficial: the order of painting."""
 
 SITE_OF_TAG = {
-    "Palmo-plantar distribution": "hand",
+    "Palmo-plantar distribution": "palm",
     "Acral distribution": "hand",
     "Periorificial": "face",
     "Seborrheic region": "face",
@@ -113,7 +114,7 @@ def case(db: dermxdb.DermXDB, image: str, size: int | tuple[int, int]) -> Case:
             attributes[term] = _frequent(own["attributes"])
     tone = row["skin_tone"] if row["skin_tone"] in TONES else rng.choice(["light", "medium", "dark"], p=[0.6, 0.3, 0.1])
     age = row["age"] if isinstance(row["age"], str) else None
-    site = _site(evaluations, rng)
+    site = _site(evaluations, "Dermatoglyph disruption" in regions, rng)
     return Case(image, row["reference"], row["source"], str(tone), age, site, shape, regions, attributes)
 
 
@@ -160,13 +161,16 @@ def _scene(case: Case, seed: int) -> tuple[Canvas, np.ndarray]:
     """Paint skin and lesions; also return how far inside the body each pixel is."""
     canvas = Canvas(case.shape, case.tone)
     plain = Context(case.disease, case.tone, case.age, case.site)
+    outlined = everything(case)
+    inside = skin.silhouette(outlined, case.site, _generator(seed, case.name, "silhouette"))
     skin.prepare(canvas, plain, _generator(seed, case.name, "skin"))
+    landmarks.add(canvas, case.site, outlined, inside, _generator(seed, case.name, "landmark"))
     for term in ORDER:
         if term in case.regions:
             context = Context(case.disease, case.tone, case.age, case.site, case.attributes.get(term, frozenset()))
             canvas.paint(term, PAINTERS[term], case.regions[term], context, _generator(seed, case.name, term))
     skin.hairs(canvas, plain, _generator(seed, case.name, "hairs"))
-    return canvas, skin.silhouette(everything(case), case.site, _generator(seed, case.name, "silhouette"))
+    return canvas, inside
 
 
 def _generator(seed: int, name: str, purpose: str) -> np.random.Generator:
@@ -212,10 +216,13 @@ def _frequent(attributes: pd.Series) -> frozenset[str]:
     return frozenset(word for word, count in counts.items() if 3 * count >= len(attributes))
 
 
-def _site(evaluations: pd.DataFrame, rng: np.random.Generator) -> str:
-    """Return where on the body this may be: by the raters' tags, at random where they say nothing."""
-    drawn = str(rng.choice(skin.SITES))
+def _site(evaluations: pd.DataFrame, ridged: bool, rng: np.random.Generator) -> str:
+    """Return where on the body this may be: by the raters' tags, at random where they say nothing.
+
+    Where raters saw that ridges were interrupted, no tag or an acral one means palm, sole or finger.
+    """
+    drawn = RIDGED_SITE if ridged else str(rng.choice(skin.SITES))
     for tag, site in SITE_OF_TAG.items():
         if evaluations[tag].mean() >= 0.4:
-            return site
+            return RIDGED_SITE if ridged and site == "hand" else site
     return drawn

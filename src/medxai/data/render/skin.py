@@ -7,6 +7,7 @@ from medxai.data.render import noise
 from medxai.data.render.canvas import Canvas, Context, from_srgb
 
 SITES = ("face", "hand", "limb", "trunk")
+"""Where a lesion may be if nobody said; "palm" comes from the raters only."""
 
 CLOTHS = (
     from_srgb(92, 132, 158),  # blue drape
@@ -39,11 +40,11 @@ def _fine_lines(canvas: Canvas, context: Context, rng: np.random.Generator) -> N
     bend = noise.fractal(canvas.size, rng, 4 * canvas.scale, 2) * 0.4 * canvas.scale
     angle = rng.uniform(0, np.pi)
     along, across = x * np.cos(angle) + y * np.sin(angle) + bend, y * np.cos(angle) - x * np.sin(angle) + bend
-    stretch = 1.8 if context.site in ("hand", "limb") else 1.25
+    stretch = 1.8 if context.site in ("hand", "limb", "palm") else 1.25
     depth = {"young": 0.5, "elderly": 1.4}.get(context.age or "", 0.9)
     for centimetres, share in ((0.12, 1.0), (0.32, 0.7)):
         cell = canvas.px(centimetres, 3.5)
-        border = noise.cracks(canvas.size, rng, cell, (across, along / stretch))
+        _, border, _ = noise.cells(canvas.size, rng, cell, (across, along / stretch))
         line = 1 - noise.step(0.0, 0.45 * cell, border)
         canvas.height -= 0.028 * depth * share * cell * line
         canvas.melanin += 0.02 * share * line
@@ -71,7 +72,7 @@ def _spots(canvas: Canvas, context: Context, rng: np.random.Generator) -> None:
 
 def hairs(canvas: Canvas, context: Context, rng: np.random.Generator) -> None:
     """Grow fine body hair on a limb, on some trunks and hands; each hair bends a little and thins out."""
-    if rng.uniform() > {"limb": 0.6, "trunk": 0.3, "hand": 0.25}.get(context.site or "", 0.1):
+    if rng.uniform() > {"limb": 0.6, "trunk": 0.3, "hand": 0.25, "face": 0.1}.get(context.site or "", 0):
         return
     ink = np.zeros(canvas.size, np.uint8)
     roots = noise.blobs(np.full(canvas.size, 0.7, np.float32), rng, 1, canvas.px(rng.uniform(0.7, 1.6), 14))
@@ -88,15 +89,15 @@ def hairs(canvas: Canvas, context: Context, rng: np.random.Generator) -> None:
 def silhouette(region: np.ndarray, site: str | None, rng: np.random.Generator) -> np.ndarray:
     """Return how far inside the body each pixel is, float32 in units of the shorter side; negative is background.
 
-    An outline that would cut off a tenth of a per cent of the `region` is drawn again; after some tries the skin
-    fills the picture.
+    Many hands show the gaps between their fingers. An outline that would cut off a tenth of a per cent of the `region`
+    is drawn again; after some tries the skin fills the picture.
     """
     height, width = region.shape
     y, x = np.mgrid[:height, :width].astype(np.float32) / min(height, width)
     y, x = y - y.max() / 2, x - x.max() / 2
     wobble = 0.02 * noise.fractal(region.shape, rng, min(height, width) / 2, 2)
-    two_sided = {"limb": 0.8, "hand": 0.6}.get(site or "", 0.15)
-    if rng.uniform() > {"limb": 0.8, "hand": 0.9, "face": 0.45}.get(site or "", 0.3):
+    two_sided = {"limb": 0.8, "hand": 0.6, "palm": 0.6}.get(site or "", 0.15)
+    if rng.uniform() > {"limb": 0.8, "hand": 0.9, "palm": 0.9, "face": 0.45}.get(site or "", 0.3):
         return np.ones(region.shape, np.float32)
     for _ in range(12):
         angle, curve = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.5)
@@ -104,9 +105,21 @@ def silhouette(region: np.ndarray, site: str | None, rng: np.random.Generator) -
         inside = rng.uniform(0.22, 0.5) - across - curve * along**2 + wobble
         if rng.uniform() < two_sided:
             inside = np.minimum(inside, rng.uniform(0.25, 0.5) + across + rng.uniform(-0.15, 0.3) * along**2 + wobble)
+        if site in ("hand", "palm") and rng.uniform() < 0.7:
+            inside = np.minimum(inside, _finger_gaps(along, across + wobble, rng))
         if (region * (inside < 0.02)).sum() < 0.001 * region.sum() + 1e-6 and (inside > 0).mean() > 0.45:
             return inside.astype(np.float32)
     return np.ones(region.shape, np.float32)
+
+
+def _finger_gaps(along: np.ndarray, across: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the distance from the nearest of three gaps that open towards the fingers' tips, outside the picture."""
+    finger, root = rng.uniform(0.17, 0.23), rng.uniform(0.1, 0.3)
+    gaps = [finger * (number + rng.uniform(-0.08, 0.08)) for number in (-1, 0, 1)]
+    depth = along - root  # how far towards the tips
+    spread = 0.006 + 0.1 * np.maximum(depth, 0)
+    to_gap = [np.hypot(across - gap, np.minimum(depth + 0.4 * abs(gap), 0)) - spread for gap in gaps]
+    return np.minimum.reduce(to_gap)
 
 
 def background(shape: tuple[int, int], inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -57,7 +57,7 @@ def swatch(
     canvas.height += 0.01 * canvas.scale * noise.fractal(canvas.size, rng, 0.15 * canvas.scale)
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
     region = (np.hypot(y, x) < 0.6 + 0.12 * noise.fractal(canvas.size, rng, size / 3)).astype(np.float32)
-    context = Context(disease, tone, attributes=frozenset(attributes))
+    context = Context(disease, tone, site="palm", attributes=frozenset(attributes))  # has ridges to interrupt
     for term in terms:
         if term not in PAINTERS:
             raise DataError(f"no painter for {term!r}: the characteristics are {', '.join(PAINTERS)}")
