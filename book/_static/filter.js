@@ -15,7 +15,7 @@ for (const form of document.querySelectorAll("form.table-filter")) {
       row.hidden = !(chosen && words.every((word) => text.includes(word)));
     }
     const shown = rows.filter((row) => !row.hidden).length;
-    form.querySelector("[role=status]").textContent = `${form.dataset.noun} shown: ${shown} of ${rows.length}`;
+    form.querySelector("[role=status]").textContent = `Rows shown: ${shown} of ${rows.length}`;
   };
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());

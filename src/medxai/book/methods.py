@@ -21,7 +21,7 @@ TABLE_2 = paths.CARRIED / "published" / "review_table_2_applications.csv"
 SOURCES = (METHODS, REFERENCES, TABLE_1, TABLE_2)
 """Files that the page depends on."""
 
-IN_THE_REVIEW, ADDED = "table 1", "added here"
+REVIEWED, ADDED = "review", "added here"
 
 
 def labels(texts: Iterable[str]) -> set[str]:
@@ -41,7 +41,7 @@ def methods() -> list[dict[str, str]]:
     -------
     list of dict
         Columns of ``data/methods.csv``, gaps filled from the review, the review's ``reference`` number if it has one,
-        and ``origin``: `IN_THE_REVIEW` or `ADDED`.
+        and ``origin``: `REVIEWED` or `ADDED`.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def methods() -> list[dict[str, str]]:
         joined["citation"] = method["citation"] or keys.get(row["reference"], "")
         if missing := [name for name in ("description", "notes", "citation") if not joined[name]]:
             raise DataError(f"{METHODS}: {method['name']} has no {' and no '.join(missing)}")
-        found.append({"reference": "", **joined, "origin": IN_THE_REVIEW if "method" in joined else ADDED})
+        found.append({"reference": "", **joined, "origin": REVIEWED if "method" in joined else ADDED})
     if printed:
         raise DataError(f"{METHODS}: no method has the title of a row of {TABLE_1.name}: {', '.join(printed)}")
     return found
@@ -77,7 +77,8 @@ def attribution(known: set[str]) -> str:
         for method in methods()
     ]
     header = ["Method", "Group", "Needs", "What it computes", "Notes", "From"]
-    return _filtered("methods", "Methods", header, rows, choices=("Group", "Needs", "From"))
+    caption = "Attribution methods, and two of another kind"
+    return _filtered("methods", caption, header, rows, choices=("Group", "Needs", "From"))
 
 
 def applications(known: set[str]) -> str:
@@ -107,7 +108,7 @@ def applications(known: set[str]) -> str:
             ]
         )
     header = ["Algorithm", "Category", "Model", "Application", "Modality", "In this book"]
-    return _filtered("applications", "Studies", header, rows, choices=("Category",))
+    return _filtered("applications", "Medical applications", header, rows, choices=("Category",))
 
 
 def _read(file: Path) -> list[dict[str, str]]:
@@ -137,15 +138,13 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_{}$<>\[\]])", r"\\\1", text)
 
 
-def _filtered(name: str, noun: str, header: list[str], rows: list[list[str]], choices: tuple[str, ...]) -> str:
+def _filtered(name: str, caption: str, header: list[str], rows: list[list[str]], choices: tuple[str, ...]) -> str:
     """Return a list table with class ``filtered``, and above it the form that ``filter.js`` shows and follows.
 
     Parameters
     ----------
-    name
+    name, caption
         The table's identifier is ``table-NAME``.
-    noun
-        What the rows are, in the plural.
     header, rows
         MyST of the cells.
     choices
@@ -154,12 +153,11 @@ def _filtered(name: str, noun: str, header: list[str], rows: list[list[str]], ch
     menus = "".join(_menu(title, header.index(title), rows) for title in choices)
     lines = [f"{'* -' if index == 0 else '  -'} {cell}" for row in [header, *rows] for index, cell in enumerate(row)]
     form = (
-        f'<form class="table-filter" data-table="table-{name}" data-noun="{noun}" '
-        f'role="search" aria-label="Filter the table of {noun.lower()}" hidden>'
+        f'<form class="table-filter" data-table="table-{name}" role="search" aria-label="Filter the {name}" hidden>'
         f'<label>Search <input type="search" autocomplete="off"></label>{menus}'
         '<button type="reset">Show all</button><p role="status" aria-live="polite"></p></form>'
     )
-    table = [f"```{{list-table}} {noun}", ":header-rows: 1", f":class: filtered {name}", f":name: table-{name}", ""]
+    table = [f"```{{list-table}} {caption}", ":header-rows: 1", f":class: filtered {name}", f":name: table-{name}", ""]
     return "\n".join(["```{raw} html", form, "```", "", *table, *lines, "```", ""])
 
 
