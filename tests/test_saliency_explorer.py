@@ -105,7 +105,7 @@ def test_the_page_is_labelled_and_works_without_a_script() -> None:
         "Picture",
         "Class",
         "Method",
-        "Opacity of the map",
+        "Opacity",
     ]
     menus = soup.select("select")
     assert [len(menu.select("option")) for menu in menus] == [2, 3, 8]

@@ -77,7 +77,7 @@ def says(tab, words):
 
 
 def opacity(tab, percent):
-    tab.get_by_role("slider", name="Opacity of the map").fill(str(percent))
+    tab.get_by_role("slider", name="Opacity").fill(str(percent))
     tab.wait_for_timeout(200)
 
 
@@ -136,12 +136,12 @@ def test_explorer_by_keyboard(tab, address):
             tab.keyboard.press("ArrowDown")
             says(tab, "Spots, acne, Case 1")
             assert (shown(tab) != before).any()
-    assert names == ["Picture", "Class", "Method", "Opacity of the map"]
+    assert names == ["Picture", "Class", "Method", "Opacity"]
     before = shown(tab)
     for _ in range(3):
         tab.keyboard.press("ArrowLeft")
     tab.wait_for_timeout(200)
-    assert tab.get_by_role("slider", name="Opacity of the map").input_value() == "55"
+    assert tab.get_by_role("slider", name="Opacity").input_value() == "55"
     assert (shown(tab) != before).any()
 
 

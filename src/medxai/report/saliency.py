@@ -19,7 +19,8 @@ from PIL import Image
 from medxai.report.findings import KINDS, DataKind
 
 LIMIT = 1_500_000
-"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 12,000, a smooth one 1,000."""
+"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 13,000, one of 80 x 80 about 7,000;
+smooth ones take a quarter of that. So 25 methods, most of them noisy, for 3 pictures and 3 classes fit at 80 x 80."""
 
 CLIPPED = 0.995
 """The map's quantile of absolute values that gets the strongest colour; else one pixel could pale all others."""
@@ -78,7 +79,7 @@ def explorer(
     data = {
         "size": methods[0].values.shape[2:],
         "pictures": [_uri(picture, "JPEG", quality=88) for picture in pictures.values()],
-        "sheets": [_uri(sheet(maps), "WEBP", lossless=True, quality=100, method=6) for maps in methods],
+        "sheets": [_uri(sheet(maps), "WEBP", lossless=True) for maps in methods],
         "signed": [maps.signed for maps in methods],
         "colours": [base64.b64encode(colours(signed).tobytes()).decode() for signed in (False, True)],
     }
@@ -174,9 +175,9 @@ def _controls(pictures: Mapping[str, np.ndarray], classes: Sequence[str], method
         options = "".join(f"<option>{html.escape(name)}</option>" for name in names)
         menus += f"<label>{label} <select>{options}</select></label>"
     return (
-        f'<form aria-label="Saliency explorer">{menus}<label>Opacity of the map '
+        f'<form aria-label="Saliency explorer">{menus}<label>Opacity '
         '<input type="range" min="0" max="100" step="5" value="70"></label></form>'
-        '<div class="explorer-views"><img class="dark-light" alt="The picture"><canvas role="img"></canvas></div>'
+        '<div class="explorer-views"><img alt="The picture"><canvas role="img"></canvas></div>'
         '<div class="explorer-legend"><span></span><canvas width="256" height="1" aria-hidden="true"></canvas>'
         '<span></span></div><p role="status" aria-live="polite"></p>'
     )
@@ -192,5 +193,5 @@ def _still(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: 
         uri = _uri(np.asarray(Image.blend(grey, Image.fromarray(tile), 0.7)), "JPEG", quality=88)
         title = html.escape(maps.title)
         alt = html.escape(f"{maps.title}: map of {name} for {classes[0]}", quote=True)
-        figures += f'<figure><img class="dark-light" src="{uri}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
+        figures += f'<figure><img src="{uri}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
     return f"<p>{html.escape(name)}, {html.escape(classes[0])}:</p>{figures}"
