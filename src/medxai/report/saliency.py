@@ -19,7 +19,7 @@ from PIL import Image
 from medxai.report.findings import KINDS, DataKind
 
 LIMIT = 1_500_000
-"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 13,000, one of 80 x 80 about 7,000;
+"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 13,000, one of 80 x 80 7,000;
 smooth ones take a quarter of that. So 25 methods, most of them noisy, for 3 pictures and 3 classes fit at 80 x 80."""
 
 CLIPPED = 0.995
