@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ chapters:
 CHAPTER = (
     HEADER
     + """(tiny)=
+(method-lime)=
 # A tiny chapter
 
 Prose.
@@ -128,7 +130,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copytree(paths.ROOT / "workflow", root / "workflow")
     for folder in ("published", "dermxdb"):
         shutil.copytree(paths.CARRIED / folder, root / "data" / folder)
-    shutil.copy(paths.ROOT / "requirements.lock", root)
+    for file in ("requirements.lock", "data/methods.csv", "data/review_references.csv"):
+        shutil.copy(paths.ROOT / file, root / file)
     files = {
         "_config.yml": CONFIG,
         "_toc.yml": TOC,
@@ -171,6 +174,11 @@ def test_the_chapter_was_executed_with_its_profile_in_its_folder(project: Projec
 def test_student_edition_is_what_is_executed(project: Project) -> None:
     assert chapter(project).cells[-1].source == "answer = ...\n# your answer here\nanswer"
     assert chapter(project).cells[-1].outputs[0].data["text/plain"] == "Ellipsis"
+
+
+def test_the_map_of_methods_links_to_the_sections_of_the_chapters(project: Project) -> None:
+    page = (project.root / "_build/smoke/source/book/_generated/methods.md").read_text()
+    assert re.findall(r"<(method-\w+)>", page) == ["method-lime"]
 
 
 def test_cells_that_are_not_the_authors_are_not_shown(project: Project) -> None:
@@ -238,6 +246,7 @@ def test_second_build_executes_nothing(project: Project) -> None:
         ("_build/smoke/data.json", "simulated", "real", {"trial", "chapter", "site"}),
         ("src/medxai/studies/tiny.py", "version=1", "version=2", {"listing", "chapter", "site"}),
         ("book/index.md", "# Tiny", "# Little", {"site"}),
+        ("data/methods.csv", "LIME", "Lime", {"site"}),
     ],
     indirect=["changed"],
 )

@@ -243,6 +243,52 @@ def test_quiz_without_scripts_lists_the_answers(browser, roots, quiz_page):
     context.close()
 
 
+METHODS_PAGE = "book/methods.html"
+
+
+def shown_rows(tab):
+    """Return the first cells of the rows of the table of methods that one can see."""
+    return [
+        row.split(" [")[0] for row in tab.locator("#table-methods tbody tr:visible td:first-child").all_inner_texts()
+    ]
+
+
+@pytest.mark.browser
+def test_tables_are_filtered_by_keyboard(tab, roots):
+    tab.goto(f"{roots['file']}/{METHODS_PAGE}")
+    form = tab.locator("form.table-filter").first
+    status = form.get_by_role("status")
+    total = len(shown_rows(tab))
+    assert status.inner_text() == f"Rows shown: {total} of {total}"
+    form.get_by_role("searchbox", name="Search", exact=True).focus()
+    tab.keyboard.type("grad cam")
+    assert shown_rows(tab) == ["GradCAM", "Guided Grad-CAM", "Grad-CAM++"]
+    assert status.inner_text() == f"Rows shown: 3 of {total}"
+    tab.keyboard.press("Enter")
+    assert tab.url.endswith(METHODS_PAGE)
+    form.get_by_role("combobox", name="From", exact=True).select_option("review")
+    assert shown_rows(tab) == ["GradCAM"]
+    form.get_by_role("button", name="Show all").press("Enter")
+    tab.wait_for_function(f"document.querySelectorAll('#table-methods tbody tr:not([hidden])').length === {total}")
+    assert status.inner_text() == f"Rows shown: {total} of {total}"
+    form.get_by_role("combobox", name="Needs", exact=True).select_option("answers only")
+    assert shown_rows(tab) == ["Occlusion", "Shapley value sampling", "LIME", "Kernel SHAP"]
+    tab.locator("form.table-filter").nth(1).get_by_role("searchbox").fill("skin")
+    assert tab.locator("#table-applications tbody tr:visible").count() == 2
+    assert len(shown_rows(tab)) == 4
+
+
+@pytest.mark.browser
+def test_tables_are_whole_without_scripts(browser, roots):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{roots['file']}/{METHODS_PAGE}")
+    assert not tab.locator("form.table-filter").first.is_visible()
+    assert tab.locator("#table-methods tbody tr:visible").count() == 28
+    assert tab.locator("#table-applications tbody tr:visible").count() == 23
+    context.close()
+
+
 @pytest.mark.browser
 def test_theme_button_switches_between_light_and_dark(tab, roots, pages):
     tab.goto(f"{roots['file']}/{pages[0]}")

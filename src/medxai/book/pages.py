@@ -123,6 +123,12 @@ def findings(executed: Path) -> list[Finding]:
     return found
 
 
+def text(executed: Path) -> str:
+    """Return the Markdown of the chapter at `executed`, its cells separated by empty lines."""
+    cells = nbformat.read(executed, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
 def front(found: list[Finding]) -> str:
     """Return the part of the front page that shows the findings, as MyST; figures are at ``/book/_generated``."""
     if not found:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from medxai import paths
-from medxai.book import chapters, pages
+from medxai.book import chapters, methods, pages
 from medxai.book.files import dump, write, write_if_changed
 from medxai.book.target import Target
 from medxai.errors import DataError
@@ -98,6 +98,9 @@ def stage(target: Target, selected: list[str]) -> list[str]:
     files |= {f"book/_generated/{finding.label}.png": finding.png for finding in found}
     files["book/_generated/findings.md"] = pages.front(found)
     files["book/execution.md"] = pages.execution(records, pages.budget())
+    known = methods.labels(pages.text(target.chapters / f"{name}.ipynb") for name in selected)
+    files["book/_generated/methods.md"] = methods.attribution(known)
+    files["book/_generated/applications.md"] = methods.applications(known)
     _mirror(files, target.source)
     return documents(toc)
 

@@ -1,0 +1,197 @@
+"""The saliency explorer: choose picture, class and method, and look at the map. One element of a page, nothing fetched.
+
+Maps travel as grey levels, in one lossless sheet for each method; ``explorer.js`` colours them. Where no script runs,
+as in a downloaded notebook, a few ready-made pictures are shown instead.
+"""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from IPython.display import HTML
+from PIL import Image
+
+from medxai.report.findings import KINDS, DataKind
+
+LIMIT = 1_500_000
+"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 13,000, one of 80 x 80 7,000;
+smooth ones take a quarter of that. So 25 methods, most of them noisy, for 3 pictures and 3 classes fit at 80 x 80."""
+
+CLIPPED = 0.995
+"""The map's quantile of absolute values that gets the strongest colour; else one pixel could pale all others."""
+
+SHOWN = 6
+"""Methods in the row of pictures that stands in for the explorer where no script runs."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of one method.
+
+    Parameters
+    ----------
+    title
+        Name of the method.
+    values
+        Float (pictures, classes, height, width), at any scale: each map is scaled by itself.
+    signed
+        Whether values below zero speak against the class; else no value may be below zero.
+    """
+
+    title: str
+    values: np.ndarray
+    signed: bool
+
+
+def explorer(
+    pictures: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    methods: Sequence[Maps],
+    *,
+    kind: DataKind,
+    note: str = "",
+) -> HTML:
+    """Return the explorer as the value of a notebook cell.
+
+    Parameters
+    ----------
+    pictures
+        uint8 (h, w, 3) by name, all of one shape; shown as they are.
+    classes
+        Names of the classes that the maps explain.
+    methods
+        Maps of each method, for every picture and class, in these orders.
+    kind, note
+        Kind of data that the pictures are, and a word on it.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a map holds NaN or infinity, or a value below zero though unsigned, if there is nothing to
+        show, or if the whole would be larger than `LIMIT`.
+    """
+    _check(pictures, classes, methods)
+    data = {
+        "size": methods[0].values.shape[2:],
+        "pictures": [_uri(picture, "JPEG", quality=88) for picture in pictures.values()],
+        "sheets": [_uri(sheet(maps), "WEBP", lossless=True) for maps in methods],
+        "signed": [maps.signed for maps in methods],
+        "colours": [base64.b64encode(colours(signed).tobytes()).decode() for signed in (False, True)],
+    }
+    sign, name = KINDS[kind]
+    text = (
+        f'<div class="explorer"><div class="explorer-still">{_still(pictures, classes, methods)}</div>'
+        f'<div class="explorer-live" hidden>{_controls(pictures, classes, methods)}</div>'
+        f'<script type="application/json">{json.dumps(data)}</script></div>'
+        f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(note)}</p>'
+    )
+    if len(text) > LIMIT:
+        raise ValueError(
+            f"the explorer would take {len(text) / 1e6:.1f} MB, of which {LIMIT / 1e6:.1f} MB are allowed: "
+            "give fewer pictures, classes or methods, or smaller maps"
+        )
+    return HTML(text)
+
+
+def levels(values: np.ndarray, signed: bool) -> np.ndarray:
+    """Return maps as 8-bit levels, each scaled by its `CLIPPED` quantile of absolute values.
+
+    Parameters
+    ----------
+    values
+        Numbers (..., height, width), finite.
+    signed
+        Signed maps go from 1 (against) over 128 (zero) to 255 (for); unsigned ones from 0 (zero) to 255.
+
+    Returns
+    -------
+    array
+        uint8, of the shape of `values`. A map of zeros stays zero.
+    """
+    values = np.asarray(values, dtype=float)
+    size = np.abs(values)
+    top = np.quantile(size, CLIPPED, axis=(-2, -1), keepdims=True)
+    # A map may be zero almost everywhere: then its maximum takes the place of the quantile.
+    top = np.where(top > 0, top, size.max(axis=(-2, -1), keepdims=True))
+    scaled = np.clip(np.divide(values, top, out=np.zeros_like(size), where=top > 0), -1, 1)
+    return np.round(128 + 127 * scaled if signed else 255 * scaled).astype(np.uint8)
+
+
+def sheet(maps: Maps) -> np.ndarray:
+    """Return the levels of all maps of a method in one: uint8, a row for each picture, a column for each class."""
+    pictures, classes, height, width = maps.values.shape
+    tiles = levels(maps.values, maps.signed)
+    return tiles.transpose(0, 2, 1, 3).reshape(pictures * height, classes * width)
+
+
+def colours(signed: bool) -> np.ndarray:
+    """Return the colour of each level, uint8 (256, 3): blue over white to red, or from dark blue to yellow.
+
+    Matplotlib's RdBu (reversed) and viridis, whose levels can be told apart with the common colour vision deficiencies.
+    """
+    place = np.clip((np.arange(256) - 1) / 254, 0, 1) if signed else np.arange(256) / 255
+    table = matplotlib.colormaps["RdBu_r" if signed else "viridis"](place)
+    return np.round(255 * table[:, :3]).astype(np.uint8)
+
+
+def _check(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> None:
+    if not pictures or not classes or not methods:
+        raise ValueError("the explorer needs at least one picture, one class and one method")
+    shapes = {picture.shape for picture in pictures.values()}
+    if len(shapes) > 1 or any(len(shape) != 3 or shape[2] != 3 for shape in shapes):
+        raise ValueError(f"pictures must all have one shape (h, w, 3), not {', '.join(map(str, sorted(shapes)))}")
+    if wrong := [str(picture.dtype) for picture in pictures.values() if picture.dtype != np.uint8]:
+        raise ValueError(f"pictures must be uint8, not {wrong[0]}")
+    wanted = (len(pictures), len(classes), *methods[0].values.shape[-2:])
+    for maps in methods:
+        if maps.values.shape != wanted:
+            raise ValueError(
+                f"maps of {maps.title} must have shape {wanted}, not {maps.values.shape}: "
+                "(pictures, classes, height, width), with the height and width of the first method"
+            )
+        if not np.isfinite(maps.values).all():
+            raise ValueError(f"maps of {maps.title} hold NaN or infinity")
+        if not maps.signed and maps.values.min() < 0:
+            raise ValueError(f"maps of {maps.title} are called unsigned, but hold {maps.values.min():.3g}")
+
+
+def _uri(pixels: np.ndarray, form: str, **options: object) -> str:
+    """Return a picture as a data address."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _controls(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> str:
+    """Return what ``explorer.js`` brings to life: menus, slider, picture, map, legend, and the map in words."""
+    choices = {"Picture": pictures, "Class": classes, "Method": [maps.title for maps in methods]}
+    menus = ""
+    for label, names in choices.items():
+        options = "".join(f"<option>{html.escape(name)}</option>" for name in names)
+        menus += f"<label>{label} <select>{options}</select></label>"
+    return (
+        f'<form aria-label="Saliency explorer">{menus}<label>Opacity '
+        '<input type="range" min="0" max="100" step="5" value="70"></label></form>'
+        '<div class="explorer-views"><img alt="The picture"><canvas role="img"></canvas></div>'
+        '<div class="explorer-legend"><span></span><canvas width="256" height="1" aria-hidden="true"></canvas>'
+        '<span></span></div><p role="status" aria-live="polite"></p>'
+    )
+
+
+def _still(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> str:
+    """Return the first methods' maps of the first picture and class, laid over the picture."""
+    name, picture = next(iter(pictures.items()))
+    figures = ""
+    for maps in methods[:SHOWN]:
+        tile = colours(maps.signed)[levels(maps.values[0, 0], maps.signed)]
+        grey = Image.fromarray(picture).convert("L").resize(tile.shape[1::-1]).convert("RGB")
+        uri = _uri(np.asarray(Image.blend(grey, Image.fromarray(tile), 0.7)), "JPEG", quality=88)
+        title = html.escape(maps.title)
+        alt = html.escape(f"{maps.title}: map of {name} for {classes[0]}", quote=True)
+        figures += f'<figure><img src="{uri}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
+    return f"<p>{html.escape(name)}, {html.escape(classes[0])}:</p>{figures}"
