@@ -65,7 +65,7 @@ class Step:
 
 
 class Trace:
-    """The operations of a network on images of one size, in order, with batch norms merged where a convolution precedes.
+    """The operations of a network on images of one size, in order; batch norms are merged into convolutions.
 
     Parameters
     ----------
@@ -222,8 +222,8 @@ def relevance(model: nn.Module, images: Tensor, target: Tensor, affine_rule: Cal
     """Walk the relevance of the target's logit.
 
     `affine_rule(affine, x, z, arrived, first)` acts at convolutions, linear layers and batch norms; sums, averages and
-    concatenations share in proportion to what each input contributed; activations pass on all that arrives; of a product
-    with a gate the signal takes all (Arras et al., 2017); in a max-pool the winner does.
+    concatenations share in proportion to what each input contributed; activations pass on all that arrives; of a
+    product with a gate the signal takes all (Arras et al., 2017); in a max-pool the winner does.
     """
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, arrived: Tensor) -> list[Tensor]:
@@ -277,6 +277,36 @@ def lrp_alpha_beta(model: nn.Module, images: Tensor, target: Tensor, alpha: floa
             pairs, below = _signed(affine, x, sign)
             total += sum(factor * part * back(affine, x, w, ratio(arrived, below)) for part, w in pairs)
         return total
+
+    return relevance(model, images, target, affine_rule)
+
+
+def lrp_gamma(model: nn.Module, images: Tensor, target: Tensor, gamma: float) -> Tensor:
+    """Montavon et al. (2019), section 10.2.3, in the form for inputs of either sign (Andeol et al., 2023).
+
+    Where the output is positive, positive products are favoured; where it is negative, negative ones.
+    """
+
+    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+        total = torch.zeros_like(x)
+        for sign in (1, -1):
+            pairs, favoured = _signed(affine, x, sign)
+            here = torch.where(z >= 0 if sign > 0 else z < 0, ratio(arrived, z + gamma * favoured), 0)
+            total += x * back(affine, x, affine.weight, here)
+            total += gamma * sum(part * back(affine, x, weight, here) for part, weight in pairs)
+        return total
+
+    return relevance(model, images, target, affine_rule)
+
+
+def deep_taylor(model: nn.Module, images: Tensor, target: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Montavon et al. (2017), equations 14 (z+) and, at the first layer, 17 (z^B); biases take nothing."""
+
+    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+        up, down = affine.weight.clamp(min=0), affine.weight.clamp(max=0)
+        terms = [(x, affine.weight), (-low.expand_as(x), up), (-high.expand_as(x), down)] if first else [(x, up)]
+        below = sum(affine.apply(part, weight) for part, weight in terms)
+        return sum(part * back(affine, x, weight, ratio(arrived, below)) for part, weight in terms)
 
     return relevance(model, images, target, affine_rule)
 
