@@ -254,7 +254,7 @@ def lrp_epsilon(model: nn.Module, images: Tensor, target: Tensor, epsilon: float
     """Bach et al. (2015), equation 58, with the bias in the denominator."""
 
     def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
-        stabilised = z + epsilon * torch.where(z >= 0, 1.0, -1.0)
+        stabilised = torch.where(z >= 0, z + epsilon, z - epsilon)
         return x * back(affine, x, affine.weight, ratio(arrived, stabilised))
 
     return relevance(model, images, target, affine_rule)
@@ -269,13 +269,17 @@ def _signed(affine: Affine, x: Tensor, sign: int) -> tuple[list[tuple[Tensor, Te
 
 
 def lrp_alpha_beta(model: nn.Module, images: Tensor, target: Tensor, alpha: float, beta: float) -> Tensor:
-    """Bach et al. (2015), equation 60: positive and negative products are shared out apart."""
+    """Bach et al. (2015), equation 60: positive and negative products are shared out apart.
+
+    A neuron with products of one sign only, for which the equation is undefined, shares all it gets among these.
+    """
 
     def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+        pairs, sums = zip(*(_signed(affine, x, sign) for sign in (1, -1)), strict=True)
         total = torch.zeros_like(x)
-        for sign, factor in ((1, alpha), (-1, -beta)):
-            pairs, below = _signed(affine, x, sign)
-            total += sum(factor * part * back(affine, x, w, ratio(arrived, below)) for part, w in pairs)
+        for own, below, other, factor in zip(pairs, sums, sums[::-1], (alpha, -beta), strict=True):
+            share = torch.where(other == 0, 1, z.new_tensor(factor)) * ratio(arrived, below)
+            total += sum(part * back(affine, x, weight, share) for part, weight in own)
         return total
 
     return relevance(model, images, target, affine_rule)
@@ -300,13 +304,25 @@ def lrp_gamma(model: nn.Module, images: Tensor, target: Tensor, gamma: float) ->
 
 
 def deep_taylor(model: nn.Module, images: Tensor, target: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Montavon et al. (2017), equations 14 (z+) and, at the first layer, 17 (z^B); biases take nothing."""
+    """Montavon et al. (2017), equations 14 (z+) and, at the first layer, 17 (z^B); biases take nothing.
 
-    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+    Where inputs are of either sign, w+ a is read as the positive products; a neuron without any shares by the others.
+    """
+
+    def box(affine: Affine, x: Tensor, arrived: Tensor) -> Tensor:
         up, down = affine.weight.clamp(min=0), affine.weight.clamp(max=0)
-        terms = [(x, affine.weight), (-low.expand_as(x), up), (-high.expand_as(x), down)] if first else [(x, up)]
+        terms = [(x, affine.weight), (-low.expand_as(x), up), (-high.expand_as(x), down)]
         below = sum(affine.apply(part, weight) for part, weight in terms)
         return sum(part * back(affine, x, weight, ratio(arrived, below)) for part, weight in terms)
+
+    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+        if first:
+            return box(affine, x, arrived)
+        without_bias = affine._replace(bias=torch.zeros_like(affine.bias))
+        (own, above), (others, below) = (_signed(without_bias, x, sign) for sign in (1, -1))
+        total = sum(part * back(affine, x, w, ratio(arrived, above)) for part, w in own)
+        lone = torch.where(above == 0, ratio(arrived, below), 0)
+        return total + sum(part * back(affine, x, w, lone) for part, w in others)
 
     return relevance(model, images, target, affine_rule)
 
