@@ -144,13 +144,13 @@ def test_a_model_that_changes_its_input_in_place():
 
 
 def test_the_table_is_whole():
-    assert {name for name, one in METHODS.items() if one.kind != "map"} == {"tcav", "nearest_examples"}
+    assert {name for name, one in METHODS.items() if one.kind != "map"} == {"tcav", "nearest_neighbours"}
     for one in METHODS.values():
         assert one.function.__doc__
         assert one.reference
         assert one.limits.endswith(".")
     assert METHODS["tcav"].function is concepts.tcav
-    assert METHODS["nearest_examples"].function is examples.nearest
+    assert METHODS["nearest_neighbours"].function is examples.nearest
     assert METHODS["smoothgrad"].options == ("samples", "noise", "generator")
     assert [name for name, one in METHODS.items() if one.over_channels == "max"] == ["saliency"]
 

@@ -202,8 +202,8 @@ METHODS: dict[str, Method] = {
         "1 forward for each picture of a concept; 1 forward, 1 backward for each image",
         "Needs pictures of each concept; speaks of a set of images, not of one, nor of a place.",
     ),
-    "nearest_examples": Method(
-        "Nearest examples",
+    "nearest_neighbours": Method(
+        "Nearest neighbours",
         "example",
         "example",
         "examples:nearest",

@@ -293,6 +293,15 @@ class DermXDB:
         return counts
 
 
+def chosen(db: DermXDB, number: int | None) -> list[str]:
+    """Return the images of the paper, or `number` of them spread evenly over the diseases, in a fixed order."""
+    paper = db.images[db.images["paper"]].sort_index()
+    if number is None:
+        return list(paper.index)
+    turn = paper.groupby("reference").cumcount()
+    return list(paper.assign(turn=turn).sort_values(["turn", "reference"], kind="stable").index[:number])
+
+
 def _known(characteristic: str) -> str:
     if characteristic not in LOCALISED:
         raise ValueError(f"{characteristic!r} is no localisable characteristic: use one of {', '.join(LOCALISED)}")

@@ -16,7 +16,7 @@ from torch import nn
 
 from medxai import paths
 from medxai.data import photo_sets, sources
-from medxai.data.dermxdb import DISEASES, DermXDB
+from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
 from medxai.data.render.cache import paint_all, read
 from medxai.evaluation import bootstrap, classification
@@ -52,15 +52,6 @@ TRANSFER = (
     "MobileNetV2, ImageNet weights, fine-tuned",
 )
 """The models of the transfer trial. A linear head is trained on frozen features, the last two networks as a whole."""
-
-
-def chosen(db: DermXDB, number: int | None) -> list[str]:
-    """Return the images of the paper, or `number` of them spread evenly over the diseases, in a fixed order."""
-    paper = db.images[db.images["paper"]].sort_index()
-    if number is None:
-        return list(paper.index)
-    turn = paper.groupby("reference").cumcount()
-    return list(paper.assign(turn=turn).sort_values(["turn", "reference"], kind="stable").index[:number])
 
 
 def example(db: DermXDB, disease: str, source: str | None = None) -> str:

@@ -11,19 +11,17 @@ from medxai.models.weights import normalised
 BATCH = 32
 
 
-def fit_predict(
+def fit(
     build: Callable[[], nn.Module],
     images: np.ndarray,
     labels: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
     *,
     epochs: int,
     rate: float,
     seed: int,
     upside_down: bool = True,
-) -> np.ndarray:
-    """Train a network on some images and predict others.
+) -> nn.Module:
+    """Train a network on all of some images.
 
     Parameters
     ----------
@@ -34,8 +32,6 @@ def fit_predict(
         uint8 (n, height, width, 3).
     labels
         int (n,), from 0.
-    train, test
-        Rows of `images`.
     epochs, rate
         Length of training, and the highest learning rate (AdamW, one cycle: Smith and Topin 2019, arXiv 1708.07120).
     seed
@@ -45,26 +41,55 @@ def fit_predict(
 
     Returns
     -------
-    numpy.ndarray
-        float64 (len(test), classes), probabilities.
+    torch.nn.Module
+        The network in evaluation mode.
     """
     torch.manual_seed(seed)
     pixels, truth = normalised(images), torch.from_numpy(labels).long()
     network = build().to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
-    batches = -(-len(train) // BATCH)
+    batches = -(-len(pixels) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * batches)
     for _ in range(epochs):
-        for rows in torch.from_numpy(train)[torch.randperm(len(train))].tensor_split(batches):
+        for rows in torch.randperm(len(pixels)).tensor_split(batches):
             logits = network(_augmented(pixels[rows], upside_down))
             optimiser.zero_grad()
             nn.functional.cross_entropy(logits, truth[rows]).backward()
             optimiser.step()
             schedule.step()
-    network.eval()
+    return network.eval()
+
+
+def predict(network: nn.Module, images: np.ndarray) -> np.ndarray:
+    """Return the probabilities, float64 (n, classes), that a network gives images, uint8 (n, height, width, 3)."""
     with torch.no_grad():
-        logits = torch.cat([network(pixels[rows]) for rows in torch.from_numpy(test).split(BATCH)])
+        logits = torch.cat([network(pixels) for pixels in normalised(images).split(BATCH)])
     return logits.double().softmax(dim=1).numpy()
+
+
+def fit_predict(
+    build: Callable[[], nn.Module],
+    images: np.ndarray,
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    **options: object,
+) -> np.ndarray:
+    """Train a network on some rows of the images and predict others.
+
+    Parameters
+    ----------
+    train, test
+        Rows of `images`.
+    build, images, labels, **options
+        As of `fit`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (len(test), classes), probabilities.
+    """
+    return predict(fit(build, images[train], labels[train], **options), images[test])
 
 
 def _augmented(pixels: torch.Tensor, upside_down: bool) -> torch.Tensor:

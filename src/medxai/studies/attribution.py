@@ -1,0 +1,313 @@
+"""The study behind the attribution chapter: every method on one small network, measured where it can be measured.
+
+One trial trains the network on paintings and measures all methods on held-out ones: what a map costs, whether it sums
+to what it should, whether it depends on the class, which methods agree, and how much chance is in the random ones.
+"""
+
+import time
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import rankdata
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+from medxai.attribution import METHODS, explain
+from medxai.attribution.propagation.patterns import fit_patterns
+from medxai.data import sources
+from medxai.data.dermxdb import DISEASES, DermXDB, chosen
+from medxai.data.render import cache
+from medxai.data.render.swatch import swatch
+from medxai.models.weights import MEAN, STANDARD_DEVIATION, normalised
+from medxai.profiles import Profile
+from medxai.studies.store import Record, Study, Trial
+from medxai.training.fit import fit, predict
+from medxai.training.small_convnet import small_convnet
+
+SEED = 0
+SIDE = 96
+"""Side of the paintings that the network sees, in pixels."""
+PASSES_OVER_DATA = 3
+"""Times the epochs of the profile: the same network, trained longer than where several are cross-validated."""
+RATE = 2e-3
+HELD_OUT = 1 / 5
+BACKGROUND = 12
+"""Training paintings that serve as baselines of DeepSHAP and GradientSHAP."""
+CAM_LAYER = "15"
+"""The pooling before the average: the logits are a linear layer of the mean of these maps, as CAM asks."""
+PATCHES = 8
+"""Patches along a side, on which maps of unlike fineness are compared."""
+BUDGETS = (64, 128, 256, 512)
+"""Images through the network that the random methods may spend, in the trial of chance."""
+SEEDS = (1, 2, 3)
+RANDOM = {"shapley_value_sampling": 64, "lime": 1, "kernel_shap": 1, "gradient_shap": 1}
+"""Random methods, and how many images go through the network for each of their samples."""
+CONCEPTS = ("Scale", "Pustule", "Patch")
+SWATCHES = 8
+"""Pictures of a concept."""
+
+
+class Trained(NamedTuple):
+    """A network, the paintings that it was trained on and tried on, and how it did."""
+
+    network: nn.Module
+    names: np.ndarray
+    """Of the paintings, (n,)."""
+    pictures: np.ndarray
+    """uint8 (n, SIDE, SIDE, 3)."""
+    truth: np.ndarray
+    """Whether a pixel shows any characteristic, bool (n, SIDE, SIDE)."""
+    labels: np.ndarray
+    """Diseases, int (n,), from 0."""
+    train: np.ndarray
+    test: np.ndarray
+    """Rows."""
+    probabilities: np.ndarray
+    """Of the held-out paintings, float64 (len(test), classes)."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the held-out paintings whose disease is the most probable class, in [0, 1]."""
+        return float((self.probabilities.argmax(1) == self.labels[self.test]).mean())
+
+    @property
+    def background(self) -> Tensor:
+        """Some training paintings, spread over the diseases, as the network sees them."""
+        order = pd.Series(self.labels[self.train]).groupby(self.labels[self.train]).cumcount().argsort(kind="stable")
+        return normalised(self.pictures[self.train[order[:BACKGROUND]]])
+
+
+def train(db: DermXDB, profile: Profile) -> Trained:
+    """Paint, hold every fifth painting out, and train the small ConvNet on the others; same seed, same network."""
+    names = chosen(db, profile.painted_images)
+    folder = cache.paint_all(db, profile.painted_size, images=names, seed=SEED)
+    pictures = np.stack([_square(cache.read(folder, name)) for name in names])
+    truth = np.stack([_covered(cache.truth(folder, name), profile.painted_size) for name in names])
+    labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
+    rows = np.arange(len(names))
+    seen, unseen = map(np.sort, train_test_split(rows, test_size=HELD_OUT, random_state=SEED, stratify=labels))
+    options = {"epochs": PASSES_OVER_DATA * profile.convnet_epochs, "rate": RATE, "seed": SEED}
+    network = fit(lambda: small_convnet(len(DISEASES)), pictures[seen], labels[seen], **options)
+    network = network.to(memory_format=torch.contiguous_format).requires_grad_(False)
+    return Trained(network, np.array(names), pictures, truth, labels, seen, unseen, predict(network, pictures[unseen]))
+
+
+def _square(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def _covered(terms: dict[str, np.ndarray], size: int) -> np.ndarray:
+    """Return where at least half of a pixel shows any of the terms."""
+    return np.max([_square(term) for term in terms.values()] or [np.zeros((SIDE, SIDE))], axis=0) > 0.5
+
+
+def shown(trained: Trained) -> list[int]:
+    """Return a held-out painting (row) of each disease: the one that the network gets right with most certainty.
+
+    Of a disease that it never gets right, the one to which it gives the largest probability of that disease.
+    """
+    truth = trained.labels[trained.test]
+    own = trained.probabilities[np.arange(len(truth)), truth]
+    right = trained.probabilities.argmax(1) == truth
+    best = pd.DataFrame({"truth": truth, "right": right, "own": own, "row": trained.test})
+    return list(best.sort_values(["right", "own"], ascending=False).groupby("truth")["row"].first())
+
+
+def explained(trained: Trained) -> int:
+    """Return the row of the painting that the chapter explains: with most covered skin of those that are right."""
+    rows = shown(trained)
+    place = {row: i for i, row in enumerate(trained.test)}
+    right = [row for row in rows if trained.probabilities[place[row]].argmax() == trained.labels[row]]
+    return max(right or rows, key=lambda row: trained.truth[row].mean())
+
+
+def classes_of(trained: Trained, row: int) -> tuple[int, int]:
+    """Return the disease of a held-out painting, and the most probable of the others."""
+    truth = int(trained.labels[row])
+    probabilities = trained.probabilities[list(trained.test).index(row)].copy()
+    probabilities[truth] = -1
+    return truth, int(probabilities.argmax())
+
+
+def options(trained: Trained) -> dict[str, dict[str, object]]:
+    """Return what methods need beyond image and target, by method; the others do with their defaults."""
+    background = trained.background
+    patterns = fit_patterns(trained.network, normalised(trained.pictures[trained.train]))
+    low, high = pixel_range()
+    return {
+        "deep_taylor": {"low": low, "high": high},
+        "deep_shap": {"baselines": background},
+        "gradient_shap": {"baseline": background},
+        "pattern_net": {"patterns": patterns},
+        "pattern_attribution": {"patterns": patterns},
+        **{name: {"layer": CAM_LAYER} for name in ("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam")},
+    }
+
+
+def pixel_range() -> tuple[Tensor, Tensor]:
+    """Return black and white as the network sees them, each (3, 1, 1)."""
+    mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
+    return -mean / spread, (1 - mean) / spread
+
+
+def map_methods() -> list[str]:
+    """Return the names of the methods that give maps, in the order of the table of methods."""
+    return [name for name, method in METHODS.items() if method.kind == "map"]
+
+
+def all_maps(trained: Trained, images: Tensor, targets: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return the maps (n, h, w) of every method, float32, by its name."""
+    extra, where = options(trained), torch.as_tensor(targets)
+    return {
+        name: explain(trained.network, images, where, name, **extra.get(name, {})).numpy() for name in map_methods()
+    }
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Return Spearman's rank correlation of two maps of one shape; NaN where one of them is constant."""
+    a, b = rankdata(one), rankdata(other)
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")
+
+
+def patches(values: np.ndarray) -> np.ndarray:
+    """Return the means (PATCHES, PATCHES) of a map (SIDE, SIDE) over squares."""
+    step = SIDE // PATCHES
+    return values.reshape(PATCHES, step, PATCHES, step).mean((1, 3))
+
+
+def gini(values: np.ndarray) -> float:
+    """Return the Gini index of the sizes of a map's values: 0 if all are equal, near 1 if few hold all (Chalasani 2020).
+
+    NaN for a map that is zero everywhere.
+    """
+    size = np.sort(np.abs(values), axis=None).astype(float)
+    place = np.arange(1, len(size) + 1)
+    return float(1 - 2 * (size / size.sum() * (len(size) - place + 0.5) / len(size)).sum()) if size.any() else np.nan
+
+
+def _measured(db: DermXDB, profile: Profile) -> Record:
+    """Train the network and compute every table of the chapter."""
+    trained = train(db, profile)
+    rows = shown(trained)
+    pairs = [classes_of(trained, row) for row in rows]
+    images = normalised(trained.pictures[rows])
+    own, other = (all_maps(trained, images, list(targets)) for targets in zip(*pairs, strict=True))
+    row = explained(trained)
+    image, target = normalised(trained.pictures[[row]]), int(trained.labels[row])
+    return {
+        "methods": _costs(trained, image, target).merge(_class_dependence(own, other)),
+        "similarity": _similarity(own),
+        "completeness": _completeness(trained, image, target),
+        "chance": _chance(trained, image, target),
+    }
+
+
+def _costs(trained: Trained, image: Tensor, target: int) -> pd.DataFrame:
+    """Time each method on one image, and count the images that go forward through the network meanwhile."""
+    extra, rows = options(trained), []
+    seen: list[int] = []
+    hook = trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    for name in map_methods():
+        explain(trained.network, image, target, "gradient")  # warm
+        seen.clear()
+        start = time.perf_counter()
+        values = explain(trained.network, image, target, name, **extra.get(name, {}))
+        seconds = time.perf_counter() - start
+        rows.append({"method": name, "seconds": seconds, "images": sum(seen), "gini": gini(values.numpy())})
+    hook.remove()
+    return pd.DataFrame(rows)
+
+
+def _class_dependence(own: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Correlate each painting's map for its disease with that for the most probable other: mean, least, largest."""
+    rows = []
+    for name in own:
+        values = [rank_correlation(a, b) for a, b in zip(own[name], other[name], strict=True)]
+        rows.append({"method": name, "value": np.mean(values), "low": np.min(values), "high": np.max(values)})
+    return pd.DataFrame(rows)
+
+
+def _similarity(maps: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Correlate the maps of each two methods, by pixels and by patches: the mean over the paintings."""
+    rows = []
+    for one, other in combinations(maps, 2):
+        both = list(zip(maps[one], maps[other], strict=True))
+        pixels = np.mean([rank_correlation(a, b) for a, b in both])
+        coarse = np.mean([rank_correlation(patches(a), patches(b)) for a, b in both])
+        rows.append({"method": one, "other": other, "pixels": pixels, "patches": coarse})
+    return pd.DataFrame(rows)
+
+
+def _completeness(trained: Trained, image: Tensor, target: int) -> pd.DataFrame:
+    """Compare the sums of maps with what they should sum to: the logit less that of the baseline, or the logit."""
+    with torch.no_grad():
+        logit, grey = (float(trained.network(one)[0, target]) for one in (image, torch.zeros_like(image)))
+        ground = float(trained.network(trained.background)[:, target].mean())
+    quantities = (
+        ("logit less that of the mean colour", logit - grey, ("integrated_gradients", "deeplift")),
+        ("logit less that of the mean colour", logit - grey, ("shapley_value_sampling", "kernel_shap")),
+        ("logit less its mean over the background", logit - ground, ("deep_shap", "gradient_shap")),
+        ("logit", logit, ("lrp_epsilon", "lrp_gamma", "lrp_alpha_beta", "deep_taylor", "pattern_attribution")),
+        ("logit", logit, ("gradient_x_input",)),
+    )
+    extra, rows = options(trained), []
+    for quantity, wanted, names in quantities:
+        for name in names:
+            total = float(explain(trained.network, image, target, name, **extra.get(name, {})).double().sum())
+            rows.append({"method": name, "quantity": quantity, "wanted": wanted, "sum": total})
+    return pd.DataFrame(rows)
+
+
+def _chance(trained: Trained, image: Tensor, target: int) -> pd.DataFrame:
+    """Correlate the maps that a random method gives with different seeds, by patches, for several budgets."""
+    extra, rows = options(trained), []
+    for name, cost in RANDOM.items():
+        for budget in BUDGETS:
+            maps = [
+                explain(
+                    trained.network,
+                    image,
+                    target,
+                    name,
+                    samples=budget // cost,
+                    generator=torch.Generator().manual_seed(seed),
+                    **extra.get(name, {}),
+                )
+                for seed in SEEDS
+            ]
+            values = [rank_correlation(patches(a[0].numpy()), patches(b[0].numpy())) for a, b in combinations(maps, 2)]
+            rows.append({"method": name, "images": budget, "value": np.mean(values)})
+    return pd.DataFrame(rows)
+
+
+def concept_pictures() -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Return painted swatches of some concepts, and four sets of swatches of any characteristics, for TCAV."""
+    generator = np.random.default_rng(SEED)
+    terms = ("Macule", "Papule", "Plaque", "Nodule", "Closed comedo", "Cyst", "Scar", "Sun damage", "Telangiectasia")
+
+    def painted(names: Sequence[str]) -> Tensor:
+        tones = generator.choice(["light", "medium"], len(names))
+        seeds = generator.integers(2**31, size=len(names))
+        all_ = [
+            swatch([term], size=SIDE, tone=tone, seed=int(seed))
+            for term, tone, seed in zip(names, tones, seeds, strict=True)
+        ]
+        return normalised(np.stack([one.finish() for one in all_]))
+
+    concepts = {term: painted([term] * SWATCHES) for term in CONCEPTS}
+    return concepts, [painted(list(generator.choice(terms, SWATCHES))) for _ in range(4)]
+
+
+STUDY = Study(
+    "attribution",
+    chapter="02_attribution",
+    version=1,
+    trials=lambda profile: [Trial("measured", _measured, ("dermxdb",))],
+    data={"dermxdb": sources.open_dermxdb},
+    seed=SEED,
+)
