@@ -18,9 +18,10 @@ from PIL import Image
 
 from medxai.report.findings import KINDS, DataKind
 
-LIMIT = 1_500_000
-"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 13,000, one of 80 x 80 7,000;
-smooth ones take a quarter of that. So 25 methods, most of them noisy, for 3 pictures and 3 classes fit at 80 x 80."""
+LIMIT = 2_500_000
+"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 13,000, one of 96 x 96 9,500, one
+of 80 x 80 7,000; smooth ones take a quarter of that. So 26 methods, most of them noisy, for 3 pictures and 3 classes
+fit at 96 x 96, the size at which the attribution chapter's network works: maps are shown as they were computed."""
 
 CLIPPED = 0.995
 """The map's quantile of absolute values that gets the strongest colour; else one pixel could pale all others."""

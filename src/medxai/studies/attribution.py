@@ -47,6 +47,8 @@ BUDGETS = (64, 128, 256, 512)
 SEEDS = (1, 2, 3)
 RANDOM = {"shapley_value_sampling": 64, "lime": 1, "kernel_shap": 1, "gradient_shap": 1}
 """Random methods, and how many images go through the network for each of their samples."""
+SHAPLEY_SAMPLES = 5
+"""Orders of the regions; half of the default, as no other method takes nearly as long."""
 CONCEPTS = ("Scale", "Pustule", "Patch")
 SWATCHES = 8
 """Pictures of a concept."""
@@ -140,6 +142,7 @@ def options(trained: Trained) -> dict[str, dict[str, object]]:
     patterns = fit_patterns(trained.network, normalised(trained.pictures[trained.train]))
     low, high = pixel_range()
     return {
+        "shapley_value_sampling": {"samples": SHAPLEY_SAMPLES},
         "deep_taylor": {"low": low, "high": high},
         "deep_shap": {"baselines": background},
         "gradient_shap": {"baseline": background},
@@ -181,7 +184,7 @@ def patches(values: np.ndarray) -> np.ndarray:
 
 
 def gini(values: np.ndarray) -> float:
-    """Return the Gini index of the sizes of a map's values: 0 if all are equal, near 1 if few hold all (Chalasani 2020).
+    """Return the Gini index of the sizes of the values of a map: 0 if all are equal, near 1 if few hold all.
 
     NaN for a map that is zero everywhere.
     """

@@ -1,0 +1,313 @@
+"""Figures and tables of the attribution chapter: maps beside the painting, failing cases, comparisons of methods."""
+
+from collections.abc import Sequence
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import HTML
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from medxai.attribution import METHODS, explain
+from medxai.data.dermxdb import DISEASES
+from medxai.models.weights import normalised
+from medxai.report import plots, saliency
+from medxai.report.findings import DataKind
+from medxai.studies import attribution as study
+from medxai.studies.attribution import Trained
+
+SIGNED = "red speaks for the class, blue against it, white is zero"
+UNSIGNED = "dark is zero, yellow is much"
+DOES_NOT_DEPEND = 0.8
+"""Rank correlation of maps of two classes above which a bar is drawn as hardly depending on the class."""
+
+
+def pair(trained: Trained, row: int, maps: Tensor, method: str) -> Figure:
+    """Show a painting and the maps (2, h, w) of a method for its disease and the most probable other.
+
+    Parameters
+    ----------
+    row
+        Of the painting in `trained`; the outline is that of its true characteristics.
+    method
+        Name in `METHODS`.
+    """
+    signed = METHODS[method].signed or bool(maps.min() < 0)
+    figure, panels = plt.subplots(1, 3, figsize=(5.6, 2.5))
+    _picture(panels[0], trained.pictures[row], "the painting")
+    for axes, values, target in zip(panels[1:], maps.numpy(), study.classes_of(trained, row), strict=True):
+        _map(axes, values, f"for {DISEASES[target]}", signed)
+    for axes in panels:
+        _outline(axes, trained.truth[row])
+    return plots.mark_data(figure, "rendered", SIGNED if signed else UNSIGNED)
+
+
+def _picture(axes: Axes, picture: np.ndarray, title: str) -> None:
+    axes.imshow(picture)
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9.5)
+
+
+def _map(axes: Axes, values: np.ndarray, title: str, signed: bool) -> None:
+    _picture(axes, saliency.colours(signed)[saliency.levels(values, signed)], title)
+
+
+def _outline(axes: Axes, truth: np.ndarray) -> None:
+    if truth.any() and not truth.all():
+        axes.contour(truth.astype(float), [0.5], colors="black", linewidths=0.9)
+
+
+def _sheet(
+    maps: Sequence[np.ndarray], titles: Sequence[str], signed: Sequence[bool], columns: int, kind: DataKind, note: str
+) -> Figure:
+    """Draw maps in rows."""
+    rows = -(-len(maps) // columns)
+    figure, panels = plt.subplots(rows, columns, figsize=(5.6, rows * (5.6 / columns + 0.35) + 0.3), squeeze=False)
+    for axes, values, title, one in zip(panels.flat, maps, titles, signed, strict=True):
+        _map(axes, values, title, one)
+    return plots.mark_data(figure, kind, note)
+
+
+class Saturating(nn.Module):
+    """One neuron that saturates (Sundararajan et al. 2017, section 2): 1 - max(1 - x, 0) for an image (1, 1, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 1, 1), nn.Linear(1, 1)
+        for layer in (self.first, self.last):
+            nn.init.constant_(layer.weight, -1.0)
+            nn.init.constant_(layer.bias, 1.0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logit (n, 1)."""
+        return self.last(self.first(images).relu().flatten(1))
+
+
+def saturated(values: np.ndarray) -> pd.DataFrame:
+    """Return what some methods attribute to the only pixel of `Saturating`, indexed by its value; baseline 0."""
+    model, images = Saturating().double().requires_grad_(False), torch.as_tensor(values).double()[:, None, None, None]
+    given = {"gradient": {}, "gradient_x_input": {}, "integrated_gradients": {"steps": 200}, "deeplift": {}}
+    columns = {name: explain(model, images, 0, name, **options).flatten().numpy() for name, options in given.items()}
+    return pd.DataFrame({"score": model(images).flatten().numpy(), **columns}, index=values)
+
+
+def saturation() -> Figure:
+    """Draw `saturated` from 0 to 3."""
+    table = saturated(np.linspace(0.0, 3.0, 61))
+    figure, axes = plt.subplots()
+    lines = (("score", "-"), ("gradient_x_input", "--"), ("integrated_gradients", ":"), ("deeplift", "-."))
+    for (name, line), colour, width in zip(lines, ("#999999", plots.RED, plots.BLUE, plots.GREEN), (7, 2, 4, 2), strict=True):
+        label = "the score itself" if name == "score" else METHODS[name].title
+        axes.plot(table.index, table[name], line, color=colour, lw=width, label=label)
+    axes.set(xlabel="value of the pixel", ylabel="score, or attribution", ylim=(-0.1, 1.5))
+    axes.legend(frameon=False, loc="upper right", ncols=2, fontsize=9.5)
+    return plots.mark_data(figure, "simulated", "one neuron, one pixel")
+
+
+class ForAndAgainst(nn.Module):
+    """Two maps, what is bright and what is dark, averaged; the first speaks for the class, the second against it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps, self.last = nn.Conv2d(1, 2, 1, bias=False), nn.Linear(2, 1, bias=False)
+        self.relu, self.pool = nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+        self.maps.weight.data = torch.tensor([1.0, -1.0])[:, None, None, None]
+        self.last.weight.data = torch.tensor([[1.0, -0.7]])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logit (n, 1)."""
+        return self.last(self.pool(self.relu(self.maps(images))).flatten(1))
+
+
+def against() -> Figure:
+    """Show class activation maps of `ForAndAgainst` for a bright spot and a dark one."""
+    y, x = np.mgrid[:32, :32]
+    spot = np.hypot(y - 16, x - 8) < 5
+    image = torch.tensor(spot.astype(float) - spot[:, ::-1]).float()[None, None]
+    model, names = ForAndAgainst().requires_grad_(False), ("cam", "grad_cam", "grad_cam_plus_plus")
+    maps = [explain(model, image, 0, name, layer="relu")[0].numpy() for name in names]
+    titles = ["image: bright for,\ndark against", *(METHODS[name].title for name in names)]
+    grey = image[0, 0].numpy() / 2 + 0.5
+    figure, panels = plt.subplots(1, 4, figsize=(5.6, 2.0))
+    _picture(panels[0], np.repeat(np.uint8(255 * grey)[..., None], 3, axis=2), titles[0])
+    for axes, values, title in zip(panels[1:], maps, titles[1:], strict=True):
+        _map(axes, values, title, signed=True)
+    return plots.mark_data(figure, "simulated", SIGNED)
+
+
+def coarse(trained: Trained, row: int) -> Figure:
+    """Show CAM as the network computes it, as it is usually drawn, and Grad-CAM with both its neighbours' colours."""
+    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
+    smooth = explain(trained.network, image, target, "cam", layer=study.CAM_LAYER)[0].numpy()
+    with torch.no_grad():
+        maps = trained.network[: int(study.CAM_LAYER) + 1](image)[0]
+    values = torch.einsum("k,khw->hw", trained.network[-1].weight[target], maps).numpy()
+    blocks = cv2.resize(values, (study.SIDE, study.SIDE), interpolation=cv2.INTER_NEAREST)
+    figure, panels = plt.subplots(1, 3, figsize=(5.6, 2.5))
+    _picture(panels[0], trained.pictures[row], "the painting")
+    _map(panels[1], blocks, f"CAM: {len(values)} × {len(values)} numbers", signed=True)
+    _map(panels[2], smooth, "the same, as drawn", signed=True)
+    for axes in panels:
+        _outline(axes, trained.truth[row])
+    return plots.mark_data(figure, "rendered", SIGNED)
+
+
+def baselines(trained: Trained, row: int) -> Figure:
+    """Show integrated gradients and DeepLIFT for four baselines."""
+    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
+    low, high = study.pixel_range()
+    blurred = normalised(cv2.GaussianBlur(trained.pictures[row], (0, 0), study.SIDE / 8)[None])
+    chosen = {"black": low, "white": high, "mean colour": 0.0, "blurred": blurred}
+    methods = ("integrated_gradients", "deeplift")
+    maps = [
+        explain(trained.network, image, target, method, baseline=baseline)[0].numpy()
+        for method in methods
+        for baseline in chosen.values()
+    ]
+    short = ("IG", "DeepLIFT")
+    titles = [f"{name}:\n{baseline}" for name in short for baseline in chosen]
+    return _sheet(maps, titles, [True] * len(maps), 4, "rendered", SIGNED)
+
+
+def windows(trained: Trained, row: int, sides: Sequence[int] = (8, 16, 32)) -> Figure:
+    """Show occlusion with squares of three sizes, filled with the mean colour and with black."""
+    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
+    fills = {"mean colour": 0.0, "black": study.pixel_range()[0]}
+    maps = [
+        explain(trained.network, image, target, "occlusion", window=side, stride=side // 2, baseline=fill)[0].numpy()
+        for fill in fills.values()
+        for side in sides
+    ]
+    titles = [f"{side} pixels, {name}" for name in fills for side in sides]
+    return _sheet(maps, titles, [True] * len(maps), 3, "rendered", SIGNED)
+
+
+def class_dependence(measured: pd.DataFrame) -> Figure:
+    """Draw how alike the maps of two classes are, for every method, most alike on top; the line is the range."""
+    table = measured.sort_values("value", na_position="first")
+    figure, axes = plt.subplots(figsize=(5.6, 0.6 + 0.26 * len(table)))
+    alike = table["value"] > DOES_NOT_DEPEND
+    y = np.arange(len(table))
+    colours = np.where(alike, plots.RED, plots.BLUE)
+    axes.barh(y, table["value"], color=colours, hatch=None, height=0.65)
+    axes.hlines(y, table["low"], table["high"], color="black", lw=1.2)
+    axes.set_yticks(y, [METHODS[name].title for name in table["method"]], fontsize=9.5)
+    axes.set(xlim=(-1, 1), ylim=(-0.6, len(table) - 0.4), xlabel="rank correlation of maps of two classes")
+    axes.axvline(0, color="black", lw=0.8)
+    axes.grid(axis="y", visible=False)
+    return plots.mark_data(figure, "rendered", "mean over one painting a disease, and range")
+
+
+def similarity(measured: pd.DataFrame) -> Figure:
+    """Draw the rank correlations of all methods' maps by patches as a numbered matrix."""
+    names = [name for name in METHODS if name in {*measured["method"], *measured["other"]}]
+    table = pd.DataFrame(np.eye(len(names)), names, names)
+    for line in measured.itertuples():
+        table.loc[line.method, line.other] = table.loc[line.other, line.method] = line.patches
+    figure, axes = plt.subplots(figsize=(5.6, 5.0))
+    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
+    axes.set_yticks(range(len(names)), [f"{METHODS[name].title}  {i}" for i, name in enumerate(names, 1)], fontsize=8)
+    axes.set_xticks(range(len(names)), [str(i) if i % 2 else "" for i in range(1, len(names) + 1)], fontsize=8)
+    axes.grid(visible=False)
+    figure.colorbar(drawn, ax=axes, shrink=0.6, aspect=25, location="bottom", label="rank correlation, by patches")
+    return plots.mark_data(figure, "rendered", "mean over one painting a disease")
+
+
+def chance(measured: pd.DataFrame) -> Figure:
+    """Draw how well maps of different seeds agree, against what they cost."""
+    figure, axes = plt.subplots()
+    for (name, lines), marker in zip(measured.groupby("method", sort=False), plots.MARKERS, strict=False):
+        axes.plot(lines["images"], lines["value"], marker=marker, label=METHODS[name].title)
+    axes.set_xscale("log", base=2)
+    budgets = sorted(measured["images"].unique())
+    axes.set_xticks(budgets, [str(budget) for budget in budgets])
+    axes.set(xlabel="images through the network", ylabel="rank correlation of two seeds", ylim=(-0.1, 1.02))
+    axes.legend(frameon=False, loc="lower right", fontsize=9.5)
+    return plots.mark_data(figure, "rendered", "by patches, mean over pairs of three seeds")
+
+
+def neighbours(trained: Trained, row: int, found: pd.DataFrame) -> Figure:
+    """Show a painting and the training paintings that the network finds most alike."""
+    rows = [row, *trained.train[found["reference"]]]
+    figure, panels = plt.subplots(2, 3, figsize=(5.6, 4.3))
+    for index, (axes, one) in enumerate(zip(panels.flat, rows, strict=True)):
+        _picture(axes, trained.pictures[one], f"{index or 'explained'}: {DISEASES[trained.labels[one]]}")
+    return plots.mark_data(figure, "rendered")
+
+
+def explorer(trained: Trained, number: int = 3) -> HTML:
+    """Return the saliency explorer for the paintings of `number` diseases, and for these diseases as classes."""
+    rows = sorted(study.shown(trained), key=lambda row: row != study.explained(trained))[:number]
+    targets = [int(trained.labels[row]) for row in rows]
+    images = normalised(trained.pictures[np.repeat(rows, number)])
+    maps = study.all_maps(trained, images, targets * number)
+    shape = (number, number, study.SIDE, study.SIDE)
+    methods = [
+        saliency.Maps(METHODS[name].title, values.reshape(shape), METHODS[name].signed or bool(values.min() < 0))
+        for name, values in maps.items()
+    ]
+    pictures = {f"Painted {DISEASES[trained.labels[row]].lower()}": trained.pictures[row] for row in rows}
+    return saliency.explorer(pictures, [DISEASES[target] for target in targets], methods, kind="rendered")
+
+
+def costs(measured: pd.DataFrame) -> HTML:
+    """Return the table of all methods: family, passes, cost measured on one image, sign, limits."""
+    found = measured.set_index("method")
+    lines = {
+        method.title: {
+            "family": method.family,
+            "passes": method.cost,
+            "images": f"{found['images'][name]:.0f}" if name in found.index else "–",
+            "seconds": f"{found['seconds'][name]:.2f}" if name in found.index else "–",
+            "sign": "for and against" if method.signed else "none",
+            "limits": method.limits,
+        }
+        for name, method in METHODS.items()
+    }
+    return table(
+        pd.DataFrame(lines).T.rename_axis("method"),
+        "All methods; images through the network, and seconds, on one image",
+    )
+
+
+def completeness(measured: pd.DataFrame) -> HTML:
+    """Return the table of what maps sum to and should sum to."""
+    gap = (measured["sum"] - measured["wanted"]).abs() / measured["wanted"].abs()
+    lines = pd.DataFrame(
+        {
+            "should be": measured["quantity"],
+            "that is": measured["wanted"].map("{:.3f}".format),
+            "sum of the map": measured["sum"].map("{:.3f}".format),
+            "off by": gap.map("{:.1%}".format),
+        }
+    )
+    lines.index = pd.Index([METHODS[name].title for name in measured["method"]], name="method")
+    return table(lines, "What the maps sum to")
+
+
+CLAIMS = (
+    ("gradient × input is close to occlusion, on some networks", "gradient_x_input", "occlusion"),
+    ("integrated gradients correlate strongly with DeepLIFT's rescale rule", "integrated_gradients", "deeplift"),
+    ("DeepLIFT's rescale rule resembles LRP-ε", "deeplift", "lrp_epsilon"),
+)
+"""Claims of the review's table 1, in our words, on how alike two methods are."""
+
+
+def claims(measured: pd.DataFrame) -> HTML:
+    """Return the table of the review's claims with the correlations found here."""
+    found = measured.set_index(["method", "other"])
+    lines = {}
+    for claim, one, other in CLAIMS:
+        line = found.loc[(one, other) if (one, other) in found.index else (other, one)]
+        lines[claim] = {"by pixels": f"{line['pixels']:.2f}", "by patches": f"{line['patches']:.2f}"}
+    return table(pd.DataFrame(lines).T.rename_axis("claim"), "Rank correlations found here")
+
+
+def table(lines: pd.DataFrame, caption: str) -> HTML:
+    """Return a table of texts with its caption; the index is the header of each row."""
+    shown = lines.reset_index().style.hide(axis="index").set_caption(caption)
+    return HTML(f'<div style="overflow-x: auto" tabindex="0" role="region">{shown.to_html()}</div>')
