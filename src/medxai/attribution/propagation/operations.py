@@ -8,8 +8,28 @@ from torch import Tensor
 from torch.nn import functional
 
 QUERIES = frozenset(
-    {"dim", "ndimension", "size", "numel", "nelement", "stride", "__len__", "__get__", "is_floating_point", "is_complex"}
-    | {"is_contiguous", "element_size", "get_device", "storage_offset", "has_names", "__hash__", "__repr__", "__format__"}
+    {
+        "dim",
+        "ndimension",
+        "size",
+        "numel",
+        "nelement",
+        "stride",
+        "__len__",
+        "__get__",
+        "is_floating_point",
+        "is_complex",
+    }
+    | {
+        "is_contiguous",
+        "element_size",
+        "get_device",
+        "storage_offset",
+        "has_names",
+        "__hash__",
+        "__repr__",
+        "__format__",
+    }
 )
 """What asks a tensor for its shape or type. If a tensor comes back (`x.T`, `x.data`), it is refused."""
 
