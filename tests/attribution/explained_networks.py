@@ -10,18 +10,22 @@ CLASSES = 6
 SIZES = dict.fromkeys(backbones.NETWORKS, 64) | {"inception_v3": 128, "inception_resnet_v2": 128}
 
 
-def architecture(name: str, seed: int = 0) -> nn.Module:
-    """A network with random biases and batch normalisation that knows the statistics of random images."""
-    torch.manual_seed(seed)
+def architecture(name: str, size: int | None = None, gain: float = 1.0, shift: float = 0.1) -> nn.Module:
+    """A network with random biases and batch normalisation that knows the statistics of random images.
+
+    Normalised values are multiplied by about `gain`, and a random bias of spread `shift` is added.
+    """
+    torch.manual_seed(0)
     model = backbones.create(name, CLASSES)
     for module in model.modules():
         if getattr(module, "bias", None) is not None:
             nn.init.normal_(module.bias, std=0.1)
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5 * gain, 1.5 * gain)
+            nn.init.normal_(module.bias, std=shift)
             module.momentum = None  # the mean over all batches, here of one
     with torch.no_grad():
-        model.train()(images(SIZES[name], 8, seed=99))
+        model.train()(images(size or SIZES[name], 8, seed=99))
     return model.eval()
 
 

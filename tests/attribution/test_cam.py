@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 captum = pytest.importorskip("captum")
 torchcam = pytest.importorskip("torchcam")
 
-from captum.attr import LayerGradCam  # noqa: E402
+from captum.attr import GuidedBackprop, GuidedGradCam, LayerGradCam  # noqa: E402
 from explained_networks import CLASSES, SIZES, Small, architecture, images  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -168,10 +168,15 @@ def test_the_graph_starts_at_the_first_layer_and_holds_no_weight(resnet18):
     assert all(weight.requires_grad and weight.grad is None for weight in resnet18.parameters())
 
 
-@pytest.mark.parametrize("name", backbones.NETWORKS)
-def test_cam_sums_to_the_logit_and_is_grad_cam(name):
+@pytest.fixture(scope="module", params=backbones.NETWORKS)
+def network(request):
+    """Name, network, two images."""
+    return request.param, architecture(request.param), images(SIZES[request.param])
+
+
+def test_cam_sums_to_the_logit_and_is_grad_cam(network):
     """Where CAM is defined its mean is the logit without bias, and rectified it is Grad-CAM times the pixels."""
-    model, x = architecture(name), images(SIZES[name])
+    name, model, x = network
     if name == "vgg16":
         with pytest.raises(UnsupportedModel, match=r"not a linear layer of the mean of the maps of 'features.29'"):
             cam.cam(model, x, 1)
@@ -185,10 +190,10 @@ def test_cam_sums_to_the_logit_and_is_grad_cam(name):
     torch.testing.assert_close(found.relu() / found[0].numel(), gradient, rtol=1e-3, atol=1e-5 * float(gradient.max()))
 
 
-@pytest.mark.parametrize("name", backbones.NETWORKS)
-def test_the_last_layer_is_found(name):
+def test_the_last_layer_is_found(network):
     """The default for a network that says nothing of itself is the layer that the table of networks names."""
-    assert _inputs.last_maps(architecture(name), images(SIZES[name])) == backbones.NETWORKS[name].last_convolution
+    name, model, x = network
+    assert _inputs.last_maps(model, x) == backbones.NETWORKS[name].last_convolution
 
 
 def test_cam_needs_the_last_layer(small):
@@ -214,6 +219,17 @@ def test_maps_that_change_in_place_are_the_changed_ones():
     inplace.double()
     found = cam.grad_cam(inplace, X, 1, ["0", "1"])
     torch.testing.assert_close(found["0"], found["1"])
+
+
+def test_guided_grad_cam_is_captums(small):
+    """Where captum's guided backpropagation is right: each ReLU a module of its own. Captum enlarges by repeating."""
+    x = X[:, :, :12, :12]
+    found = cam.guided_grad_cam(small, x, TARGET, layer="first")  # the layer has the size of the image
+    torch.testing.assert_close(found, GuidedGradCam(small, small.first).attribute(x, TARGET).detach())
+    resized = cam.guided_grad_cam(small, x, TARGET)
+    coarse = explain(small, x, TARGET, "grad_cam")[:, None]
+    guided = GuidedBackprop(small).attribute(x, TARGET)
+    torch.testing.assert_close(resized, guided * coarse)
 
 
 def test_explain_resizes(small):

@@ -42,7 +42,7 @@ def small():
         (X, True, "target is True"),
     ],
 )
-@pytest.mark.parametrize("method", ["gradient", "grad_cam", "occlusion"])
+@pytest.mark.parametrize("method", ["gradient", "grad_cam", "occlusion", "guided_backpropagation"])
 def test_bad_images_and_targets(small, batch, target, message, method):
     with pytest.raises(ValueError, match=message):
         explain(small, batch, target, method)
@@ -57,6 +57,10 @@ def test_bad_methods_and_options(small):
         explain(small, X, 0, "grad_cam", steps=3)
     with pytest.raises(ValueError, match="option 'layer' is not known to gradient: it takes no option"):
         explain(small, X, 0, "gradient", layer="first")
+    with pytest.raises(ValueError, match="pattern_net needs the option 'patterns': see medxai"):
+        explain(small, X, 0, "pattern_net")
+    with pytest.raises(ValueError, match="option 'create_graph' is not known to lrp_epsilon: it takes epsilon"):
+        explain(small, X, 0, "lrp_epsilon", create_graph=True)
     with pytest.raises(ValueError, match="layer 'frist' is no layer of the model: use a name such as first"):
         explain(small, X, 0, "grad_cam", layer="frist")
 
@@ -80,7 +84,7 @@ def test_bad_models(small):
         explain(pixel, X, 0, "grad_cam")
 
 
-@pytest.mark.parametrize("method", ["gradient", "grad_cam", "occlusion", "integrated_gradients"])
+@pytest.mark.parametrize("method", ["gradient", "grad_cam", "occlusion", "integrated_gradients", "deeplift"])
 def test_weights_that_are_no_numbers(small, method):
     with torch.no_grad():
         small.second[0].weight[0, 0, 0, 0] = float("nan")
@@ -151,14 +155,14 @@ def test_the_table_is_whole():
         assert one.limits.endswith(".")
     assert METHODS["tcav"].function is concepts.tcav
     assert METHODS["nearest_neighbours"].function is examples.nearest
-    assert METHODS["smoothgrad"].options == ("samples", "noise", "generator")
+    assert METHODS["smoothgrad"].options == {"samples": False, "noise": False, "generator": False}
     assert [name for name, one in METHODS.items() if one.over_channels == "max"] == ["saliency"]
 
 
-@pytest.mark.parametrize("name", [name for name, one in METHODS.items() if one.kind == "map" and one.signed])
+@pytest.mark.parametrize(
+    "name", [name for name, one in METHODS.items() if one.kind == "map" and one.signed and one.family != "propagation"]
+)
 def test_signed_methods_have_both_signs(small, name):
-    if name == "guided_grad_cam":
-        pytest.skip("a product of both kinds; needs the propagation engine")
     draw = torch.Generator().manual_seed(0)
     batch = torch.randn(4, 3, 16, 16, generator=draw, dtype=torch.double)
     found = torch.cat([explain(small, batch, target, name) for target in range(6)])

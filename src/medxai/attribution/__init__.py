@@ -1,5 +1,6 @@
 """Explanations of image classifiers: one call for every map, one table of the methods."""
 
+import torch
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
@@ -66,6 +67,14 @@ def explain(
         if name not in found.options:
             accepted = ", ".join(found.options) or "no option"
             raise ValueError(f"option {name!r} is not known to {method}: it takes {accepted}")
+    for name, required in found.options.items():
+        if required and name not in options:
+            raise ValueError(
+                f"{method} needs the option {name!r}: see medxai.attribution.{found.path.replace(':', '.')}"
+            )
     with _inputs.prepared(model, images, target) as (checked, targets):
+        if found.family == "propagation":  # the engine takes logits and targets as they come
+            with torch.no_grad():
+                _inputs.scores(model, checked, targets)
         values = found.function(model, checked, targets, **options).detach()
         return values.amax(1) if found.over_channels == "max" else values.sum(1)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
+from medxai.attribution.propagation.rectifiers import Rectify, guided_backpropagation
 from medxai.errors import UnsupportedModel
 
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
@@ -124,15 +125,13 @@ def guided_grad_cam(
     target: int | Tensor,
     *,
     layer: str | nn.Module | None = None,
-    rectify: str = "relu",
+    rectify: Rectify = "relu",
 ) -> Tensor:
     """Return guided backpropagation times Grad-CAM at the size of the image (Selvaraju et al. 2017, section 3.2).
 
     Returns (n, channels, height, width). Options are those of guided backpropagation, which raises `UnsupportedModel`
     for a network without ReLU.
     """
-    from medxai.attribution.propagation.rectifiers import guided_backpropagation
-
     coarse = grad_cam_map(model, images, target, layer=layer)
     return guided_backpropagation(model, images, target, rectify=rectify) * coarse
 

@@ -34,10 +34,14 @@ class Method:
         return getattr(import_module(f"medxai.attribution.{module}"), name)
 
     @property
-    def options(self) -> tuple[str, ...]:
-        """Names of the keyword options of the function, ``layer`` among them."""
+    def options(self) -> dict[str, bool]:
+        """Names of the keyword options that `explain` passes on, and whether each is required."""
         parameters = inspect.signature(self.function).parameters.values()
-        return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+        return {
+            one.name: one.default is one.empty
+            for one in parameters
+            if one.kind is one.KEYWORD_ONLY and one.name != "create_graph"  # a map from `explain` has no graph
+        }
 
 
 ONE_PASS = "1 forward, 1 backward"
@@ -192,6 +196,97 @@ METHODS: dict[str, Method] = {
         "Lundberg, Lee 2017, theorem 2",
         "samples × 1 forward",
         REGIONS + " A random estimate; needs several times more samples than regions.",
+    ),
+    "guided_backpropagation": Method(
+        "Guided backpropagation",
+        "map",
+        "propagation",
+        "propagation.rectifiers:guided_backpropagation",
+        "Springenberg, Dosovitskiy, Brox, Riedmiller 2015, figure 1",
+        ONE_PASS,
+        "Needs ReLU. Shows edges of the image, hardly what tells one class from another.",
+    ),
+    "deconvnet": Method(
+        "DeConvNet",
+        "map",
+        "propagation",
+        "propagation.rectifiers:deconvnet",
+        "Zeiler, Fergus 2014, section 2.1",
+        ONE_PASS,
+        "Needs ReLU. Without max-pooling it hardly depends on the image.",
+    ),
+    "lrp_epsilon": Method(
+        "LRP-ε",
+        "map",
+        "propagation",
+        "propagation.lrp:lrp_epsilon",
+        "Bach, Binder, Montavon et al. 2015, eq. 58",
+        ONE_PASS,
+        "Near gradient × input for networks of ReLU; biases keep their share.",
+    ),
+    "lrp_gamma": Method(
+        "LRP-γ",
+        "map",
+        "propagation",
+        "propagation.lrp:lrp_gamma",
+        "Montavon, Binder, Lapuschkin, Samek, Müller 2019, section 10.2.1",
+        ONE_PASS,
+        "Prefers what speaks for the target, by a free parameter.",
+    ),
+    "lrp_alpha_beta": Method(
+        "LRP-αβ",
+        "map",
+        "propagation",
+        "propagation.lrp:lrp_alpha_beta",
+        "Bach, Binder, Montavon et al. 2015, eq. 60",
+        ONE_PASS,
+        "Evidence for and against is weighed by fixed numbers, not by what the network makes of it.",
+    ),
+    "deep_taylor": Method(
+        "Deep Taylor decomposition",
+        "map",
+        "propagation",
+        "propagation.lrp:deep_taylor",
+        "Montavon, Lapuschkin, Binder, Samek, Müller 2017, table 1",
+        ONE_PASS,
+        "Positive evidence only, if the logit is positive; needs ReLU and the range of the pixels.",
+        signed=False,
+    ),
+    "deeplift": Method(
+        "DeepLIFT",
+        "map",
+        "propagation",
+        "propagation.deeplift:deeplift",
+        "Shrikumar, Greenside, Kundaje 2017, sections 3.5.2 and 3.5.3",
+        "2 forward, 1 backward",
+        "Depends on the baseline; products have no rule in the paper.",
+    ),
+    "deep_shap": Method(
+        "DeepSHAP",
+        "map",
+        "propagation",
+        "propagation.deeplift:deep_shap",
+        "Lundberg, Lee 2017, section 4.2",
+        "baselines × (2 forward, 1 backward)",
+        "Depends on the background images; near Shapley values only as far as DeepLIFT is.",
+    ),
+    "pattern_net": Method(
+        "PatternNet",
+        "map",
+        "propagation",
+        "propagation.patterns:pattern_net",
+        "Kindermans, Schütt, Alber et al. 2018, section 4",
+        ONE_PASS + ", and a fit of the patterns to many images",
+        "Needs patterns of images like these; shows the signal that the network finds, not what it makes of it.",
+    ),
+    "pattern_attribution": Method(
+        "PatternAttribution",
+        "map",
+        "propagation",
+        "propagation.patterns:pattern_attribution",
+        "Kindermans, Schütt, Alber et al. 2018, section 4",
+        ONE_PASS + ", and a fit of the patterns to many images",
+        "Needs patterns of images like these.",
     ),
     "tcav": Method(
         "TCAV",

@@ -1,5 +1,6 @@
 """Figures and tables of the attribution chapter: maps beside the painting, failing cases, comparisons of methods."""
 
+import html
 from collections.abc import Sequence
 
 import cv2
@@ -100,7 +101,9 @@ def saturation() -> Figure:
     table = saturated(np.linspace(0.0, 3.0, 61))
     figure, axes = plt.subplots()
     lines = (("score", "-"), ("gradient_x_input", "--"), ("integrated_gradients", ":"), ("deeplift", "-."))
-    for (name, line), colour, width in zip(lines, ("#999999", plots.RED, plots.BLUE, plots.GREEN), (7, 2, 4, 2), strict=True):
+    for (name, line), colour, width in zip(
+        lines, ("#999999", plots.RED, plots.BLUE, plots.GREEN), (7, 2, 4, 2), strict=True
+    ):
         label = "the score itself" if name == "score" else METHODS[name].title
         axes.plot(table.index, table[name], line, color=colour, lw=width, label=label)
     axes.set(xlabel="value of the pixel", ylabel="score, or attribution", ylim=(-0.1, 1.5))
@@ -309,5 +312,8 @@ def claims(measured: pd.DataFrame) -> HTML:
 
 def table(lines: pd.DataFrame, caption: str) -> HTML:
     """Return a table of texts with its caption; the index is the header of each row."""
-    shown = lines.reset_index().style.hide(axis="index").set_caption(caption)
-    return HTML(f'<div style="overflow-x: auto" tabindex="0" role="region">{shown.to_html()}</div>')
+    header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
+    start, rest = header.to_html(border=0, justify="left").split(">", 1)
+    scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
+    label = html.escape(caption, quote=True)
+    return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')
