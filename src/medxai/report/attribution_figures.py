@@ -292,6 +292,18 @@ def completeness(measured: pd.DataFrame) -> HTML:
     return table(lines, "What the maps sum to")
 
 
+def concepts(found: pd.DataFrame) -> HTML:
+    """Return the table of what TCAV found."""
+    names = {
+        "score": "TCAV",
+        "random_score": "of random sets",
+        "p_value": "p value",
+        "accuracy": "accuracy of the classifiers",
+    }
+    lines = found[list(names)].rename(columns=names).map(lambda value: "–" if np.isnan(value) else f"{value:.2f}")
+    return table(lines, "Concepts, tested on one class")
+
+
 CLAIMS = (
     ("gradient × input is close to occlusion, on some networks", "gradient_x_input", "occlusion"),
     ("integrated gradients correlate strongly with DeepLIFT's rescale rule", "integrated_gradients", "deeplift"),
