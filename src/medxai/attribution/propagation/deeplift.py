@@ -5,9 +5,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from medxai.attribution._inputs import baseline_like
 from medxai.attribution.propagation import operations
 from medxai.attribution.propagation.elementwise import ratio, slope, take, winners
-from medxai.attribution.propagation.engine import Propagation, Trace
+from medxai.attribution.propagation.engine import Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 
 Rule = Literal["rescale", "reveal_cancel"]
@@ -60,11 +61,12 @@ def deeplift(
     """
     if rule not in ("rescale", "reveal_cancel"):
         raise ValueError(f"rule is {rule!r}: it is 'rescale' or 'reveal_cancel'")
-    baseline = torch.as_tensor(baseline, dtype=images.dtype, device=images.device)
-    baseline = baseline.expand(len(baseline) if baseline.ndim == images.ndim else 1, *images.shape[1:])
-    reference = _Reference(model, rule, create_graph)
-    reference.forward(baseline, None)
-    return (images - baseline) * _DeepLift(model, rule, reference.signals, create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        one = not isinstance(baseline, Tensor) or baseline.ndim < 4 or len(baseline) == 1
+        baseline = baseline_like(images[:1] if one else images, baseline)
+        reference = _Reference(model, rule, create_graph)
+        reference.forward(baseline, None)
+        return (images - baseline) * _DeepLift(model, rule, reference.signals, create_graph).propagate(images, target)
 
 
 def deep_shap(
@@ -163,7 +165,7 @@ class _DeepLift(Propagation):
         return self.multiplier(call, output - at_baseline, value - baseline, baseline) * self.tangent(origin, call.name)
 
     def contributions(self, origin: Trace) -> tuple[Tensor, ...]:
-        """Return the positive and the negative part of the difference of a sum, and those of its tangent (section 3.5.1).
+        """Return the positive and negative parts of a sum's difference, and those of its tangent (section 3.5.1).
 
         A term whose difference is zero counts half to both, as in the paper's linear rule.
         """

@@ -2,17 +2,18 @@
 
 A forward pass runs under a `TorchFunctionMode`, which sees every operation: functional, in place, used again, method or
 operator. Beside each tensor that depends on the images it carries a **tangent** of the same shape. The rule of an
-operation says how tangents pass it, always linearly; the tangent of a plain network is its linearisation. The propagated
-quantity is the transpose of that linear map: the derivative of the target's tangent by the tangent of the images, from one
-`torch.autograd.grad`. The map's coefficients are ordinary functions of the activations, so that the result has true
-derivatives of its own. The model is only called: nothing in it is hooked, replaced or written to.
+operation says how tangents pass it, always linearly; the tangent of a plain network is its linearisation. What is
+propagated is the transpose of that linear map: the derivative of the target's tangent by the tangent of the images,
+from one `torch.autograd.grad`. The map's coefficients are ordinary functions of the activations, so that the result has
+true derivatives of its own. The model is only called: nothing in it is hooked, replaced or written to.
 
-For layer-wise relevance propagation the propagated quantity is `c = R / a`, relevance by activation (Montavon et al. 2019,
-section 10.2.2): what is linear without a constant then needs no rule of its own, skip additions and concatenations
-included.
+In layer-wise relevance propagation it is `c = R / a`, relevance by activation, that is propagated (Montavon et al.
+2019, section 10.2.2): what is linear without a constant then needs no rule of its own, skip additions and
+concatenations included.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -21,10 +22,32 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from medxai.attribution._inputs import prepared, scores_of
 from medxai.attribution.propagation import operations
 from medxai.attribution.propagation.elementwise import take, winners
 from medxai.attribution.propagation.operations import Call
 from medxai.errors import UnsupportedModel
+
+
+@contextmanager
+def explaining(
+    model: nn.Module, images: Tensor, target: int | Tensor, create_graph: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Check the arguments and hold the model in evaluation mode; give the images and the targets (n,).
+
+    Without `create_graph` weights are frozen meanwhile. With it they, and the images, keep their part in the graph.
+    """
+    with prepared(model, images, target) as (copy, target):
+        if not create_graph:
+            yield copy, target
+            return
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield images, target
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 @dataclass(frozen=True)
@@ -107,7 +130,7 @@ class Propagation(TorchFunctionMode):
         self.layer = ""
         self.calls = 0
 
-    def propagate(self, images: Tensor, target: int | Tensor) -> Tensor:
+    def propagate(self, images: Tensor, target: Tensor) -> Tensor:
         """Return the propagated quantity (n, c, h, w), from the logit of `target` to the images."""
         seed = torch.zeros_like(images).requires_grad_()
         with torch.enable_grad():
@@ -115,7 +138,7 @@ class Propagation(TorchFunctionMode):
         logits = self.forward(images, tangent)
         if logits.ndim != 2 or logits not in self.traces:
             self.refuse("output", "does not give logits (n, classes) that depend on the images")
-        target = torch.as_tensor(target, device=logits.device).expand(len(logits))
+        scores_of(logits, self.model, target)
         with torch.enable_grad():
             score = self.tangent(self.traces[logits], "output").gather(1, target[:, None]).sum()
         (result,) = torch.autograd.grad(score, seed, create_graph=self.create_graph)
@@ -174,10 +197,10 @@ class Propagation(TorchFunctionMode):
             return [Trace(call.name, part) for part in passed]
         return [Trace(call.name, passed, summands=call if call.name == "add" and len(origins) == 2 else None)]
 
-    def _dropout(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
-        if call.bound().get("training", True):
-            self.refuse(call.name, "is random: put the model in evaluation mode")
-        return self._linear(call, origins, output)
+    def _identity(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        if call.name in operations.DROPOUTS and call.bound().get("training", True):
+            self.refuse(call.name, "is random, though the model is in evaluation mode")
+        return origins
 
     def _weighted(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
         given = call.bound()
@@ -196,7 +219,7 @@ class Propagation(TorchFunctionMode):
     def _batch_norm(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
         given = call.bound()
         if given.get("training") or given["running_mean"] is None:
-            self.refuse(call.name, "uses the statistics of the batch: put the model in evaluation mode")
+            self.refuse(call.name, "uses the statistics of the batch, though the model is in evaluation mode")
         deviation = (given["running_var"] + given.get("eps", 1e-5)).sqrt()
         scale = 1 / deviation if given.get("weight") is None else given["weight"] / deviation
         shift = -given["running_mean"] * scale + (0 if given.get("bias") is None else given["bias"])

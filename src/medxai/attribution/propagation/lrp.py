@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution.propagation.elementwise import gain, ratio, vanishes_at_zero
-from medxai.attribution.propagation.engine import Affine, Propagation, Trace
+from medxai.attribution.propagation.engine import Affine, Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import KINDS, Call
 
 _GATES = frozenset({"sigmoid", "hardsigmoid"})
@@ -19,11 +19,12 @@ def lrp_epsilon(
     """Return each pixel's relevance for the target's logit by the epsilon rule.
 
     `R_i = sum_j a_i w_ij / (z_j + epsilon * sign(z_j)) R_j` (Bach et al. 2015, "On pixel-wise explanations", equation
-    58), z_j with its bias, which takes its share. The rules of all other operations, here and in the other functions of
-    this module: a batch normalisation is merged with the convolution or linear layer before it, otherwise it is a layer
-    of its own. Additions, concatenations and mean pooling pass relevance in proportion to the values, max-pooling to the
-    winner, activations f(z) with f(0) = 0 whole. In a product with a sigmoid, as in squeeze-and-excitation, the
-    sigmoid is a gate: all relevance goes to the other factor (Arras et al. 2017, section 3.2; Ali et al. 2022).
+    58), z_j with its bias, which takes its share. The rules of all other operations, here and in the other functions
+    of this module: a batch normalisation is merged with the convolution or linear layer before it, otherwise it is a
+    layer of its own. Additions, concatenations and mean pooling pass relevance in proportion to the values, max-pooling
+    to the winner, activations f(z) with f(0) = 0 whole: ReLU6, SiLU. In a product with a sigmoid, as in
+    squeeze-and-excitation, the sigmoid is a gate: all relevance goes to the other factor (Arras et al. 2017, section
+    3.2; Ali et al. 2022).
 
     Parameters
     ----------
@@ -49,13 +50,14 @@ def lrp_epsilon(
         If an operation has no rule, naming it.
     """
     _not_negative(epsilon=epsilon)
-    return _Epsilon(model, epsilon, create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _Epsilon(model, epsilon, create_graph).propagate(images, target)
 
 
 def lrp_gamma(
     model: nn.Module, images: Tensor, target: int | Tensor, *, gamma: float = 0.25, create_graph: bool = False
 ) -> Tensor:
-    """Return each pixel's relevance for the target's logit by the gamma rule, which favours what agrees with the output.
+    """Return each pixel's relevance for the target's logit by the gamma rule: what agrees with the output is favoured.
 
     `R_i = sum_j a_i (w_ij + gamma max(w_ij, 0)) / sum_i a_i (w_ij + gamma max(w_ij, 0)) R_j` (Montavon et al. 2019,
     "Layer-wise relevance propagation: an overview", section 10.2.1). For inputs and outputs of either sign, of which
@@ -65,7 +67,8 @@ def lrp_gamma(
     Parameters, result and errors are those of `lrp_epsilon`, with `gamma`, at least 0, in place of epsilon.
     """
     _not_negative(gamma=gamma)
-    return _Gamma(model, gamma, create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _Gamma(model, gamma, create_graph).propagate(images, target)
 
 
 def lrp_alpha_beta(
@@ -80,15 +83,16 @@ def lrp_alpha_beta(
     """Return each pixel's relevance for the target's logit, positive and negative contributions treated apart.
 
     `R_i = sum_j (alpha (a_i w_ij)+ / z_j+ - beta (a_i w_ij)- / z_j-) R_j` with alpha - beta = 1 (Bach et al. 2015,
-    equation 60); z_j+ and z_j- hold the bias of their sign. Where a neuron has contributions of one sign only, which the
-    equation leaves undefined, these take all relevance, so that it is conserved.
+    equation 60); z_j+ and z_j- hold the bias of their sign. Where a neuron has contributions of one sign only, which
+    the equation leaves undefined, these take all relevance, so that it is conserved.
 
     Parameters, result and errors are those of `lrp_epsilon`, with `alpha` and `beta`, at least 0, in place of epsilon.
     """
     _not_negative(alpha=alpha, beta=beta)
     if abs(alpha - beta - 1) > 1e-6:
         raise ValueError(f"alpha - beta is {alpha - beta:g}: it must be 1, or relevance is not conserved")
-    return _AlphaBeta(model, alpha, beta, create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _AlphaBeta(model, alpha, beta, create_graph).propagate(images, target)
 
 
 def deep_taylor(
@@ -102,18 +106,20 @@ def deep_taylor(
 ) -> Tensor:
     """Return each pixel's relevance for the target's logit by deep Taylor decomposition.
 
-    The z+ rule in hidden layers and the zB rule in the first (Montavon et al. 2017, "Explaining nonlinear classification
-    decisions with deep Taylor decomposition", table 1):
+    The z+ rule in hidden layers and the zB rule in the first (Montavon et al. 2017, "Explaining nonlinear
+    classification decisions with deep Taylor decomposition", table 1):
 
         R_i = sum_j a_i w_ij+ / (sum_i a_i w_ij+) R_j
         R_i = sum_j (x_i w_ij - l_i w_ij+ - h_i w_ij-) / (sum_i x_i w_ij - l_i w_ij+ - h_i w_ij-) R_j
 
     No bias is in these fractions: the paper asks for biases that are not positive. Those of real networks, merged batch
-    normalisation included, are of either sign; they take no relevance here either, so that the relevance always sums to
-    the logit. The paper's inputs of hidden layers are not negative. Where they are, after a skip addition or a linear
-    layer without ReLU, `a_i w_ij+` is read as the positive contributions, `max(a_i w_ij, 0)`; a neuron without any
-    passes its relevance in proportion to the negative ones. Other operations are as in `lrp_epsilon`. What is elementwise
-    before the first layer, such as normalisation of the images, is carried through.
+    normalisation included, are of either sign, and take no relevance here either. Only a neuron that is active by its
+    bias alone, all its inputs being zero, keeps its relevance; where there is none, the map sums to the logit.
+
+    The paper's inputs of hidden layers are not negative. Where they are, after a skip addition or a linear layer
+    without ReLU, `a_i w_ij+` is read as the positive contributions, `max(a_i w_ij, 0)`; a neuron without any passes its
+    relevance in proportion to the negative ones. Other operations are as in `lrp_epsilon`. What comes before the first
+    layer, such as the normalisation of images, is carried through if it keeps each pixel between its bounds.
 
     Parameters
     ----------
@@ -125,7 +131,7 @@ def deep_taylor(
     Returns
     -------
     Tensor
-        Relevance (n, c, h, w) that sums to the logit, nowhere negative if the logit and all layers' inputs are not.
+        Relevance (n, c, h, w), nowhere negative if the logit and all layers' inputs are not.
 
     Raises
     ------
@@ -134,7 +140,8 @@ def deep_taylor(
     ValueError
         If a pixel is outside `low` and `high`.
     """
-    return _DeepTaylor(model, low, high, create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _DeepTaylor(model, low, high, create_graph).propagate(images, target)
 
 
 def _not_negative(**options: float) -> None:
@@ -208,8 +215,8 @@ class _AlphaBeta(_Relevance):
         positive, negative = layer.by_sign(layer.input)
         above = positive(layer.input) + layer.bias.clamp(min=0)
         below = negative(layer.input) + layer.bias.clamp(max=0)
-        alpha = torch.where(below < 0, self.alpha, 1.0)
-        beta = torch.where(above > 0, self.beta, -1.0)
+        alpha = torch.where(below < 0, self.alpha, torch.ones_like(below))
+        beta = torch.where(above > 0, self.beta, -torch.ones_like(above))
         return alpha * ratio(layer.output, above) * positive(layer.tangent) - beta * ratio(
             layer.output, below
         ) * negative(layer.tangent)
@@ -235,8 +242,8 @@ class _DeepTaylor(_Relevance):
         from_low, from_high = images - self.low, images - self.high
         if (from_low < 0).any() or (from_high > 0).any():
             raise ValueError(
-                f"pixels from {images.min():g} to {images.max():g} leave the range given by low and high: pass the least "
-                "and largest value that a pixel can have"
+                f"pixels from {images.min():g} to {images.max():g} leave the range from low to high: pass the least and "
+                "the largest value that a pixel can have"
             )
         return _Box(from_low, from_high, from_low * seed, from_high * seed)
 

@@ -8,23 +8,43 @@ from torch import Tensor
 from torch.nn import functional
 
 QUERIES = frozenset(
-    {"dim", "ndimension", "size", "numel", "nelement", "stride", "__len__", "__get__", "is_floating_point", "is_complex"}
-    | {"is_contiguous", "element_size", "get_device", "storage_offset", "has_names", "__hash__", "__repr__", "__format__"}
+    {
+        "dim",
+        "ndimension",
+        "size",
+        "numel",
+        "nelement",
+        "stride",
+        "__len__",
+        "__get__",
+        "is_floating_point",
+        "is_complex",
+    }
+    | {
+        "is_contiguous",
+        "element_size",
+        "get_device",
+        "storage_offset",
+        "has_names",
+        "__hash__",
+        "__repr__",
+        "__format__",
+    }
 )
 """What asks a tensor for its shape or type. If a tensor comes back (`x.T`, `x.data`), it is refused."""
 
 _SHAPES = (
     "flatten unflatten view view_as reshape reshape_as permute transpose movedim swapaxes t squeeze unsqueeze expand "
-    "expand_as repeat tile contiguous clone alias to float double type_as flip roll narrow select index_select "
+    "expand_as repeat tile to float double type_as flip roll narrow select index_select "
     "getitem chunk split tensor_split unbind cat concat concatenate stack hstack vstack "
-    "pixel_shuffle pixel_unshuffle channel_shuffle unfold identity"
+    "pixel_shuffle pixel_unshuffle channel_shuffle unfold"
 )
 _SUMS = (
     "add sub subtract rsub neg negative mean sum cumsum avg_pool1d avg_pool2d avg_pool3d "
     "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample pad "
     "conv_transpose1d conv_transpose2d conv_transpose3d"
 )
-_DROPOUTS = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"
+DROPOUTS = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout".split()
 _ACTIVATIONS = (
     "relu relu6 hardtanh clamp clip clamp_min leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish "
     "sigmoid hardsigmoid tanh softplus softsign hardshrink softshrink tanhshrink logsigmoid"
@@ -32,7 +52,7 @@ _ACTIVATIONS = (
 
 KINDS: dict[str, str] = {
     **dict.fromkeys((_SHAPES + " " + _SUMS).split(), "linear"),
-    **dict.fromkeys(_DROPOUTS.split(), "dropout"),
+    **dict.fromkeys([*DROPOUTS, "clone", "contiguous", "alias"], "identity"),
     **dict.fromkeys(["conv1d", "conv2d", "conv3d", "linear"], "weighted"),
     **dict.fromkeys(["mul", "multiply", "div", "divide", "truediv", "matmul", "bmm"], "product"),
     **dict.fromkeys(["max_pool2d", "adaptive_max_pool2d"], "max_pool"),
@@ -61,7 +81,7 @@ SIGNATURES = {
     "clamp": "input min max",
     "clip": "input min max",
     "clamp_min": "input min",
-    **dict.fromkeys(_DROPOUTS.split(), "input p training inplace"),
+    **dict.fromkeys(DROPOUTS, "input p training inplace"),
 }
 
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from medxai.attribution._inputs import prepared
 from medxai.attribution.propagation.elementwise import ratio, slope
-from medxai.attribution.propagation.engine import Affine, Propagation, Trace
+from medxai.attribution.propagation.engine import Affine, Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 
 _RECTIFIERS = frozenset({"relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min"})
@@ -20,13 +21,14 @@ def fit_patterns(model: nn.Module, images: Tensor, *, batch_size: int = 16) -> P
     """Return the pattern of each layer: the direction of its input that goes with its output, estimated from images.
 
     For layers before a ReLU the two-component estimator (Kindermans et al. 2018, "Learning how to explain neural
-    networks", equation 7), with E+ the mean over patches with y > 0, E that over all:
+    networks", section 4), with E+ the mean over patches with y > 0, E that over all:
 
         a = (E+[x y] - E+[x] E[y]) / (w' E+[x y] - w' E+[x] E[y])
 
-    For others the linear estimator (equation 4), with E in place of E+. A batch normalisation is merged with the
-    convolution or linear layer before it; alone, its pattern is the inverse of its scale and needs no data. A layer
-    whose output never varies has the pattern zero. If several operations use an output, the first decides the estimator.
+    For others the linear estimator, cov[x, y] / var[y], which is the same with E in place of E+. A batch normalisation
+    is merged with the convolution or linear layer before it; alone, its pattern is the inverse of its scale and needs
+    no data. A neuron that no patch activates has the pattern zero. If several operations use an output, the first
+    decides the estimator.
 
     Parameters
     ----------
@@ -45,12 +47,13 @@ def fit_patterns(model: nn.Module, images: Tensor, *, batch_size: int = 16) -> P
     if len(images) < 2:
         raise ValueError(f"{len(images)} image is not enough to fit patterns: pass at least 2")
     sums: dict[tuple[int, bool], _Sums] = {}
-    for batch in images.split(batch_size):
-        statistics = _Statistics(model)
-        logits = statistics.forward(batch, batch)
-        statistics.tangent(statistics.traces[logits], "output")
-        for key, value in statistics.sums.items():
-            sums[key] = _Sums(*(a + b for a, b in zip(sums[key], value, strict=True))) if key in sums else value
+    with prepared(model, images) as (images, _):
+        for batch in images.split(batch_size):
+            statistics = _Statistics(model)
+            logits = statistics.forward(batch, batch)
+            statistics.tangent(statistics.traces[logits], "output")
+            for key, value in statistics.sums.items():
+                sums[key] = _Sums(*(a + b for a, b in zip(sums[key], value, strict=True))) if key in sums else value
     return {key: _pattern(value, statistics.weights[key]) for key, value in sums.items()}
 
 
@@ -72,14 +75,18 @@ def pattern_net(
     Returns
     -------
     Tensor
-        Signal (n, c, h, w), in units of the image by logit.
+        Signal (n, c, h, w), in units of the image by logit. Its scale means little: it is the product of the layers'
+        `1 / |w|`, which may leave the range of float32 in deep networks; use float64 there.
 
     Raises
     ------
     UnsupportedModel
         As of `fit_patterns`.
+    ValueError
+        If the patterns are another model's; if the signal leaves the range of the images' dtype.
     """
-    return _PatternNet(model, patterns, attribution=False, create_graph=create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _PatternNet(model, patterns, attribution=False, create_graph=create_graph).propagate(images, target)
 
 
 def pattern_attribution(
@@ -90,8 +97,8 @@ def pattern_attribution(
     Kindermans et al. 2018, section 4: the root point of deep Taylor decomposition along the pattern. It starts from the
     target's logit. Parameters, result (n, c, h, w, in units of the logit) and errors are those of `pattern_net`.
     """
-    engine = _PatternNet(model, patterns, attribution=True, create_graph=create_graph)
-    return engine.propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _PatternNet(model, patterns, attribution=True, create_graph=create_graph).propagate(images, target)
 
 
 class _Sums(NamedTuple):
@@ -155,6 +162,14 @@ class _PatternNet(_Rectified):
         super().__init__(model, create_graph)
         self.patterns, self.attribution = patterns, attribution
         self.method = "PatternAttribution" if attribution else "PatternNet"
+
+    def propagate(self, images: Tensor, target: Tensor) -> Tensor:
+        result = super().propagate(images, target)
+        if not result.isfinite().all():
+            raise ValueError(
+                f"{self.method}'s signal leaves the range of {result.dtype}: use model and images in float64"
+            )
+        return result
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
         if layer.weight.ndim == 1:

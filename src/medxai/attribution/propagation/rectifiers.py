@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution.propagation.elementwise import gain, slope
-from medxai.attribution.propagation.engine import Propagation, Trace
+from medxai.attribution.propagation.engine import Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 
 Rectify = Literal["relu", "gate"]
@@ -49,7 +49,8 @@ def guided_backpropagation(
     UnsupportedModel
         If the definition has nothing to say about an activation, naming it.
     """
-    return _Rectified(model, rectify, guided=True, create_graph=create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _Rectified(model, rectify, guided=True, create_graph=create_graph).propagate(images, target)
 
 
 def deconvnet(
@@ -58,10 +59,11 @@ def deconvnet(
     """Return the deconvolutional network's reconstruction, without a look at the activations' signs.
 
     `g_in = max(g_out, 0)` at each ReLU, max-pooling by the switches of the forward pass (Zeiler and Fergus 2014,
-    section 2.1). Parameters, result and errors are those of `guided_backpropagation`; with rectify "gate" the gate, too,
-    is left out.
+    section 2.1). Parameters, result and errors are those of `guided_backpropagation`; with rectify "gate" the gate,
+    too, is left out.
     """
-    return _Rectified(model, rectify, guided=False, create_graph=create_graph).propagate(images, target)
+    with explaining(model, images, target, create_graph) as (images, target):
+        return _Rectified(model, rectify, guided=False, create_graph=create_graph).propagate(images, target)
 
 
 class _RectifiedGradient(torch.autograd.Function):
