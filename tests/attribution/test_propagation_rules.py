@@ -50,8 +50,8 @@ def head(channels: int, pixels: int) -> list[nn.Module]:
 def chain() -> Graph:
     """As VGG: a ReLU right before an overlapping max-pooling, mean pooling, one layer without batch normalisation."""
     layers = [
-        convolution(CHANNELS, 5), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(5, 6, 3, padding=1), nn.ReLU(inplace=True),
-        nn.AvgPool2d(3, 2, 1), *head(6, 4),
+        convolution(CHANNELS, 5), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(5, 6, 3, padding=1),
+        nn.ReLU(inplace=True), nn.AvgPool2d(3, 2, 1), *head(6, 4),
     ]  # fmt: skip
     return Graph(*[(layer, (index - 1,)) for index, layer in enumerate(layers)])
 

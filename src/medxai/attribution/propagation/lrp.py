@@ -242,8 +242,8 @@ class _DeepTaylor(_Relevance):
         from_low, from_high = images - self.low, images - self.high
         if (from_low < 0).any() or (from_high > 0).any():
             raise ValueError(
-                f"pixels from {images.min():g} to {images.max():g} leave the range from low to high: pass the least and "
-                "the largest value that a pixel can have"
+                f"pixels from {images.min():g} to {images.max():g} leave the range from low to high: pass the least "
+                "and the largest value that a pixel can have"
             )
         return _Box(from_low, from_high, from_low * seed, from_high * seed)
 

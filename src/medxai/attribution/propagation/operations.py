@@ -44,7 +44,8 @@ _SUMS = (
     "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample pad "
     "conv_transpose1d conv_transpose2d conv_transpose3d"
 )
-DROPOUTS = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout".split()
+_ALPHA_DROPOUTS = ["alpha_dropout", "feature_dropout", "feature_alpha_dropout"]
+DROPOUTS = ["dropout", "dropout1d", "dropout2d", "dropout3d", *_ALPHA_DROPOUTS]
 _ACTIVATIONS = (
     "relu relu6 hardtanh clamp clip clamp_min leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish "
     "sigmoid hardsigmoid tanh softplus softsign hardshrink softshrink tanhshrink logsigmoid"

@@ -1,0 +1,238 @@
+"""Cases on which every map of `medxai.attribution` has a truth: the benchmark's networks, and what must come out.
+
+`TRUTH` gives the slow reference of each method, `OURS` what the method itself says, with the same options.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medxai.attribution import METHODS, _inputs
+from medxai.attribution.oracles import coalitions, gradients, propagation
+from medxai.attribution.oracles.trace import Trace
+from medxai.attribution.perturbation import LIME_KERNEL_WIDTH, grid
+from medxai.attribution.propagation.patterns import fit_patterns
+from medxai.models import backbones
+
+SEED = 0
+SIZE = 128
+"""Side of the images in pixels; below it Inception's last maps are of one pixel."""
+CLASSES = 6
+EPSILON = 1e-9
+"""Of LRP-epsilon, small enough for float64 that captum's, zennit's and our way to stabilise agree."""
+GAMMA = 0.25
+ALPHA = 2.0
+REGIONS = grid(SIZE, SIZE, 2)
+"""Four, so that there are no more than sixteen coalitions."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, an image in [0, 1] and a class, images to start from, and a sample to fit patterns to."""
+
+    model: nn.Module
+    images: Tensor
+    target: Tensor
+    baselines: Tensor
+    """(2, 3, SIZE, SIZE), not constant. Methods with one baseline take the first."""
+    sample: Tensor
+    layer: str
+    """One of the last that give maps."""
+
+    @functools.cached_property
+    def trace(self) -> Trace:
+        """The network as primitive operations."""
+        return Trace(self.model, self.images)
+
+    @functools.cached_property
+    def gradient(self) -> Tensor:
+        """The derivative of the class's logit."""
+        return gradients.gradient(self.trace, self.images, self.target)
+
+    @functools.cached_property
+    def patterns(self) -> dict[str, Tensor]:
+        """The pattern of each operation with weights."""
+        return propagation.fit_patterns(Trace(self.model, self.sample), self.sample)
+
+    @functools.cached_property
+    def maps(self) -> str:
+        """The operation in the trace that gives the maps of `layer`."""
+        return gradients.operation_of(self.trace, self.model, self.images, self.layer)
+
+
+def case(name: str) -> Case:
+    """Return a network as after training in all that matters here: no bias is zero, batch norms know their statistics.
+
+    Parameters
+    ----------
+    name
+        In `medxai.models.backbones.NETWORKS`. All is float64.
+    """
+    draw = functools.partial(torch.rand, generator=torch.Generator().manual_seed(SEED), dtype=torch.double)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        model = backbones.create(name, CLASSES).double()
+        for module in model.modules():
+            if getattr(module, "bias", None) is not None:
+                nn.init.normal_(module.bias, std=0.1)
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                module.momentum = None  # the mean over all batches, here of one
+        with torch.no_grad():
+            model.train()(draw(8, 3, SIZE, SIZE))
+    model.eval().requires_grad_(False)
+    images, baselines, sample = (draw(number, 3, SIZE, SIZE) for number in (1, 2, 2))
+    # DenseNet rectifies its last maps in place, and libraries differ in which of the two they take.
+    layer = "features.denseblock4" if name == "densenet121" else _inputs.last_maps(model, images)
+    with torch.no_grad():
+        target = model(images).argmax(1)  # a class that nothing speaks for would have an empty Grad-CAM
+    return Case(model, images, target, baselines, sample, layer)
+
+
+def undefined(name: str, method: str) -> str:
+    """Return why the method has no definition on the network; empty where it has one."""
+    if name.startswith("efficientnet") and method in NEEDS_RELU:
+        return "SiLU in place of ReLU"
+    if name == "vgg16" and method == "cam":
+        return "three linear layers after the maps"
+    return ""
+
+
+NEEDS_RELU = (
+    "guided_backpropagation", "deconvnet", "deep_taylor", "pattern_net", "pattern_attribution", "guided_grad_cam",
+)  # fmt: skip
+
+Explain = Callable[[Case], Tensor]
+
+SAMPLES = 16
+STEPS = 3
+WINDOW, STRIDE = 64, 32
+NOISE = 0.15
+
+
+def _walk(function: Callable[..., Tensor], *arguments: float) -> Explain:
+    return lambda one: function(one.trace, one.images, one.target, *arguments)
+
+
+def _at_maps(function: Callable[..., Tensor]) -> Explain:
+    return lambda one: function(one.trace, one.images, one.target, one.maps)
+
+
+def _cam(one: Case) -> Tensor:
+    last = _inputs.last_maps(one.model, one.images)
+    return gradients.cam(
+        one.trace, one.images, one.target, gradients.operation_of(one.trace, one.model, one.images, last)
+    )
+
+
+def _from_baseline(function: Callable[..., Tensor], *arguments: float) -> Explain:
+    return lambda one: function(one.trace, one.images, one.target, one.baselines[:1], *arguments)
+
+
+def _patterns(attribution: bool) -> Explain:
+    def run(one: Case) -> Tensor:
+        return propagation.pattern_signal(one.trace, one.images, one.target, one.patterns, attribution)
+
+    return run
+
+
+def _deep_shap(one: Case) -> Tensor:
+    maps = [propagation.deeplift(one.trace, one.images, one.target, baseline[None]) for baseline in one.baselines]
+    return torch.stack(maps).mean(0)
+
+
+def _deep_taylor(one: Case) -> Tensor:
+    low, high = torch.zeros_like(one.images), torch.ones_like(one.images)
+    return propagation.deep_taylor(one.trace, one.images, one.target, low, high)
+
+
+def _occlusion(one: Case) -> Tensor:
+    squares = coalitions.occlusion(one.model, one.images[0], int(one.target), one.baselines[0], WINDOW, STRIDE)
+    return squares[None]
+
+
+def _of_coalitions(method: str, solve: Callable[..., np.ndarray], *arguments: float) -> Explain:
+    """The truth of a random method, of the very coalitions that our method drew."""
+
+    def run(one: Case) -> Tensor:
+        watched = coalitions.Watched(one.model)
+        ours(method)(replace(one, model=watched))
+        between = one.images[0], one.baselines[0]
+        score = coalitions.scores(one.model, *between, REGIONS, int(one.target))
+        return coalitions.painted(solve(score, watched.coalitions(*between, REGIONS), *arguments), REGIONS)[None]
+
+    return run
+
+
+TRUTH: dict[str, Explain] = {
+    "gradient": lambda one: one.gradient,
+    "saliency": lambda one: one.gradient.abs(),
+    "gradient_x_input": lambda one: one.images * one.gradient,
+    "integrated_gradients": _from_baseline(gradients.integrated_gradients, STEPS),
+    "layer_integrated_gradients": lambda one: gradients.layer_integrated_gradients(
+        one.trace, one.images, one.target, one.baselines[:1], STEPS, one.maps
+    ),
+    "expressive_gradients": lambda one: gradients.expressive_gradients(
+        one.trace, one.images, one.target, one.baselines[:1], STEPS, one.maps
+    ),
+    "smoothgrad": _walk(gradients.smoothgrad, STEPS, NOISE, SEED),
+    "gradient_shap": lambda one: gradients.gradient_shap(one.trace, one.images, one.target, one.baselines, STEPS, SEED),
+    "guided_backpropagation": _walk(propagation.guided_backpropagation),
+    "deconvnet": _walk(propagation.deconvnet),
+    "lrp_epsilon": _walk(propagation.lrp_epsilon, EPSILON),
+    "lrp_gamma": _walk(propagation.lrp_gamma, GAMMA),
+    "lrp_alpha_beta": _walk(propagation.lrp_alpha_beta, ALPHA, ALPHA - 1),
+    "deep_taylor": _deep_taylor,
+    "deeplift": _from_baseline(propagation.deeplift),
+    "deep_shap": _deep_shap,
+    "pattern_net": _patterns(attribution=False),
+    "pattern_attribution": _patterns(attribution=True),
+    "cam": _cam,
+    "grad_cam": _at_maps(gradients.grad_cam),
+    "grad_cam_plus_plus": _at_maps(gradients.grad_cam_plus_plus),
+    "guided_grad_cam": lambda one: (
+        propagation.guided_backpropagation(one.trace, one.images, one.target) * _at_maps(gradients.grad_cam)(one)
+    ),
+    "occlusion": _occlusion,
+    "shapley_value_sampling": _of_coalitions("shapley_value_sampling", coalitions.shapley_value_sampling),
+    "lime": _of_coalitions("lime", coalitions.lime, LIME_KERNEL_WIDTH, 1.0),
+    "kernel_shap": _of_coalitions("kernel_shap", coalitions.kernel_shap),
+}
+"""The slow reference of each method."""
+
+OPTIONS: dict[str, Callable[[Case], dict[str, object]]] = {
+    "integrated_gradients": lambda one: {"baseline": one.baselines[:1], "steps": STEPS},
+    "layer_integrated_gradients": lambda one: {"baseline": one.baselines[:1], "steps": STEPS, "layer": one.layer},
+    "expressive_gradients": lambda one: {"baseline": one.baselines[:1], "steps": STEPS, "layer": one.layer},
+    "smoothgrad": lambda one: {"samples": STEPS, "noise": NOISE},
+    "gradient_shap": lambda one: {"baseline": one.baselines, "samples": STEPS},
+    "lrp_epsilon": lambda one: {"epsilon": EPSILON},
+    "lrp_gamma": lambda one: {"gamma": GAMMA},
+    "lrp_alpha_beta": lambda one: {"alpha": ALPHA, "beta": ALPHA - 1},
+    "deeplift": lambda one: {"baseline": one.baselines[:1]},
+    "deep_shap": lambda one: {"baselines": one.baselines},
+    "pattern_net": lambda one: {"patterns": fit_patterns(one.model, one.sample)},
+    "pattern_attribution": lambda one: {"patterns": fit_patterns(one.model, one.sample)},
+    "grad_cam": lambda one: {"layer": one.layer},
+    "grad_cam_plus_plus": lambda one: {"layer": one.layer},
+    "guided_grad_cam": lambda one: {"layer": one.layer},
+    "occlusion": lambda one: {"baseline": one.baselines[:1], "window": WINDOW, "stride": STRIDE},
+    "shapley_value_sampling": lambda one: {"baseline": one.baselines[:1], "features": REGIONS, "samples": 2},
+    "lime": lambda one: {"baseline": one.baselines[:1], "features": REGIONS, "samples": SAMPLES},
+    "kernel_shap": lambda one: {"baseline": one.baselines[:1], "features": REGIONS, "samples": SAMPLES},
+}
+"""What our methods are told; nothing where they have nothing to be told."""
+
+
+def ours(method: str) -> Explain:
+    """Return what calls our method with its options, (N, C, H, W) or (N, 1, H, W)."""
+
+    def run(one: Case) -> Tensor:
+        options = OPTIONS.get(method, lambda _: {})(one)
+        return METHODS[method].function(one.model, one.images, one.target, **options)
+
+    return run
