@@ -1,6 +1,6 @@
 """Every method on every network of the benchmark: right by its oracle, or refused with a reason. None merely runs.
 
-In float64 at 128 pixels, with biases that are not zero, calibrated batch normalisation, baselines that are not constant.
+In float64 at 128 pixels: biases that are not zero, calibrated batch normalisation, baselines that are not constant.
 """
 
 import math

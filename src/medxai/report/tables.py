@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from medxai import paths
 from medxai.errors import DataError
@@ -194,6 +195,15 @@ def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]
         rows[name] = [cells, in_reference, here]
     counts = pd.DataFrame(rows, index=["printed cells", "equal in reference", "equal in this build"]).T
     return pd.concat([counts, counts.sum().to_frame("All").T])
+
+
+def text_table(lines: pd.DataFrame, caption: str) -> HTML:
+    """Return a table of texts with its caption; the index is the header of each row."""
+    header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
+    start, rest = header.to_html(border=0, justify="left").split(">", 1)
+    scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
+    label = html.escape(caption, quote=True)
+    return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')
 
 
 NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"}

@@ -183,12 +183,17 @@ def installed(library: str) -> str:
         return ""
 
 
+def names() -> list[str]:
+    """Return the networks of the full run."""
+    return list(backbones.ARCHITECTURES)
+
+
 def trials(profile: Profile) -> list[Trial]:
-    """Return one trial for each network, the largest last."""
-    names = backbones.ARCHITECTURES if profile.name == "full" else QUICK
+    """Return one trial for each network."""
+    chosen = names() if profile.name == "full" else QUICK
     return [
         Trial("versions", versions, ()),
-        *(Trial(name, network, (), arguments=(("name", name),)) for name in names),
+        *(Trial(name, network, (), arguments=(("name", name),)) for name in chosen),
     ]
 
 
