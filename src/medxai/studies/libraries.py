@@ -8,6 +8,7 @@ refused or fails has none, and the words of the refusal are kept.
 
 import copy
 import math
+import re
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 
@@ -25,6 +26,7 @@ from medxai.studies.store import Record, Study, Trial
 
 RIGHT = 2.0
 """Digits from which on a map counts as right: an error of 1 %, which nobody would see."""
+FIRST_SENTENCE = re.compile(r".*?(?=[.!] |[.!]?\n|[.!]?$)")
 QUICK = ("mobilenet_v2",)
 """The network of the smaller profiles."""
 
@@ -144,12 +146,13 @@ def measure(one: Case, method: str, truth: Tensor | None, claim: Explain) -> tup
             warnings.simplefilter("ignore")
             found = claim(one)
     except Exception as error:  # whatever a library raises is the result
-        return math.nan, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return math.nan, f"{type(error).__name__}: {FIRST_SENTENCE.match(str(error))[0]}"
     if truth is None:
         return 0.0, "gives a map though the method is not defined"
     if METHODS[method].family == "class activation":
         found = found * (found * truth).sum() / found.square().sum()
-    wrong = ((found - truth).norm() / truth.norm()).item()
+    unit = truth.abs().max()  # PatternNet reaches 1e239 in a deep network, whose square is infinite
+    wrong = ((found - truth) / unit).norm().item() / (truth / unit).norm().item()
     if not math.isfinite(wrong):
         return 0.0, "not finite"
     return min(16.0, max(0.0, -math.log10(max(wrong, 1e-16)))), ""
@@ -205,4 +208,4 @@ def matrix(tables: Record) -> pd.DataFrame:
     return found
 
 
-STUDY = Study("libraries", chapter="02_libraries", version=1, trials=trials, data={}, seed=SEED)
+STUDY = Study("libraries", chapter="02_libraries", version=2, trials=trials, data={}, seed=SEED)

@@ -85,7 +85,7 @@ def case(name: str) -> Case:
         with torch.no_grad():
             model.train()(draw(8, 3, SIZE, SIZE))
     model.eval().requires_grad_(False)
-    images, baselines, sample = (draw(number, 3, SIZE, SIZE) for number in (1, 2, 2))
+    images, baselines, sample = (draw(number, 3, SIZE, SIZE) for number in (1, 2, 4))
     # DenseNet rectifies its last maps in place, and libraries differ in which of the two they take.
     layer = "features.denseblock4" if name == "densenet121" else _inputs.last_maps(model, images)
     with torch.no_grad():
