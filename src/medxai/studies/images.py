@@ -18,6 +18,7 @@ from medxai import paths
 from medxai.data import photo_sets, sources
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
+from medxai.data.render import cache
 from medxai.data.render.cache import paint_all, read
 from medxai.evaluation import bootstrap, classification
 from medxai.evaluation.classification import FitPredict, linear_model
@@ -165,7 +166,7 @@ def _ultrasound(root: Path) -> ImageSet | Absent:
 STUDY = Study(
     "images",
     chapter="01_images",
-    version=2,
+    version=2 + cache.VERSION,  # other paintings, other results
     trials=lambda profile: [
         Trial("separability", _separability, ("dermxdb", NETWORK)),
         Trial("transfer", _transfer, ("busi", NETWORK)),
