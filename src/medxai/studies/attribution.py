@@ -195,6 +195,12 @@ def pixel_range() -> tuple[Tensor, Tensor]:
     return -mean / spread, (1 - mean) / spread
 
 
+def pictures_of(images: Tensor) -> np.ndarray:
+    """Turn images as the network sees them (n, 3, h, w) back into pictures, uint8 (n, h, w, 3)."""
+    low, high = pixel_range()
+    return (((images - low) / (high - low)).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
 def map_methods() -> list[str]:
     """Return the names of the methods that give maps, in the order of the table of methods."""
     return [name for name, method in METHODS.items() if method.kind == "map"]
