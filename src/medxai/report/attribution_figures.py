@@ -287,14 +287,16 @@ def sanity_finding(class_dependence: pd.DataFrame, randomisation: pd.DataFrame) 
     table = pd.DataFrame(columns).loc[list(study.RANDOMISED)]
     guided, plain = table.loc["guided_backpropagation"], table.loc["gradient"]
     sentence = (
-        f"Guided backpropagation takes little notice of what it explains: its maps of two classes have a rank correlation of "
-        f"{guided['other_class']:.2f}, and its maps before and after the upper half of the network is drawn at random one of "
-        f"{guided['new_top']:.2f}; the plain gradient's have {plain['other_class']:.2f} and {plain['new_top']:.2f}."
+        "Guided backpropagation takes little notice of what it explains: its maps of two classes have a rank "
+        f"correlation of {guided['other_class']:.2f}, and its maps before and after the upper half of the network is "
+        f"drawn at random one of {guided['new_top']:.2f}; the plain gradient's have {plain['other_class']:.2f} and "
+        f"{plain['new_top']:.2f}."
     )
     best = [METHODS[name].title for name in table.sort_values("new_top", ascending=False).index[:2]]
     alt = (
-        f"Dots with ranges for {len(table)} methods, two a method: rank correlation of maps of two classes, and of maps before "
-        f"and after the upper layers are drawn anew. {best[0]} and {best[1]} have the largest of the latter."
+        f"Dots with ranges for {len(table)} methods, two a method: rank correlation of maps of two classes, and of "
+        "maps before and after the upper layers are drawn anew. "
+        f"{best[0]} and {best[1]} have the largest of the latter."
     )
     figure = plots.intervals(
         table.rename(index=lambda name: METHODS[name].title),
