@@ -23,8 +23,8 @@ from medxai.report.tables import Comparison, compare
 from medxai.studies import attribution as study
 from medxai.studies.attribution import Trained
 
-SIGNED = "red speaks for the class, blue against it, white is zero"
-UNSIGNED = "dark is zero, yellow is much"
+SIGNED = "red for the class, blue against, white zero"
+UNSIGNED = "dark zero, yellow much"
 DOES_NOT_DEPEND = 0.8
 """Rank correlation of the maps of two classes above which a method hardly depends on the class: our line."""
 
@@ -76,7 +76,8 @@ def _sheet(
 ) -> Figure:
     """Draw maps in rows."""
     rows = -(-len(maps) // columns)
-    figure, panels = plt.subplots(rows, columns, figsize=(5.6, rows * (5.6 / columns + 0.35) + 0.3), squeeze=False)
+    title = 0.6 if any("\n" in title for title in titles) else 0.35
+    figure, panels = plt.subplots(rows, columns, figsize=(5.6, rows * (5.6 / columns + title) + 0.3), squeeze=False)
     for axes, values, title, one in zip(panels.flat, maps, titles, signed, strict=True):
         _map(axes, values, title, one)
     return plots.mark_data(figure, kind, note)
@@ -217,7 +218,7 @@ def asked(trained: Trained, row: int) -> Figure:
     for axes, (name, one), answer in zip(panels.flat, images.items(), answers, strict=True):
         title = f"{name}:\n{DISEASES[answer.argmax()]} {answer.max():.2f}"
         _picture(axes, study.pictures_of(one[None])[0], title)
-    return plots.mark_data(figure, "rendered", "with the network's diagnosis and its probability")
+    return plots.mark_data(figure, "rendered", "the diagnosis and its probability")
 
 
 def class_dependence(here: pd.DataFrame, reference: pd.DataFrame | None) -> Figure:
@@ -237,7 +238,7 @@ def class_dependence(here: pd.DataFrame, reference: pd.DataFrame | None) -> Figu
         xlabel="rank correlation of maps of two classes",
         kind="rendered",
         order=series[0],
-        note="mean over one painting a disease, and range; grey: hardly depends on the class",
+        note="mean and range over paintings; grey: hardly depends on the class",
     )
     figure.axes[0].axvspan(DOES_NOT_DEPEND, 1.02, color="#cccccc", alpha=0.6, lw=0, zorder=0)
     figure.axes[0].axvline(0, color="black", lw=0.8)
@@ -305,7 +306,7 @@ def sanity_finding(class_dependence: pd.DataFrame, randomisation: pd.DataFrame) 
         xlabel="rank correlation with the map as it was",
         kind="rendered",
         order="new_top",
-        note="mean over one painting a disease, and range; near 1: the map takes no notice",
+        note="mean and range over paintings; near 1: takes no notice",
     )
     return sentence, figure, alt
 
@@ -318,12 +319,12 @@ def similarity(measured: pd.DataFrame) -> Figure:
     for pair, value in found.items():
         one, other = pair.split()
         table.loc[one, other] = table.loc[other, one] = value
-    figure, axes = plt.subplots(figsize=(5.6, 5.4))
-    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
+    figure, axes = plt.subplots(figsize=(5.6, 7.4))
+    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     axes.set_yticks(range(len(names)), [f"{METHODS[name].title}  {i}" for i, name in enumerate(names, 1)], fontsize=9)
     axes.set_xticks(range(len(names)), [str(i) if i % 2 else "" for i in range(1, len(names) + 1)], fontsize=9)
     axes.grid(visible=False)
-    figure.colorbar(drawn, ax=axes, shrink=0.6, aspect=25, location="bottom", label="rank correlation, by patches")
+    figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30, location="bottom", label="rank correlation, by patches")
     return plots.mark_data(figure, "rendered", "mean over one painting a disease")
 
 
@@ -340,7 +341,7 @@ def chance(measured: pd.DataFrame) -> Figure:
     axes.set_xticks(study.BUDGETS, [str(budget) for budget in study.BUDGETS])
     axes.set(xlabel="images through the network", ylabel="rank correlation of two seeds", ylim=(-0.4, 1.04))
     figure.legend(frameon=False, loc="outside upper center", ncols=2, fontsize=10)
-    return plots.mark_data(figure, "rendered", "by patches; mean and range over pairs of three seeds")
+    return plots.mark_data(figure, "rendered", "by patches; mean and range, three seeds")
 
 
 def neighbours(trained: Trained, row: int, found: pd.DataFrame) -> Figure:
@@ -368,16 +369,14 @@ def explorer(trained: Trained, number: int = 3) -> HTML:
 
 
 def costs(measured: pd.DataFrame) -> HTML:
-    """Return the table of all methods: family, passes, cost measured on one image, sign, limits."""
+    """Return the table of all methods: passes, cost measured on one image, sign."""
     found = wide(measured)
     lines = {
         method.title: {
-            "family": method.family,
             "passes": method.cost,
             "images": f"{found['images'][name]:.0f}" if name in found.index else "–",
             "time of one pass": f"× {found['ratio'][name]:.0f}" if name in found.index else "–",
-            "sign": "for and against" if method.signed else "none",
-            "limits": method.limits,
+            "sign": "yes" if method.signed else "no",
         }
         for name, method in METHODS.items()
     }
@@ -436,7 +435,7 @@ def claims(here: pd.DataFrame, reference: pd.DataFrame | None) -> Comparison:
 def table(lines: pd.DataFrame, caption: str) -> HTML:
     """Return a table of texts with its caption; the index is the header of each row."""
     header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
-    start, rest = header.to_html(border=0, justify="left").split(">", 1)
+    start, rest = header.to_html(border=0, justify="left", classes="words").split(">", 1)
     scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
     label = html.escape(caption, quote=True)
     return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')
