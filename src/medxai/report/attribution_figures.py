@@ -50,8 +50,9 @@ def pair(trained: Trained, row: int, maps: Tensor, method: str) -> Figure:
     figure, panels = plt.subplots(1, 3, figsize=(5.6, 2.5))
     _picture(panels[0], trained.pictures[row], "the painting")
     for axes, values, target in zip(panels[1:], maps.numpy(), study.classes_of(trained, row), strict=True):
-        _map(axes, values, f"for {DISEASES[target]}", signed)
+        _map(axes, values, f"for {DISEASES[target].lower()}", signed)
     for axes in panels:
+        axes.title.set_fontsize(10.5)
         _outline(axes, trained.truth[row])
     return plots.mark_data(figure, "rendered", SIGNED if signed else UNSIGNED)
 
@@ -373,14 +374,14 @@ def costs(measured: pd.DataFrame) -> HTML:
     found = wide(measured)
     lines = {
         method.title: {
-            "passes": method.cost,
             "images": f"{found['images'][name]:.0f}" if name in found.index else "–",
-            "time of one pass": f"× {found['ratio'][name]:.0f}" if name in found.index else "–",
-            "sign": "yes" if method.signed else "no",
+            "time": f"×\u00a0{found['ratio'][name]:.0f}" if name in found.index else "–",
+            "signed": "yes" if method.signed else "no",
+            "passes": method.cost,
         }
         for name, method in METHODS.items()
     }
-    caption = "All methods; images through the network, and time, for one image"
+    caption = "Costs of one image: images through the network, and time as a multiple of one pass"
     return table(pd.DataFrame(lines).T.rename_axis("method"), caption)
 
 
@@ -390,11 +391,11 @@ def completeness(here: pd.DataFrame, reference: pd.DataFrame | None) -> HTML:
     shares = found["share"] if reference is None else wide(reference)["share"]
     lines = pd.DataFrame(
         {
-            "should be": pd.Series(study.SUMS_TO).reindex(found.index),
-            "that is": found["wanted"].map("{:.3f}".format),
-            "sum of the map": found["sum"].map("{:.3f}".format),
+            "sum": found["sum"].map("{:.3f}".format),
+            "should be": found["wanted"].map("{:.3f}".format),
             "share, this build": found["share"].map("{:.1%}".format),
             "share, reference": "–" if reference is None else shares.reindex(found.index).map("{:.1%}".format),
+            "which is": pd.Series(study.SUMS_TO).reindex(found.index),
         }
     )
     lines.index = pd.Index([METHODS[name].title for name in found.index], name="method")
