@@ -133,7 +133,7 @@ NAN[1, 1, 3, 4] = np.nan
         ({"methods": [maps(), maps("LRP", shape=(2, 3, 7, 7))]}, r"maps of LRP must have shape \(2, 3, 24, 24\)"),
         ({"methods": [Maps("LRP", NAN, True)]}, "maps of LRP hold NaN or infinity"),
         ({"methods": [Maps("LRP", maps().values, False)]}, "maps of LRP are called unsigned, but hold -"),
-        ({"methods": [maps(shape=(2, 3, 400, 400))] * 2}, r"would take \d\.\d MB, of which 1\.5 MB are allowed"),
+        ({"methods": [maps(shape=(2, 3, 400, 400))] * 2}, r"would take \d\.\d MB, of which 2\.5 MB are allowed"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(changes: dict, said: str) -> None:

@@ -302,7 +302,7 @@ METHODS: dict[str, Method] = {
         "example",
         "example",
         "examples:nearest",
-        "Papernot, McDaniel 2018",
+        "Codella, Lin, Halpern et al. 2018",
         "1 forward for each image and each reference",
         "Shows what is alike to the network, not why.",
         signed=False,

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import matplotlib.pyplot as plt
@@ -18,13 +19,21 @@ from medxai.data.dermxdb import DISEASES
 from medxai.models.weights import normalised
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
+from medxai.report.tables import Comparison, compare
 from medxai.studies import attribution as study
 from medxai.studies.attribution import Trained
 
-SIGNED = "red speaks for the class, blue against it, white is zero"
-UNSIGNED = "dark is zero, yellow is much"
+SIGNED = "red for the class, blue against, white zero"
+UNSIGNED = "dark zero, yellow much"
 DOES_NOT_DEPEND = 0.8
-"""Rank correlation of maps of two classes above which a bar is drawn as hardly depending on the class."""
+"""Rank correlation of the maps of two classes above which a method hardly depends on the class: our line."""
+
+
+def wide(measured: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
+    """Turn a tidy table of the study into one row per method and one column per metric, or the bounds of one metric."""
+    if metric:
+        return measured[measured["metric"] == metric].set_index("row")[["value", "low", "high"]]
+    return measured.pivot(index="row", columns="metric", values="value").loc[measured["row"].drop_duplicates()]
 
 
 def pair(trained: Trained, row: int, maps: Tensor, method: str) -> Figure:
@@ -41,8 +50,9 @@ def pair(trained: Trained, row: int, maps: Tensor, method: str) -> Figure:
     figure, panels = plt.subplots(1, 3, figsize=(5.6, 2.5))
     _picture(panels[0], trained.pictures[row], "the painting")
     for axes, values, target in zip(panels[1:], maps.numpy(), study.classes_of(trained, row), strict=True):
-        _map(axes, values, f"for {DISEASES[target]}", signed)
+        _map(axes, values, f"for {DISEASES[target].lower()}", signed)
     for axes in panels:
+        axes.title.set_fontsize(10.5)
         _outline(axes, trained.truth[row])
     return plots.mark_data(figure, "rendered", SIGNED if signed else UNSIGNED)
 
@@ -67,7 +77,8 @@ def _sheet(
 ) -> Figure:
     """Draw maps in rows."""
     rows = -(-len(maps) // columns)
-    figure, panels = plt.subplots(rows, columns, figsize=(5.6, rows * (5.6 / columns + 0.35) + 0.3), squeeze=False)
+    title = 0.6 if any("\n" in title for title in titles) else 0.35
+    figure, panels = plt.subplots(rows, columns, figsize=(5.6, rows * (5.6 / columns + title) + 0.3), squeeze=False)
     for axes, values, title, one in zip(panels.flat, maps, titles, signed, strict=True):
         _map(axes, values, title, one)
     return plots.mark_data(figure, kind, note)
@@ -143,9 +154,9 @@ def against() -> Figure:
 
 
 def coarse(trained: Trained, row: int) -> Figure:
-    """Show CAM as the network computes it, as it is usually drawn, and Grad-CAM with both its neighbours' colours."""
+    """Show CAM as the network computes it, and as it is usually drawn."""
     target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
-    smooth = explain(trained.network, image, target, "cam", layer=study.CAM_LAYER)[0].numpy()
+    smooth = trained.explain(image, target, "cam")[0].numpy()
     with torch.no_grad():
         maps = trained.network[: int(study.CAM_LAYER) + 1](image)[0]
     values = torch.einsum("k,khw->hw", trained.network[-1].weight[target], maps).numpy()
@@ -167,12 +178,11 @@ def baselines(trained: Trained, row: int) -> Figure:
     chosen = {"black": low, "white": high, "mean colour": 0.0, "blurred": blurred}
     methods = ("integrated_gradients", "deeplift")
     maps = [
-        explain(trained.network, image, target, method, baseline=baseline)[0].numpy()
+        trained.explain(image, target, method, baseline=baseline)[0].numpy()
         for method in methods
         for baseline in chosen.values()
     ]
-    short = ("IG", "DeepLIFT")
-    titles = [f"{name}:\n{baseline}" for name in short for baseline in chosen]
+    titles = [f"{name}:\n{baseline}" for name in ("IG", "DeepLIFT") for baseline in chosen]
     return _sheet(maps, titles, [True] * len(maps), 4, "rendered", SIGNED)
 
 
@@ -181,7 +191,7 @@ def windows(trained: Trained, row: int, sides: Sequence[int] = (8, 16, 32)) -> F
     target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
     fills = {"mean colour": 0.0, "black": study.pixel_range()[0]}
     maps = [
-        explain(trained.network, image, target, "occlusion", window=side, stride=side // 2, baseline=fill)[0].numpy()
+        trained.explain(image, target, "occlusion", window=side, stride=side // 2, baseline=fill)[0].numpy()
         for fill in fills.values()
         for side in sides
     ]
@@ -189,48 +199,150 @@ def windows(trained: Trained, row: int, sides: Sequence[int] = (8, 16, 32)) -> F
     return _sheet(maps, titles, [True] * len(maps), 3, "rendered", SIGNED)
 
 
-def class_dependence(measured: pd.DataFrame) -> Figure:
-    """Draw how alike the maps of two classes are, for every method, most alike on top; the line is the range."""
-    table = measured.sort_values("value", na_position="first")
-    figure, axes = plt.subplots(figsize=(5.6, 0.6 + 0.26 * len(table)))
-    alike = table["value"] > DOES_NOT_DEPEND
-    y = np.arange(len(table))
-    colours = np.where(alike, plots.RED, plots.BLUE)
-    axes.barh(y, table["value"], color=colours, hatch=None, height=0.65)
-    axes.hlines(y, table["low"], table["high"], color="black", lw=1.2)
-    axes.set_yticks(y, [METHODS[name].title for name in table["method"]], fontsize=9.5)
-    axes.set(xlim=(-1, 1), ylim=(-0.6, len(table) - 0.4), xlabel="rank correlation of maps of two classes")
-    axes.axvline(0, color="black", lw=0.8)
-    axes.grid(axis="y", visible=False)
-    return plots.mark_data(figure, "rendered", "mean over one painting a disease, and range")
+def asked(trained: Trained, row: int) -> Figure:
+    """Show images that perturbation methods put to the network, each with the answer."""
+    low, _ = study.pixel_range()
+    image = normalised(trained.pictures[[row]])[0]
+    y, x = np.argwhere(trained.truth[row]).mean(0).astype(int)
+    square = np.s_[:, max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]
+    draw = torch.rand(8, 8, generator=torch.Generator().manual_seed(1)) < 0.5
+    off = draw.repeat_interleave(study.SIDE // 8, 0).repeat_interleave(study.SIDE // 8, 1)
+    images = {"the painting": image, "a grey square": image.clone(), "a black square": image.clone()}
+    images["a grey square"][square] = 0
+    images["a black square"][square] = low
+    images["half the regions"] = torch.where(off, 0, image)
+    images["nothing but grey"] = torch.zeros_like(image)
+    images["nothing but black"] = low.expand_as(image)
+    figure, panels = plt.subplots(2, 3, figsize=(5.6, 4.8))
+    with torch.no_grad():
+        answers = trained.network(torch.stack([*images.values()])).softmax(1).numpy()
+    for axes, (name, one), answer in zip(panels.flat, images.items(), answers, strict=True):
+        title = f"{name}:\n{DISEASES[answer.argmax()]} {answer.max():.2f}"
+        _picture(axes, study.pictures_of(one[None])[0], title)
+    return plots.mark_data(figure, "rendered", "the diagnosis and its probability")
+
+
+def class_dependence(here: pd.DataFrame, reference: pd.DataFrame | None) -> Figure:
+    """Draw how alike the maps of two classes are, for every method, most alike on top; lines are ranges."""
+    table = wide(here, "rank_correlation").set_axis(["here", "here_low", "here_high"], axis=1)
+    series, labels = ["here"], ["this build"]
+    if reference is not None:
+        table = table.join(
+            wide(reference, "rank_correlation").set_axis(["reference", "reference_low", "reference_high"], axis=1)
+        )
+        series, labels = ["reference", *series], ["reference", *labels]
+    table.index = [METHODS[name].title.replace(" at the ", "\nat the ") for name in table.index]
+    figure = plots.intervals(
+        table,
+        series,
+        labels=labels,
+        xlabel="rank correlation of maps of two classes",
+        kind="rendered",
+        order=series[0],
+        note="mean and range over paintings; grey: hardly depends on the class",
+    )
+    figure.axes[0].axvspan(DOES_NOT_DEPEND, 1.02, color="#cccccc", alpha=0.6, lw=0, zorder=0)
+    figure.axes[0].axvline(0, color="black", lw=0.8)
+    figure.axes[0].set_xlim(-1.02, 1.02)
+    return figure
+
+
+SHOWN_RANDOMISED = ("gradient", "guided_backpropagation", "deconvnet", "cam")
+"""Methods whose maps are shown before and after the top of the network is drawn anew."""
+
+
+def randomised(trained: Trained, row: int) -> Figure:
+    """Show maps of the trained network, above, and of the one with a new top, below."""
+    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
+    both = (trained, replace(trained, network=study.with_new_top(trained)))
+    maps = [one.explain(image, target, name)[0].numpy() for one in both for name in SHOWN_RANDOMISED]
+    short = {"guided_backpropagation": "Guided\nbackpropagation"}
+    names = [short.get(name, METHODS[name].title) for name in SHOWN_RANDOMISED]
+    titles = [*(f"{name}\n" if "\n" not in name else name for name in names), *["new top"] * len(names)]
+    return _sheet(maps, titles, [True] * len(maps), len(names), "rendered", SIGNED)
+
+
+def randomisation(here: pd.DataFrame, reference: pd.DataFrame | None) -> Comparison:
+    """Return the table of how alike maps of the trained network and of the one with a new top are, most alike first."""
+    order = wide(here if reference is None else reference, "rank_correlation")["value"].sort_values(ascending=False)
+    here = here.set_index("row").loc[order.index].reset_index()
+    named = [
+        None if one is None else one.assign(row=one["row"].map(lambda name: METHODS[name].title))
+        for one in (reference, here)
+    ]
+    return compare(None, *named, metrics=("rank_correlation",), caption="Maps before and after the top is drawn anew")
+
+
+def sanity_finding(class_dependence: pd.DataFrame, randomisation: pd.DataFrame) -> tuple[str, Figure, str]:
+    """Return the sentence, the figure and its words on what maps take no notice of.
+
+    Parameters
+    ----------
+    class_dependence, randomisation
+        Tables of the study.
+    """
+    parts = {"other_class": class_dependence, "new_top": randomisation}
+    columns = {}
+    for name, measured in parts.items():
+        bounds = wide(measured, "rank_correlation")
+        columns |= {name: bounds["value"], f"{name}_low": bounds["low"], f"{name}_high": bounds["high"]}
+    table = pd.DataFrame(columns).loc[list(study.RANDOMISED)]
+    guided, plain = table.loc["guided_backpropagation"], table.loc["gradient"]
+    sentence = (
+        "Guided backpropagation takes little notice of what it explains: its maps of two classes have a rank "
+        f"correlation of {guided['other_class']:.2f}, and its maps before and after the upper half of the network is "
+        f"drawn at random one of {guided['new_top']:.2f}; the plain gradient's have {plain['other_class']:.2f} and "
+        f"{plain['new_top']:.2f}."
+    )
+    best = [METHODS[name].title for name in table.sort_values("new_top", ascending=False).index[:2]]
+    alt = (
+        f"Dots with ranges for {len(table)} methods, two a method: rank correlation of maps of two classes, and of "
+        "maps before and after the upper layers are drawn anew. "
+        f"{best[0]} and {best[1]} have the largest of the latter."
+    )
+    figure = plots.intervals(
+        table.rename(index=lambda name: METHODS[name].title),
+        ["other_class", "new_top"],
+        labels=["another class", "new top of the network"],
+        xlabel="rank correlation with the map as it was",
+        kind="rendered",
+        order="new_top",
+        note="mean and range over paintings; near 1: takes no notice",
+    )
+    return sentence, figure, alt
 
 
 def similarity(measured: pd.DataFrame) -> Figure:
     """Draw the rank correlations of all methods' maps by patches as a numbered matrix."""
-    names = [name for name in METHODS if name in {*measured["method"], *measured["other"]}]
+    found = wide(measured, "patches")["value"]
+    names = [name for name in METHODS if any(name in pair.split() for pair in found.index)]
     table = pd.DataFrame(np.eye(len(names)), names, names)
-    for line in measured.itertuples():
-        table.loc[line.method, line.other] = table.loc[line.other, line.method] = line.patches
-    figure, axes = plt.subplots(figsize=(5.6, 5.0))
-    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
-    axes.set_yticks(range(len(names)), [f"{METHODS[name].title}  {i}" for i, name in enumerate(names, 1)], fontsize=8)
-    axes.set_xticks(range(len(names)), [str(i) if i % 2 else "" for i in range(1, len(names) + 1)], fontsize=8)
+    for pair, value in found.items():
+        one, other = pair.split()
+        table.loc[one, other] = table.loc[other, one] = value
+    figure, axes = plt.subplots(figsize=(5.6, 7.4))
+    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    axes.set_yticks(range(len(names)), [f"{METHODS[name].title}  {i}" for i, name in enumerate(names, 1)], fontsize=9)
+    axes.set_xticks(range(len(names)), [str(i) if i % 2 else "" for i in range(1, len(names) + 1)], fontsize=9)
     axes.grid(visible=False)
-    figure.colorbar(drawn, ax=axes, shrink=0.6, aspect=25, location="bottom", label="rank correlation, by patches")
+    figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30, location="bottom", label="rank correlation, by patches")
     return plots.mark_data(figure, "rendered", "mean over one painting a disease")
 
 
 def chance(measured: pd.DataFrame) -> Figure:
-    """Draw how well maps of different seeds agree, against what they cost."""
+    """Draw how well maps of different seeds agree, against what they cost; bands are the range."""
     figure, axes = plt.subplots()
-    for (name, lines), marker in zip(measured.groupby("method", sort=False), plots.MARKERS, strict=False):
-        axes.plot(lines["images"], lines["value"], marker=marker, label=METHODS[name].title)
+    lines = measured.assign(images=measured["metric"].str.removeprefix("images_").astype(int)).groupby(
+        "row", sort=False
+    )
+    for (name, line), marker in zip(lines, plots.MARKERS, strict=False):
+        (drawn,) = axes.plot(line["images"], line["value"], marker=marker, label=METHODS[name].title)
+        axes.fill_between(line["images"], line["low"], line["high"], color=drawn.get_color(), alpha=0.15, lw=0)
     axes.set_xscale("log", base=2)
-    budgets = sorted(measured["images"].unique())
-    axes.set_xticks(budgets, [str(budget) for budget in budgets])
-    axes.set(xlabel="images through the network", ylabel="rank correlation of two seeds", ylim=(-0.1, 1.02))
-    axes.legend(frameon=False, loc="lower right", fontsize=9.5)
-    return plots.mark_data(figure, "rendered", "by patches, mean over pairs of three seeds")
+    axes.set_xticks(study.BUDGETS, [str(budget) for budget in study.BUDGETS])
+    axes.set(xlabel="images through the network", ylabel="rank correlation of two seeds", ylim=(-0.4, 1.04))
+    figure.legend(frameon=False, loc="outside upper center", ncols=2, fontsize=10)
+    return plots.mark_data(figure, "rendered", "by patches; mean and range, three seeds")
 
 
 def neighbours(trained: Trained, row: int, found: pd.DataFrame) -> Figure:
@@ -258,38 +370,36 @@ def explorer(trained: Trained, number: int = 3) -> HTML:
 
 
 def costs(measured: pd.DataFrame) -> HTML:
-    """Return the table of all methods: family, passes, cost measured on one image, sign, limits."""
-    found = measured.set_index("method")
+    """Return the table of all methods: passes, cost measured on one image, sign."""
+    found = wide(measured)
     lines = {
         method.title: {
-            "family": method.family,
-            "passes": method.cost,
             "images": f"{found['images'][name]:.0f}" if name in found.index else "–",
-            "seconds": f"{found['seconds'][name]:.2f}" if name in found.index else "–",
-            "sign": "for and against" if method.signed else "none",
-            "limits": method.limits,
+            "time": f"×\u00a0{found['ratio'][name]:.0f}" if name in found.index else "–",
+            "signed": "yes" if method.signed else "no",
+            "passes": method.cost,
         }
         for name, method in METHODS.items()
     }
-    return table(
-        pd.DataFrame(lines).T.rename_axis("method"),
-        "All methods; images through the network, and seconds, on one image",
-    )
+    caption = "Costs of one image: images through the network, and time as a multiple of one pass"
+    return table(pd.DataFrame(lines).T.rename_axis("method"), caption)
 
 
-def completeness(measured: pd.DataFrame) -> HTML:
-    """Return the table of what maps sum to and should sum to."""
-    gap = (measured["sum"] - measured["wanted"]).abs() / measured["wanted"].abs()
+def completeness(here: pd.DataFrame, reference: pd.DataFrame | None) -> HTML:
+    """Return the table of what maps sum to and should sum to, in this build and as a share in both."""
+    found = wide(here)
+    shares = found["share"] if reference is None else wide(reference)["share"]
     lines = pd.DataFrame(
         {
-            "should be": measured["quantity"],
-            "that is": measured["wanted"].map("{:.3f}".format),
-            "sum of the map": measured["sum"].map("{:.3f}".format),
-            "off by": gap.map("{:.1%}".format),
+            "sum": found["sum"].map("{:.3f}".format),
+            "should be": found["wanted"].map("{:.3f}".format),
+            "share, this build": found["share"].map("{:.1%}".format),
+            "share, reference": "–" if reference is None else shares.reindex(found.index).map("{:.1%}".format),
+            "which is": pd.Series(study.SUMS_TO).reindex(found.index),
         }
     )
-    lines.index = pd.Index([METHODS[name].title for name in measured["method"]], name="method")
-    return table(lines, "What the maps sum to")
+    lines.index = pd.Index([METHODS[name].title for name in found.index], name="method")
+    return table(lines, "What the maps sum to, in units of the logit, and as a share of what it should be")
 
 
 def concepts(found: pd.DataFrame) -> HTML:
@@ -312,20 +422,21 @@ CLAIMS = (
 """Claims of the review's table 1, in our words, on how alike two methods are."""
 
 
-def claims(measured: pd.DataFrame) -> HTML:
-    """Return the table of the review's claims with the correlations found here."""
-    found = measured.set_index(["method", "other"])
-    lines = {}
-    for claim, one, other in CLAIMS:
-        line = found.loc[(one, other) if (one, other) in found.index else (other, one)]
-        lines[claim] = {"by pixels": f"{line['pixels']:.2f}", "by patches": f"{line['patches']:.2f}"}
-    return table(pd.DataFrame(lines).T.rename_axis("claim"), "Rank correlations found here")
+def claims(here: pd.DataFrame, reference: pd.DataFrame | None) -> Comparison:
+    """Return the table of the review's claims with the correlations found here and in the reference run."""
+    pairs = {" ".join(names): claim for claim, *names in CLAIMS}
+    pairs |= {" ".join(reversed(pair.split())): claim for pair, claim in pairs.items()}
+    named = [
+        None if one is None else one[one["row"].isin(pairs)].assign(row=lambda found: found["row"].map(pairs))
+        for one in (here, reference)
+    ]
+    return compare(None, named[1], named[0], metrics=("pixels", "patches"), caption="Rank correlations of two maps")
 
 
 def table(lines: pd.DataFrame, caption: str) -> HTML:
     """Return a table of texts with its caption; the index is the header of each row."""
     header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
-    start, rest = header.to_html(border=0, justify="left").split(">", 1)
+    start, rest = header.to_html(border=0, justify="left", classes="words").split(">", 1)
     scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
     label = html.escape(caption, quote=True)
     return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')

@@ -4,10 +4,11 @@ One trial trains the network on paintings and measures all methods on held-out o
 to what it should, whether it depends on the class, which methods agree, and how much chance is in the random ones.
 """
 
-import time
-from collections.abc import Sequence
+import timeit
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import combinations
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from medxai.data.render import cache
 from medxai.data.render.swatch import swatch
 from medxai.models.weights import MEAN, STANDARD_DEVIATION, normalised
 from medxai.profiles import Profile
+from medxai.report import tables as report
 from medxai.studies.store import Record, Study, Trial
 from medxai.training.fit import fit, predict
 from medxai.training.small_convnet import small_convnet
@@ -51,12 +53,42 @@ RANDOM = {"shapley_value_sampling": 64, "lime": 1, "kernel_shap": 1, "gradient_s
 """Random methods, and how many images go through the network for each of their samples."""
 SHAPLEY_SAMPLES = 5
 """Orders of the regions; half of the default, as no other method takes nearly as long."""
+RANDOMISED = (
+    "gradient",
+    "gradient_x_input",
+    "integrated_gradients",
+    "smoothgrad",
+    "guided_backpropagation",
+    "deconvnet",
+    "lrp_epsilon",
+    "lrp_alpha_beta",
+    "deep_taylor",
+    "deeplift",
+    "cam",
+    "grad_cam",
+)
+"""Methods whose maps are compared with those of a network with a new top: those that are quick and need no fit."""
+NEW_FROM = 8
+"""The first layer of that top: the third convolution."""
+OVER_GREY, OVER_BACKGROUND, LOGIT = (
+    "logit less that of the mean colour",
+    "logit less its mean over the background",
+    "logit",
+)
+SUMS_TO = {
+    **dict.fromkeys(("integrated_gradients", "deeplift", "shapley_value_sampling", "kernel_shap"), OVER_GREY),
+    **dict.fromkeys(("deep_shap", "gradient_shap"), OVER_BACKGROUND),
+    **dict.fromkeys(("lrp_epsilon", "lrp_gamma", "lrp_alpha_beta", "deep_taylor", "pattern_attribution"), LOGIT),
+    "gradient_x_input": LOGIT,
+}
+"""What a map is said to sum to, by method; the last two never promised it, and are there to compare."""
 CONCEPTS = ("Scale", "Pustule", "Patch")
 SWATCHES = 8
 """Pictures of a concept."""
 
 
-class Trained(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Trained:
     """A network, the paintings that it was trained on and tried on, and how it did."""
 
     network: nn.Module
@@ -84,6 +116,25 @@ class Trained(NamedTuple):
         """Some training paintings, spread over the diseases, as the network sees them."""
         order = pd.Series(self.labels[self.train]).groupby(self.labels[self.train]).cumcount().argsort(kind="stable")
         return normalised(self.pictures[self.train[order[:BACKGROUND]]])
+
+    @cached_property
+    def options(self) -> dict[str, dict[str, object]]:
+        """What methods need beyond image and target, by method; the others do with their defaults."""
+        patterns = fit_patterns(self.network, normalised(self.pictures[self.train]))
+        low, high = pixel_range()
+        return {
+            "shapley_value_sampling": {"samples": SHAPLEY_SAMPLES},
+            "deep_taylor": {"low": low, "high": high},
+            "deep_shap": {"baselines": self.background},
+            "gradient_shap": {"baseline": self.background},
+            "pattern_net": {"patterns": patterns},
+            "pattern_attribution": {"patterns": patterns},
+            **{name: {"layer": CAM_LAYER} for name in ("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam")},
+        }
+
+    def explain(self, images: Tensor, target: int | Tensor, method: str, **options: object) -> Tensor:
+        """Return `medxai.attribution.explain`'s maps (n, h, w), with `options` before those of the method here."""
+        return explain(self.network, images, target, method, **(self.options.get(method, {}) | options))
 
 
 def train(db: DermXDB, profile: Profile) -> Trained:
@@ -138,26 +189,16 @@ def classes_of(trained: Trained, row: int) -> tuple[int, int]:
     return truth, int(probabilities.argmax())
 
 
-def options(trained: Trained) -> dict[str, dict[str, object]]:
-    """Return what methods need beyond image and target, by method; the others do with their defaults."""
-    background = trained.background
-    patterns = fit_patterns(trained.network, normalised(trained.pictures[trained.train]))
-    low, high = pixel_range()
-    return {
-        "shapley_value_sampling": {"samples": SHAPLEY_SAMPLES},
-        "deep_taylor": {"low": low, "high": high},
-        "deep_shap": {"baselines": background},
-        "gradient_shap": {"baseline": background},
-        "pattern_net": {"patterns": patterns},
-        "pattern_attribution": {"patterns": patterns},
-        **{name: {"layer": CAM_LAYER} for name in ("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam")},
-    }
-
-
 def pixel_range() -> tuple[Tensor, Tensor]:
     """Return black and white as the network sees them, each (3, 1, 1)."""
     mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
     return -mean / spread, (1 - mean) / spread
+
+
+def pictures_of(images: Tensor) -> np.ndarray:
+    """Turn images as the network sees them (n, 3, h, w) back into pictures, uint8 (n, h, w, 3)."""
+    low, high = pixel_range()
+    return (((images - low) / (high - low)).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def map_methods() -> list[str]:
@@ -167,22 +208,28 @@ def map_methods() -> list[str]:
 
 def all_maps(trained: Trained, images: Tensor, targets: Sequence[int]) -> dict[str, np.ndarray]:
     """Return the maps (n, h, w) of every method, float32, by its name."""
-    extra, where = options(trained), torch.as_tensor(targets)
-    return {
-        name: explain(trained.network, images, where, name, **extra.get(name, {})).numpy() for name in map_methods()
-    }
+    where = torch.as_tensor(targets)
+    return {name: trained.explain(images, where, name).numpy() for name in map_methods()}
+
+
+def rank_correlations(maps: np.ndarray) -> np.ndarray:
+    """Return Spearman's rank correlations (m, m) of maps (m, ...); NaN where one of the two is constant."""
+    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+    ranks -= ranks.mean(1, keepdims=True)
+    size = np.linalg.norm(ranks, axis=1)
+    product = np.outer(size, size)
+    return np.divide(ranks @ ranks.T, product, out=np.full(product.shape, np.nan), where=product > 0)
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Return Spearman's rank correlation of two maps of one shape; NaN where one of them is constant."""
-    a, b = rankdata(one), rankdata(other)
-    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")
+    return float(rank_correlations(np.stack([one, other]))[0, 1])
 
 
 def patches(values: np.ndarray) -> np.ndarray:
-    """Return the means (PATCHES, PATCHES) of a map (SIDE, SIDE) over squares."""
+    """Return the means (..., PATCHES, PATCHES) of maps (..., SIDE, SIDE) over squares."""
     step = SIDE // PATCHES
-    return values.reshape(PATCHES, step, PATCHES, step).mean((1, 3))
+    return values.reshape(*values.shape[:-2], PATCHES, step, PATCHES, step).mean((-3, -1))
 
 
 def gini(values: np.ndarray) -> float:
@@ -195,8 +242,15 @@ def gini(values: np.ndarray) -> float:
     return float(1 - 2 * (size / size.sum() * (len(size) - place + 0.5) / len(size)).sum()) if size.any() else np.nan
 
 
+def with_new_top(trained: Trained) -> nn.Module:
+    """Return the network with its upper two blocks and its head drawn anew, not trained; the rest is shared."""
+    torch.manual_seed(SEED + 1)  # with the seed of training they would start from the same numbers
+    fresh = small_convnet(len(DISEASES))
+    return nn.Sequential(*trained.network[:NEW_FROM], *fresh[NEW_FROM:]).eval().requires_grad_(False)
+
+
 def _measured(db: DermXDB, profile: Profile) -> Record:
-    """Train the network and compute every table of the chapter."""
+    """Train the network and compute every table of the chapter, tidy; rows are names of methods, or pairs of them."""
     trained = train(db, profile)
     rows = shown(trained)
     pairs = [classes_of(trained, row) for row in rows]
@@ -204,90 +258,128 @@ def _measured(db: DermXDB, profile: Profile) -> Record:
     own, other = (all_maps(trained, images, list(targets)) for targets in zip(*pairs, strict=True))
     row = explained(trained)
     image, target = normalised(trained.pictures[[row]]), int(trained.labels[row])
-    return {
-        "methods": _costs(trained, image, target).merge(_class_dependence(own, other)),
+    sparse = {name: [{"metric": "gini", **spread([gini(one) for one in maps])}] for name, maps in own.items()}
+    tables = {
+        "network": {
+            "network": [
+                {"metric": "accuracy", "value": trained.accuracy},
+                {"metric": "paintings_seen", "value": len(trained.train)},
+                {"metric": "paintings_held_out", "value": len(trained.test)},
+            ]
+        },
+        "costs": _costs(trained, image, target),
+        "sparsity": sparse,
+        "class_dependence": _correlated(own, other),
+        "randomisation": _correlated(own, _of_new_top(trained, images, [pair[0] for pair in pairs])),
         "similarity": _similarity(own),
         "completeness": _completeness(trained, image, target),
         "chance": _chance(trained, image, target),
     }
+    return {
+        name: pd.DataFrame([{"row": row, **line} for row, lines in table.items() for line in lines]).reindex(
+            columns=report.TIDY
+        )
+        for name, table in tables.items()
+    }
 
 
-def _costs(trained: Trained, image: Tensor, target: int) -> pd.DataFrame:
+Lines = dict[str, list[dict[str, object]]]
+"""Metrics and values by row."""
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return mean, least and largest of those numbers that are defined, as ``value``, ``low``, ``high``."""
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    bounds = (known.mean(), known.min(), known.max()) if known.size else (np.nan,) * 3
+    return dict(zip(("value", "low", "high"), bounds, strict=True))
+
+
+def _costs(trained: Trained, image: Tensor, target: int) -> Lines:
     """Time each method on one image, and count the images that go forward through the network meanwhile."""
-    extra, rows = options(trained), []
+    lines: Lines = {}
     seen: list[int] = []
     hook = trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    once = _seconds(lambda: _bare(trained.network, image, target))
     for name in map_methods():
-        explain(trained.network, image, target, "gradient")  # warm
         seen.clear()
-        start = time.perf_counter()
-        values = explain(trained.network, image, target, name, **extra.get(name, {}))
-        seconds = time.perf_counter() - start
-        rows.append({"method": name, "seconds": seconds, "images": sum(seen), "gini": gini(values.numpy())})
+        trained.explain(image, target, name)
+        count = sum(seen)
+        taken = _seconds(partial(trained.explain, image, target, name))
+        values = {"images": count, "seconds": taken, "ratio": taken / once}
+        lines[name] = [{"metric": metric, "value": value} for metric, value in values.items()]
     hook.remove()
-    return pd.DataFrame(rows)
+    return lines
 
 
-def _class_dependence(own: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Correlate each painting's map for its disease with that for the most probable other: mean, least, largest."""
-    rows = []
-    for name in own:
-        values = [rank_correlation(a, b) for a, b in zip(own[name], other[name], strict=True)]
-        rows.append({"method": name, "value": np.mean(values), "low": np.min(values), "high": np.max(values)})
-    return pd.DataFrame(rows)
+def _bare(network: nn.Module, image: Tensor, target: int) -> Tensor:
+    """One pass forward and one back: the yardstick of costs."""
+    pixels = image.clone().requires_grad_(True)
+    return torch.autograd.grad(network(pixels)[0, target], pixels)[0]
 
 
-def _similarity(maps: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Correlate the maps of each two methods, by pixels and by patches: the mean over the paintings."""
-    rows = []
-    for one, other in combinations(maps, 2):
-        both = list(zip(maps[one], maps[other], strict=True))
-        pixels = np.mean([rank_correlation(a, b) for a, b in both])
-        coarse = np.mean([rank_correlation(patches(a), patches(b)) for a, b in both])
-        rows.append({"method": one, "other": other, "pixels": pixels, "patches": coarse})
-    return pd.DataFrame(rows)
+def _seconds(call: Callable[[], object], repeats: int = 3) -> float:
+    """Return the shortest of some times, so that other programs on the machine count least."""
+    return min(timeit.repeat(call, number=1, repeat=repeats))
 
 
-def _completeness(trained: Trained, image: Tensor, target: int) -> pd.DataFrame:
-    """Compare the sums of maps with what they should sum to: the logit less that of the baseline, or the logit."""
+def _correlated(maps: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> Lines:
+    """Correlate the ranks of each painting's two maps, for every method that has both; a map of zeros has no ranks."""
+    lines: Lines = {}
+    for name in others:
+        values = [rank_correlation(a, b) for a, b in zip(maps[name], others[name], strict=True)]
+        defined = int(np.isfinite(values).sum())
+        lines[name] = [
+            {"metric": "rank_correlation", **spread(values)},
+            {"metric": "paintings", "value": defined},
+        ]
+    return lines
+
+
+def _of_new_top(trained: Trained, images: Tensor, targets: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return the maps of some methods for the network whose top is not trained."""
+    untrained, where = replace(trained, network=with_new_top(trained)), torch.as_tensor(targets)
+    return {name: untrained.explain(images, where, name).numpy() for name in RANDOMISED}
+
+
+def _similarity(maps: dict[str, np.ndarray]) -> Lines:
+    """Correlate the maps of each two methods, by pixels and by patches: the mean over the paintings, and the range."""
+    by_painting = np.stack(list(maps.values()), axis=1)
+    fine = np.stack([rank_correlations(one) for one in by_painting])
+    coarse = np.stack([rank_correlations(one) for one in patches(by_painting)])
+    return {
+        f"{one} {other}": [
+            {"metric": "pixels", **spread(fine[:, i, j])},
+            {"metric": "patches", **spread(coarse[:, i, j])},
+        ]
+        for (i, one), (j, other) in combinations(enumerate(maps), 2)
+    }
+
+
+def _completeness(trained: Trained, image: Tensor, target: int) -> Lines:
+    """Compare the sums of maps with what they should sum to, see `SUMS_TO`."""
     with torch.no_grad():
         logit, grey = (float(trained.network(one)[0, target]) for one in (image, torch.zeros_like(image)))
         ground = float(trained.network(trained.background)[:, target].mean())
-    quantities = (
-        ("logit less that of the mean colour", logit - grey, ("integrated_gradients", "deeplift")),
-        ("logit less that of the mean colour", logit - grey, ("shapley_value_sampling", "kernel_shap")),
-        ("logit less its mean over the background", logit - ground, ("deep_shap", "gradient_shap")),
-        ("logit", logit, ("lrp_epsilon", "lrp_gamma", "lrp_alpha_beta", "deep_taylor", "pattern_attribution")),
-        ("logit", logit, ("gradient_x_input",)),
-    )
-    extra, rows = options(trained), []
-    for quantity, wanted, names in quantities:
-        for name in names:
-            total = float(explain(trained.network, image, target, name, **extra.get(name, {})).double().sum())
-            rows.append({"method": name, "quantity": quantity, "wanted": wanted, "sum": total})
-    return pd.DataFrame(rows)
+    wanted = {OVER_GREY: logit - grey, OVER_BACKGROUND: logit - ground, LOGIT: logit}
+    lines: Lines = {}
+    for name, quantity in SUMS_TO.items():
+        total = float(trained.explain(image, target, name).double().sum())
+        values = {"wanted": wanted[quantity], "sum": total, "share": total / wanted[quantity]}
+        lines[name] = [{"metric": metric, "value": value} for metric, value in values.items()]
+    return lines
 
 
-def _chance(trained: Trained, image: Tensor, target: int) -> pd.DataFrame:
+def _chance(trained: Trained, image: Tensor, target: int) -> Lines:
     """Correlate the maps that a random method gives with different seeds, by patches, for several budgets."""
-    extra, rows = options(trained), []
+    lines: Lines = {name: [] for name in RANDOM}
     for name, cost in RANDOM.items():
         for budget in BUDGETS:
-            maps = [
-                explain(
-                    trained.network,
-                    image,
-                    target,
-                    name,
-                    samples=budget // cost,
-                    generator=torch.Generator().manual_seed(seed),
-                    **extra.get(name, {}),
-                )
-                for seed in SEEDS
-            ]
-            values = [rank_correlation(patches(a[0].numpy()), patches(b[0].numpy())) for a, b in combinations(maps, 2)]
-            rows.append({"method": name, "images": budget, "value": np.mean(values)})
-    return pd.DataFrame(rows)
+            drawn = partial(trained.explain, image, target, name, samples=budget // cost)
+            maps = [drawn(generator=torch.Generator().manual_seed(seed))[0].numpy() for seed in SEEDS]
+            values = [rank_correlation(patches(a), patches(b)) for a, b in combinations(maps, 2)]
+            lines[name].append({"metric": f"images_{budget}", **spread(values)})
+    return lines
 
 
 def concept_pictures() -> tuple[dict[str, Tensor], list[Tensor]]:
@@ -311,7 +403,7 @@ def concept_pictures() -> tuple[dict[str, Tensor], list[Tensor]]:
 STUDY = Study(
     "attribution",
     chapter="02_attribution",
-    version=1,
+    version=2,
     trials=lambda profile: [Trial("measured", _measured, ("dermxdb",))],
     data={"dermxdb": sources.open_dermxdb},
     seed=SEED,
