@@ -85,18 +85,7 @@ def shapley_value_sampling(
     A region's value is spread evenly over its pixels; an image's values sum to its score minus the baseline's, exactly,
     whatever the number of ``samples`` (orders), each of which costs a pass for each region.
     """
-    samples = _inputs.positive("samples", samples)
-
-    def one(forward: Callable, image: Tensor, start: Tensor, regions: Tensor) -> Tensor:
-        return ShapleyValueSampling(forward).attribute(
-            image,
-            baselines=start,
-            feature_mask=regions,
-            n_samples=samples,
-            perturbations_per_eval=batch_size,
-        )
-
-    return _of_regions(one, model, images, target, baseline, features, generator, batch_size)
+    return _of_regions(ShapleyValueSampling, model, images, target, baseline, features, samples, generator, batch_size)
 
 
 def kernel_shap(
@@ -115,18 +104,7 @@ def kernel_shap(
     ``samples`` random coalitions of regions, one pass each; fewer than the regions leave the regression without a
     unique solution. A region's value is spread evenly over its pixels.
     """
-    samples = _inputs.positive("samples", samples)
-
-    def one(forward: Callable, image: Tensor, start: Tensor, regions: Tensor) -> Tensor:
-        return KernelShap(forward).attribute(
-            image,
-            baselines=start,
-            feature_mask=regions,
-            n_samples=samples,
-            perturbations_per_eval=batch_size,
-        )
-
-    return _of_regions(one, model, images, target, baseline, features, generator, batch_size)
+    return _of_regions(KernelShap, model, images, target, baseline, features, samples, generator, batch_size)
 
 
 def lime(
@@ -147,35 +125,28 @@ def lime(
     default, a lasso of strength 0.01, gives zero everywhere where logits are small. A region's slope is
     spread evenly over its pixels.
     """
-    samples = _inputs.positive("samples", samples)
 
     def closeness(_: Tensor, __: Tensor, switches: Tensor, **___: object) -> Tensor:
         distance = 1 - switches.double().mean().sqrt()  # the cosine of zeros and ones with all ones
         return torch.exp(-((distance / LIME_KERNEL_WIDTH) ** 2)).sqrt()
 
-    def one(forward: Callable, image: Tensor, start: Tensor, regions: Tensor) -> Tensor:
-        return Lime(forward, interpretable_model=SkLearnRidge(alpha=1.0), similarity_func=closeness).attribute(
-            image,
-            baselines=start,
-            feature_mask=regions,
-            n_samples=samples,
-            perturbations_per_eval=batch_size,
-        )
-
-    return _of_regions(one, model, images, target, baseline, features, generator, batch_size)
+    surrogate = partial(Lime, interpretable_model=SkLearnRidge(alpha=1.0), similarity_func=closeness)
+    return _of_regions(surrogate, model, images, target, baseline, features, samples, generator, batch_size)
 
 
 def _of_regions(
-    one: Callable,
+    method: Callable[[Callable], object],
     model: nn.Module,
     images: Tensor,
     target: int | Tensor,
     baseline: Tensor | float | None,
     features: Tensor | None,
+    samples: int,
     generator: torch.Generator | None,
     batch_size: int,
 ) -> Tensor:
-    """Run a method of regions, and spread each region's value evenly over its pixels."""
+    """Run captum's method of regions, and spread each region's value evenly over its pixels."""
+    samples = _inputs.positive("samples", samples)
     if isinstance(images, Tensor) and images.ndim == 4:
         features = grid(*images.shape[-2:]) if features is None else features
         if features.is_floating_point() or features.shape not in (images.shape[-2:], (len(images), *images.shape[-2:])):
@@ -183,6 +154,12 @@ def _of_regions(
             raise ValueError(
                 f"features are {found}: integers {tuple(images.shape[-2:])}, or such for each image, are accepted"
             )
+
+    def one(forward: Callable, image: Tensor, start: Tensor, regions: Tensor) -> Tensor:
+        return method(forward).attribute(
+            image, baselines=start, feature_mask=regions, n_samples=samples, perturbations_per_eval=batch_size
+        )
+
     painted = _image_by_image(
         one, model, images, target, baseline=baseline, features=features, generator=generator, batch_size=batch_size
     )

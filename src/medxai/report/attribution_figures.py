@@ -1,6 +1,5 @@
 """Figures and tables of the attribution chapter: maps beside the painting, failing cases, comparisons of methods."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,7 +18,7 @@ from medxai.data.dermxdb import DISEASES
 from medxai.models.weights import normalised
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
-from medxai.report.tables import Comparison, compare
+from medxai.report.tables import Comparison, compare, text_table
 from medxai.studies import attribution as study
 from medxai.studies.attribution import Trained
 
@@ -382,7 +381,7 @@ def costs(measured: pd.DataFrame) -> HTML:
         for name, method in METHODS.items()
     }
     caption = "Costs of one image: images through the network, and time as a multiple of one pass"
-    return table(pd.DataFrame(lines).T.rename_axis("method"), caption)
+    return text_table(pd.DataFrame(lines).T.rename_axis("method"), caption)
 
 
 def completeness(here: pd.DataFrame, reference: pd.DataFrame | None) -> HTML:
@@ -399,7 +398,7 @@ def completeness(here: pd.DataFrame, reference: pd.DataFrame | None) -> HTML:
         }
     )
     lines.index = pd.Index([METHODS[name].title for name in found.index], name="method")
-    return table(lines, "What the maps sum to, in units of the logit, and as a share of what it should be")
+    return text_table(lines, "What the maps sum to, in units of the logit, and as a share of what it should be")
 
 
 def concepts(found: pd.DataFrame) -> HTML:
@@ -411,7 +410,7 @@ def concepts(found: pd.DataFrame) -> HTML:
         "accuracy": "accuracy of the classifiers",
     }
     lines = found[list(names)].rename(columns=names).map(lambda value: "–" if np.isnan(value) else f"{value:.2f}")
-    return table(lines, "Concepts, tested on one class")
+    return text_table(lines, "Concepts, tested on one class")
 
 
 CLAIMS = (
@@ -431,12 +430,3 @@ def claims(here: pd.DataFrame, reference: pd.DataFrame | None) -> Comparison:
         for one in (here, reference)
     ]
     return compare(None, named[1], named[0], metrics=("pixels", "patches"), caption="Rank correlations of two maps")
-
-
-def table(lines: pd.DataFrame, caption: str) -> HTML:
-    """Return a table of texts with its caption; the index is the header of each row."""
-    header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
-    start, rest = header.to_html(border=0, justify="left", classes="words").split(">", 1)
-    scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
-    label = html.escape(caption, quote=True)
-    return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')
