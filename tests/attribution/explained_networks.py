@@ -3,30 +3,17 @@
 import torch
 from torch import Tensor, nn
 
+from medxai.attribution.oracles import cases
 from medxai.models import backbones
 
-CLASSES = 6
+CLASSES = cases.CLASSES
 # Pixels: as few as a network's last maps need to have more than one pixel.
 SIZES = dict.fromkeys(backbones.NETWORKS, 64) | {"inception_v3": 128, "inception_resnet_v2": 128}
 
 
 def architecture(name: str, size: int | None = None, gain: float = 1.0, shift: float = 0.1) -> nn.Module:
-    """A network with random biases and batch normalisation that knows the statistics of random images.
-
-    Normalised values are multiplied by about `gain`, and a random bias of spread `shift` is added.
-    """
-    torch.manual_seed(0)
-    model = backbones.create(name, CLASSES)
-    for module in model.modules():
-        if getattr(module, "bias", None) is not None:
-            nn.init.normal_(module.bias, std=0.1)
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5 * gain, 1.5 * gain)
-            nn.init.normal_(module.bias, std=shift)
-            module.momentum = None  # the mean over all batches, here of one
-    with torch.no_grad():
-        model.train()(images(size or SIZES[name], 8, seed=99))
-    return model.eval()
+    """A network as `cases.calibrated` makes it, by random images of `size` pixels."""
+    return cases.calibrated(name, images(size or SIZES[name], 8, seed=99), gain, shift)
 
 
 def images(size: int, number: int = 2, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:

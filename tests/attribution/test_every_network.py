@@ -1,7 +1,8 @@
 """Properties of the methods on each of the twelve networks, with biases that are not zero.
 
 Of methods that share their code one stands for all: saliency and gradient times input are the gradient, GradientSHAP
-runs as SmoothGrad does, expressive gradients are two others, and captum takes one image at a time in all that perturb.
+runs as SmoothGrad does, expressive gradients are two others, captum takes one image at a time in all that perturb, and
+one engine runs all that propagate.
 """
 
 import pytest
@@ -12,6 +13,8 @@ pytest.importorskip("captum")
 from explained_networks import SIZES, architecture, images  # noqa: E402
 
 from medxai.attribution import explain  # noqa: E402
+from medxai.attribution.oracles import cases  # noqa: E402
+from medxai.errors import UnsupportedModel  # noqa: E402
 from medxai.models import backbones  # noqa: E402
 
 METHODS = {
@@ -21,6 +24,9 @@ METHODS = {
     "layer_integrated_gradients": {"steps": 2},
     "grad_cam_plus_plus": {},
     "occlusion": {"window": 32, "stride": 32},
+    "guided_backpropagation": {},
+    "lrp_alpha_beta": {},
+    "deeplift": {"baseline": 0.1},
 }
 TARGET = torch.tensor([1, 3])
 
@@ -28,7 +34,9 @@ TARGET = torch.tensor([1, 3])
 @pytest.fixture(scope="module", params=backbones.NETWORKS)
 def network(request):
     """Network in float64, and two images."""
-    return architecture(request.param).double(), images(SIZES[request.param], dtype=torch.double)
+    model = architecture(request.param).double()
+    model.name = request.param
+    return model, images(SIZES[request.param], dtype=torch.double)
 
 
 def state(model):
@@ -50,6 +58,11 @@ def test_a_batch_gives_what_single_images_give_and_the_model_stays(network, name
     model.train()
     next(model.parameters()).requires_grad_(False)
     before, images_before = state(model), x.clone()
+    if cases.undefined(model.name, name):
+        with pytest.raises(UnsupportedModel):
+            explain(model, x, TARGET, name)
+        assert state(model) == before
+        return
     batch = explain(model, x, TARGET, name, **METHODS[name])
     assert state(model) == before
     single = explain(model, x[1:], int(TARGET[1]), name, **METHODS[name])
@@ -72,7 +85,7 @@ def test_an_exception_on_the_way_back_leaves_the_model(network, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(torch.autograd, "grad", fail)
-    for name in ("gradient", "integrated_gradients", "grad_cam_plus_plus"):
+    for name in ("gradient", "integrated_gradients", "grad_cam_plus_plus", "lrp_epsilon", "deeplift"):
         with pytest.raises(MemoryError):
             explain(model, x, 1, name)
         assert state(model) == before

@@ -64,6 +64,33 @@ class Case:
         return gradients.operation_of(self.trace, self.model, self.images, self.layer)
 
 
+def calibrated(name: str, images: Tensor, gain: float = 1.0, shift: float = 0.1) -> nn.Module:
+    """Return a network with random biases, whose batch normalisation has the statistics of the images.
+
+    Parameters
+    ----------
+    name
+        In `medxai.models.backbones.NETWORKS`.
+    images
+        (n, 3, h, w), of the dtype that the network is to have.
+    gain, shift
+        Normalised values are multiplied by about `gain`, and a random bias of spread `shift` is added.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        model = backbones.create(name, CLASSES).to(images.dtype)
+        for module in model.modules():
+            norm = isinstance(module, nn.BatchNorm2d)
+            if getattr(module, "bias", None) is not None:
+                nn.init.normal_(module.bias, std=shift if norm else 0.1)
+            if norm:
+                nn.init.uniform_(module.weight, 0.5 * gain, 1.5 * gain)
+                module.momentum = None  # the mean over all batches, here of one
+        with torch.no_grad():
+            model.train()(images)
+    return model.eval()
+
+
 def case(name: str) -> Case:
     """Return a network as after training in all that matters here: no bias is zero, batch norms know their statistics.
 
@@ -73,18 +100,7 @@ def case(name: str) -> Case:
         In `medxai.models.backbones.NETWORKS`. All is float64.
     """
     draw = functools.partial(torch.rand, generator=torch.Generator().manual_seed(SEED), dtype=torch.double)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        model = backbones.create(name, CLASSES).double()
-        for module in model.modules():
-            if getattr(module, "bias", None) is not None:
-                nn.init.normal_(module.bias, std=0.1)
-            if isinstance(module, nn.BatchNorm2d):
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                module.momentum = None  # the mean over all batches, here of one
-        with torch.no_grad():
-            model.train()(draw(8, 3, SIZE, SIZE))
-    model.eval().requires_grad_(False)
+    model = calibrated(name, draw(8, 3, SIZE, SIZE)).requires_grad_(False)
     images, baselines, sample = (draw(number, 3, SIZE, SIZE) for number in (1, 2, 4))
     # DenseNet rectifies its last maps in place, and libraries differ in which of the two they take.
     layer = "features.denseblock4" if name == "densenet121" else _inputs.last_maps(model, images)
