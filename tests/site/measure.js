@@ -43,7 +43,7 @@
     overflow: document.scrollingElement.scrollWidth - innerWidth,
     brokenImages: [...document.images].filter((image) => !image.naturalWidth).map((image) => image.src),
     formulas: document.querySelectorAll(".math").length,
-    typeset: document.querySelectorAll(".math mjx-container svg").length,
+    typeset: document.querySelectorAll(".math mjx-container > svg").length,
     formulaErrors: document.querySelectorAll("mjx-merror, [data-mjx-error]").length,
     texts,
     faint,
