@@ -23,57 +23,75 @@ def verdict(digits: float) -> str:
     return "refused" if math.isnan(digits) else "right" if digits >= RIGHT else "wrong"
 
 
+MARKS = {"right": "✓", "wrong": "✗", "refused": "–"}
+
+
 def cell(digits: float) -> str:
     """Return a cell of the matrix: a mark that needs no colour, and the digits."""
-    marks = {"right": f"✓ {digits:.0f}", "wrong": f"✗ {digits:.1f}", "refused": "–"}
-    return marks[verdict(digits)]
+    mark = verdict(digits)
+    return MARKS[mark] if mark == "refused" else f"{MARKS[mark]} {digits:.0f}"
 
 
-def matrix(found: pd.DataFrame, library: str) -> HTML:
-    """Return the table of one library: methods by networks.
+def matrix(found: pd.DataFrame, *libraries: str) -> HTML:
+    """Return the table of some libraries: methods by networks.
 
     Parameters
     ----------
     found
         From `medxai.studies.libraries.matrix`.
-    library
-        A key of `medxai.studies.libraries.CLAIMS`.
+    libraries
+        Keys of `medxai.studies.libraries.CLAIMS`.
     """
-    lines = found.loc[library].map(cell)
+    lines = found.loc[list(libraries)].map(cell)
+    prefix = "{}: " if len(libraries) > 1 else ""
+    names = [prefix.format(library) + METHODS[method].title for library, method in lines.index]
+    lines.index = pd.Index(names, name="method")
+    caption = "✓ right, and to how many digits; ✗ wrong; – refused or failed"
+    return text_table(lines.rename(columns=lambda name: name.replace("_", " ")), caption, kind="matrix")
+
+
+def beside(reference: pd.DataFrame, here: pd.DataFrame, library: str) -> HTML:
+    """Return the table of one library on the networks of this build: digits of the reference run and of this build."""
+    columns = {}
+    for name in here:
+        label = name.replace("_", " ")
+        columns[f"{label}, reference"] = reference.loc[library][name].map(cell)
+        columns[f"{label}, this build"] = here.loc[library][name].map(cell)
+    lines = pd.DataFrame(columns)
     lines.index = pd.Index([METHODS[name].title for name in lines.index], name="method")
-    caption = f"{library}: ✓ right and to how many digits, ✗ wrong, – refused or failed"
-    return text_table(lines.rename(columns=lambda name: name.replace("_", " ")), caption)
+    return text_table(lines, f"{library}, right to how many digits", kind="words")
 
 
 def counts(found: pd.DataFrame) -> pd.DataFrame:
     """Count right, wrong and refused networks: index (library, method)."""
-    return found.map(verdict).apply(lambda row: row.value_counts(), axis=1).fillna(0).astype(int)
+    number = found.map(verdict).apply(lambda row: row.value_counts(), axis=1)
+    return number.reindex(columns=list(MARKS)).fillna(0).astype(int)
 
 
 def summary(found: pd.DataFrame) -> HTML:
     """Return the table of libraries side by side, for the methods that some other library has, too."""
-    number = counts(found).reindex(columns=["right", "wrong", "refused"], fill_value=0)
+    number = counts(found)
     libraries = [name for name in CLAIMS if name in number.index.get_level_values(0)]
     methods = [name for name in found.loc["medxai"].index if (number.xs(name, level=1).index != "medxai").any()]
 
     def text(library: str, method: str) -> str:
         if (library, method) not in number.index:
             return ""
-        return ", ".join(f"{value} {word}" for word, value in number.loc[(library, method)].items() if value)
+        return ", ".join(f"{value} {MARKS[word]}" for word, value in number.loc[(library, method)].items() if value)
 
     lines = pd.DataFrame({library: [text(library, method) for method in methods] for library in libraries})
     lines.index = pd.Index([METHODS[name].title for name in methods], name="method")
-    return text_table(lines, f"On how many of {found.shape[1]} networks a map is right, wrong, or refused")
+    return text_table(lines, f"Of {found.shape[1]} networks: ✓ right, ✗ wrong, – refused or failed")
 
 
-def reasons(tables: Record, libraries: tuple[str, ...]) -> HTML:
+def reasons(tables: Record, *libraries: str) -> HTML:
     """Return the table of what the libraries said where they gave no map, each sentence once."""
-    lines = pd.concat([table.assign(network=name) for name, table in tables.items() if name != "versions"])
+    lines = pd.concat([table.assign(network=name) for name, table in tables.items()])
     lines[["library", "method"]] = lines["row"].str.split(": ", expand=True).to_numpy()
     lines = lines[lines["value"].isna() & lines["library"].isin(libraries)]
-    grouped = lines.groupby(["library", "reason"], sort=False).agg(
+    grouped = lines.groupby(["library", "reason"]).agg(
         methods=("method", lambda some: ", ".join(METHODS[name].title for name in dict.fromkeys(some))),
-        networks=("network", lambda some: ", ".join(dict.fromkeys(some))),
+        networks=("network", lambda some: ", ".join(dict.fromkeys(name.replace("_", " ") for name in some))),
     )
     grouped = grouped.reset_index("reason").rename_axis("library")
     return text_table(grouped[["methods", "networks", "reason"]], "What was said where no map came back")

@@ -197,10 +197,16 @@ def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]
     return pd.concat([counts, counts.sum().to_frame("All").T])
 
 
-def text_table(lines: pd.DataFrame, caption: str) -> HTML:
-    """Return a table of texts with its caption; the index is the header of each row."""
+def text_table(lines: pd.DataFrame, caption: str, kind: str = "words") -> HTML:
+    """Return a table of texts with its caption; the index is the header of each row.
+
+    Parameters
+    ----------
+    kind
+        Class of the style: ``words``, or ``matrix`` for short cells below headings on their side.
+    """
     header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
-    start, rest = header.to_html(border=0, justify="left", classes="words").split(">", 1)
+    start, rest = header.to_html(border=0, justify="left", classes=kind).split(">", 1)
     scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
     label = html.escape(caption, quote=True)
     return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')

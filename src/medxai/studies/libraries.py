@@ -4,6 +4,8 @@ One trial for each network, in float64, with biases that are not zero and calibr
 methods, and those of captum, zennit, torchcam and, where it is installed, shap, each against the slow references of
 `medxai.attribution.oracles`. A value is the agreement in decimal digits, ``-log10`` of the relative error. What is
 refused or fails has none, and the words of the refusal are kept.
+
+The lock cannot hold shap, whose numba asks for an older numpy: ``uv pip install shap==0.51.0`` before a reference run.
 """
 
 import copy
