@@ -51,6 +51,6 @@ def test_cells_are_counted():
     counts = library_figures.counts(found)
     assert counts.loc[("captum", "deeplift")].to_dict() == {"right": 1, "wrong": 1, "refused": 1}
     assert counts.loc[("medxai", "deeplift")]["right"] == 3
-    assert "1 ✓, 1 ✗, 1 –" in library_figures.summary(found).data
-    assert "✗ 0" in library_figures.matrix(found, "captum").data
+    assert "1 ✓, 1 ✗, 1 –" in library_figures.summary(found).data.replace("\u00a0", " ")
+    assert "✗ 0.3" in library_figures.matrix(found, "captum").data
     assert library_figures.reasons(tables, "captum").data.count("<td>no</td>") == 1

@@ -28,8 +28,8 @@ MARKS = {"right": "✓", "wrong": "✗", "refused": "–"}
 
 def cell(digits: float) -> str:
     """Return a cell of the matrix: a mark that needs no colour, and the digits."""
-    mark = verdict(digits)
-    return MARKS[mark] if mark == "refused" else f"{MARKS[mark]} {digits:.0f}"
+    formats = {"right": f"✓ {digits:.0f}", "wrong": f"✗ {digits:.1f}", "refused": "–"}
+    return formats[verdict(digits)]
 
 
 def matrix(found: pd.DataFrame, *libraries: str) -> HTML:
@@ -77,7 +77,9 @@ def summary(found: pd.DataFrame) -> HTML:
     def text(library: str, method: str) -> str:
         if (library, method) not in number.index:
             return ""
-        return ", ".join(f"{value} {MARKS[word]}" for word, value in number.loc[(library, method)].items() if value)
+        return ", ".join(
+            f"{value}\u00a0{MARKS[word]}" for word, value in number.loc[(library, method)].items() if value
+        )
 
     lines = pd.DataFrame({library: [text(library, method) for method in methods] for library in libraries})
     lines.index = pd.Index([METHODS[name].title for name in methods], name="method")
