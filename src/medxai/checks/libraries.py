@@ -1,4 +1,4 @@
-"""Checks of the exercise of the page on libraries."""
+"""Checks of the exercises of the page on libraries."""
 
 import numpy as np
 
@@ -39,4 +39,60 @@ check_weights = Check(
         np.array([[[4.0, 0.0], [-1.0, 0.0]], [[1.0, 1.0], [1.0, 2.0]]]),
     ),
     hint="Write alpha as 1 / (2 + S g), with S the sum of the map, and take only gradients above zero.",
+)
+
+
+def _guided(inputs: np.ndarray, arriving: np.ndarray) -> np.ndarray:
+    return np.where((inputs > 0) & (arriving > 0), arriving, 0.0)
+
+
+check_guided = Check(
+    reference=_guided,
+    mistakes=(
+        Mistake(
+            "gradient",
+            lambda inputs, arriving: np.where(inputs > 0, arriving, 0.0),
+            "This is the plain gradient. Guided backpropagation also cuts off what arrives with a negative sign.",
+        ),
+        Mistake(
+            "deconvnet",
+            lambda inputs, arriving: np.maximum(arriving, 0.0),
+            "This is DeConvNet: it does not ask whether the ReLU was open.",
+        ),
+        Mistake(
+            "size",
+            lambda inputs, arriving: np.where(inputs > 0, np.abs(arriving), 0.0),
+            "A negative value is cut off, not turned around.",
+        ),
+    ),
+    example=lambda: (np.array([1.0, -2.0, 0.5, -0.1, 3.0]), np.array([0.7, 0.4, -1.2, -0.3, 2.0])),
+    hint="Two conditions: the ReLU was open, and what arrives is positive.",
+)
+
+
+def _shares(summands: np.ndarray, relevance: float) -> np.ndarray:
+    return relevance * summands / summands.sum()
+
+
+check_shares = Check(
+    reference=_shares,
+    mistakes=(
+        Mistake(
+            "all to each",
+            lambda summands, relevance: np.full_like(summands, relevance),
+            "Each summand gets everything: the relevance is multiplied, as in the libraries.",
+        ),
+        Mistake(
+            "equal parts",
+            lambda summands, relevance: np.full_like(summands, relevance / len(summands)),
+            "Equal parts conserve the relevance, but a summand of zero has contributed nothing.",
+        ),
+        Mistake(
+            "by size",
+            lambda summands, relevance: relevance * np.abs(summands) / np.abs(summands).sum(),
+            "The sign is lost: a negative summand has worked against the sum.",
+        ),
+    ),
+    example=lambda: (np.array([3.0, -1.0, 2.0]), 5.0),
+    hint="In proportion to what each summand has contributed to the sum.",
 )

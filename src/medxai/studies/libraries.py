@@ -12,10 +12,13 @@ import copy
 import math
 import re
 import warnings
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 
 import pandas as pd
 import torch
+from captum import attr
 from torch import Tensor, nn
 
 from medxai.attribution import METHODS
@@ -33,6 +36,11 @@ QUICK = ("mobilenet_v2",)
 """The network of the smaller profiles."""
 
 
+def _parts(library: str, *names: str) -> list[ModuleType]:
+    """Import modules of a library that the book can do without."""
+    return [import_module(f"{library}.{name}") for name in names]
+
+
 def _copy(model: nn.Module) -> nn.Module:
     """Return a copy to hook, a failure can leave hooks behind; with modules out of place, as the libraries advise."""
     model = copy.deepcopy(model)
@@ -44,8 +52,6 @@ def _copy(model: nn.Module) -> nn.Module:
 
 def _captum(name: str) -> Explain:
     def run(one: Case) -> Tensor:
-        from captum import attr
-
         options = {}
         if name.startswith("DeepLift"):
             options["baselines"] = one.baselines if name == "DeepLiftShap" else one.baselines[:1].expand_as(one.images)
@@ -65,8 +71,7 @@ def _captum(name: str) -> Explain:
 
 def _zennit(name: str, **options: float) -> Explain:
     def run(one: Case) -> Tensor:
-        from zennit import attribution, composites, rules, types
-
+        attribution, composites, rules, types = _parts("zennit", "attribution", "composites", "rules", "types")
         model = _copy(one.model)
         if name in ("GuidedBackprop", "DeconvNet"):
             composite = getattr(composites, name)(canonizers=_canonizers(model))
@@ -85,25 +90,22 @@ def _zennit(name: str, **options: float) -> Explain:
 
 def _canonizers(model: nn.Module) -> list:
     """The best of those that zennit brings: its own for torchvision's ResNet and VGG, else the general one."""
-    from zennit import canonizers, torchvision
-
+    canonizers, torchvision = _parts("zennit", "canonizers", "torchvision")
     own = {"ResNet": torchvision.ResNetCanonizer, "VGG": torchvision.VGGCanonizer}
     mine = own.get(type(model).__name__) if type(model).__module__.startswith("torchvision") else None
     return [(mine or canonizers.SequentialMergeBatchNorm)()]
 
 
 def _shap(one: Case) -> Tensor:
-    import shap
-
-    explainer = shap.DeepExplainer(_copy(one.model), one.baselines.clone())
+    (explainers,) = _parts("shap", "explainers")
+    explainer = explainers.DeepExplainer(_copy(one.model), one.baselines.clone())
     values = torch.as_tensor(explainer.shap_values(one.images.clone()))  # (n, c, h, w, classes)
     return torch.stack([value[..., target] for value, target in zip(values, one.target, strict=True)])
 
 
 def _torchcam(name: str) -> Explain:
     def run(one: Case) -> Tensor:
-        from torchcam import methods
-
+        (methods,) = _parts("torchcam", "methods")
         model = _copy(one.model).requires_grad_()
         with getattr(methods, name)(model, one.layer) as extractor:
             (found,) = extractor(one.target.tolist(), model(one.images.clone()), normalized=False)
