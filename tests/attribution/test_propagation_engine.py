@@ -163,8 +163,11 @@ def test_pattern_finds_the_signal_of_a_linear_model():
     model[1].weight.data = torch.tensor([[1.0, -1, 0, 0]], dtype=torch.float64)  # blind to the distractor
     patterns = fit_patterns(model, x)
     found = pattern_net(model, x[:1], 0, patterns=patterns).flatten()
-    torch.testing.assert_close(found, signal.double(), atol=0.05, rtol=0)
-    close(pattern_attribution(model, x[:1], 0, patterns=patterns).flatten(), found * model[1].weight[0].detach())
+    logit = model(x[:1]).item()
+    torch.testing.assert_close(found, signal.double() * logit, atol=0.05 * abs(logit), rtol=0)
+    attribution = pattern_attribution(model, x[:1], 0, patterns=patterns).flatten()
+    close(attribution, found * model[1].weight[0].detach())
+    assert attribution.sum().item() == pytest.approx(logit)
 
 
 def test_box_before_normalisation():

@@ -432,5 +432,6 @@ def test_patterns(name, attribution):
 
     expected = derivative(network, image(), lambda node, layer, z, g: torch.where(is_open(layer, z), g, 0), weights)
     method = pattern_attribution if attribution else pattern_net
+    expected *= network(image())[:, TARGET].detach().view(-1, 1, 1, 1)
     result = method(network, image(), TARGET, patterns=fit_patterns(network, images, batch_size=7))
     torch.testing.assert_close(result, expected, rtol=1e-7, atol=1e-9 * float(expected.abs().max()))

@@ -403,7 +403,7 @@ def concept_pictures() -> tuple[dict[str, Tensor], list[Tensor]]:
 STUDY = Study(
     "attribution",
     chapter="02_attribution",
-    version=2,
+    version=3,
     trials=lambda profile: [Trial("measured", _measured, ("dermxdb",))],
     data={"dermxdb": sources.open_dermxdb},
     seed=SEED,

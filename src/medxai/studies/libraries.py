@@ -212,4 +212,4 @@ def matrix(tables: Record) -> pd.DataFrame:
     return found
 
 
-STUDY = Study("libraries", chapter="02_libraries", version=2, trials=trials, data={}, seed=SEED)
+STUDY = Study("libraries", chapter="02_libraries", version=3, trials=trials, data={}, seed=SEED)

@@ -211,7 +211,7 @@ def _grouped(values: Tensor, groups: int) -> Tensor:
 def pattern_signal(
     trace: Trace, images: Tensor, target: Tensor, patterns: dict[str, Tensor], attribution: bool
 ) -> Tensor:
-    """Walk the gradient with patterns (PatternNet) or weights times patterns (PatternAttribution) for weights."""
+    """Walk the logit with patterns (PatternNet) or weights times patterns (PatternAttribution) for weights."""
     values = trace.values(images)
     names = {id(step): name for name, step in trace.steps.items()}
 
@@ -221,4 +221,5 @@ def pattern_signal(
         pattern = patterns[names[id(step)]]
         return [back(step.affine, inputs[0], step.affine.weight * pattern if attribution else pattern, arrived)]
 
-    return walk(trace, values, one_hot(values[trace.output], target), rule)
+    logits = values[trace.output]
+    return walk(trace, values, logits * one_hot(logits, target), rule)

@@ -138,9 +138,9 @@ class Propagation(TorchFunctionMode):
         logits = self.forward(images, tangent)
         if logits.ndim != 2 or logits not in self.traces:
             self.refuse("output", "does not give logits (n, classes) that depend on the images")
-        scores_of(logits, self.model, target)
+        start = self.start(scores_of(logits, self.model, target))
         with torch.enable_grad():
-            score = self.tangent(self.traces[logits], "output").gather(1, target[:, None]).sum()
+            score = (start * self.tangent(self.traces[logits], "output").gather(1, target[:, None])[:, 0]).sum()
         (result,) = torch.autograd.grad(score, seed, create_graph=self.create_graph)
         return result
 
@@ -252,6 +252,10 @@ class Propagation(TorchFunctionMode):
     def seed_tangent(self, images: Tensor, seed: Tensor) -> Any:
         """Return the tangent of the images: the seed, by which the result is differentiated, or linear in it."""
         return seed
+
+    def start(self, logits: Tensor) -> Tensor | float:
+        """Return what is propagated from the targets' logits (n,): 1, as for a derivative, if a method says no more."""
+        return 1.0
 
     def linear(self, call: Call) -> Any:
         """Rule of what only moves, scales and adds: itself, without constants."""

@@ -60,10 +60,11 @@ def fit_patterns(model: nn.Module, images: Tensor, *, batch_size: int = 16) -> P
 def pattern_net(
     model: nn.Module, images: Tensor, target: int | Tensor, *, patterns: Patterns, create_graph: bool = False
 ) -> Tensor:
-    """Return the signal behind the target's logit: its derivative with patterns in place of weights.
+    """Return the signal behind the target's logit: the logit times its derivative with patterns in place of weights.
 
-    Kindermans et al. 2018, section 4. ReLU and max-pooling pass as in the derivative. The paper has chains of layers
-    only; additions and concatenations, of which it says nothing, pass the signal unchanged, as their derivative does.
+    Kindermans et al. 2018, section 4: a signal is the pattern times the output. ReLU and max-pooling pass as in the
+    derivative. The paper has chains of layers only; additions and concatenations, of which it says nothing, pass the
+    signal unchanged, as their derivative does.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ def pattern_net(
     Returns
     -------
     Tensor
-        Signal (n, c, h, w), in units of the image by logit. Its scale means little: it is the product of the layers'
-        `1 / |w|`, which may leave the range of float32 in deep networks; use float64 there.
+        Signal (n, c, h, w), in units of the image. Where branches are added its scale means little, and may leave the
+        range of float32 in deep networks; use float64 there.
 
     Raises
     ------
@@ -92,10 +93,10 @@ def pattern_net(
 def pattern_attribution(
     model: nn.Module, images: Tensor, target: int | Tensor, *, patterns: Patterns, create_graph: bool = False
 ) -> Tensor:
-    """Return each pixel's attribution: the derivative with weights times patterns in place of weights.
+    """Return each pixel's attribution: the logit times its derivative with weights times patterns in place of weights.
 
-    Kindermans et al. 2018, section 4: the root point of deep Taylor decomposition along the pattern. It starts from the
-    target's logit. Parameters, result (n, c, h, w, in units of the logit) and errors are those of `pattern_net`.
+    Kindermans et al. 2018, section 4: the root point of deep Taylor decomposition along the pattern. Of a linear model
+    the sum is the logit. Parameters, result (n, c, h, w, in units of the logit) and errors are those of `pattern_net`.
     """
     with explaining(model, images, target, create_graph) as (images, target):
         return _PatternNet(model, patterns, attribution=True, create_graph=create_graph).propagate(images, target)
@@ -162,6 +163,9 @@ class _PatternNet(_Rectified):
         super().__init__(model, create_graph)
         self.patterns, self.attribution = patterns, attribution
         self.method = "PatternAttribution" if attribution else "PatternNet"
+
+    def start(self, logits: Tensor) -> Tensor:
+        return logits
 
     def propagate(self, images: Tensor, target: Tensor) -> Tensor:
         result = super().propagate(images, target)
