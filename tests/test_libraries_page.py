@@ -52,5 +52,9 @@ def test_cells_are_counted():
     assert counts.loc[("captum", "deeplift")].to_dict() == {"right": 1, "wrong": 1, "refused": 1}
     assert counts.loc[("medxai", "deeplift")]["right"] == 3
     assert "1 ✓, 1 ✗, 1 –" in library_figures.summary(found).data.replace("\u00a0", " ")
+    sentence, figure, _ = library_figures.right_finding(found)
+    assert "right in 3 of 3 cells" in sentence
+    assert "in 1 of 3 cells" in sentence
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [1, 1, 1]
     assert "✗ 0.3" in library_figures.matrix(found, "captum").data
     assert library_figures.reasons(tables, "captum").data.count("<td>no</td>") == 1
