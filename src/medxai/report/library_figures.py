@@ -94,15 +94,15 @@ def right_finding(found: pd.DataFrame) -> tuple[str, Figure, str]:
     figure, axes = plt.subplots(figsize=(5.6, 0.27 * len(theirs) + 1.0))
     plots.bars(axes, theirs.set_axis(labels), xlabel=f"of {networks} networks")
     axes.set_xticks([0, networks // 2, networks])
-    in_all = theirs.sum()
+    here, there = ours.sum(), theirs.sum()
     sentence = (
-        f"Of {len(ours)} methods on {networks} networks, ours are right in {ours['right'].sum()} of {ours.to_numpy().sum()} "
-        f"cells and refuse {ours['refused'].sum()} with a reason; four popular libraries return a wrong map, without a word, in {in_all['wrong']} of "
-        f"{in_all.sum()} cells."
+        f"Of {len(ours)} methods on {networks} networks, ours are right in {here['right']} of {here.sum()} cells and "
+        f"refuse {here['refused']} with a reason; four popular libraries return a wrong map, without a word, in "
+        f"{there['wrong']} of {there.sum()} cells."
     )
     alt = (
-        "Stacked bars, one for each method of each library: on how many networks it is right, wrong or refused. Much of "
-        "the bars of captum's and zennit's propagation methods and of torchcam's Grad-CAM++ is wrong."
+        "Stacked bars, one for each method of each library: on how many networks it is right, wrong or refused. Much "
+        "of the bars of captum's and zennit's propagation methods and of torchcam's Grad-CAM++ is wrong."
     )
     return sentence, plots.mark_data(figure, "simulated", "random networks; reference run"), alt
 
