@@ -23,6 +23,16 @@ class Profile:
         Length of training of the small ConvNet that looks at them, and at real ultrasound.
     network_epochs
         Length of training of a large network as a whole; 0 for not at all: only a linear head on it is trained.
+    explained_size
+        Side of the images on which methods are compared, in pixels.
+    explained_folds
+        In how many of the five folds, each with its own network, images are explained.
+    explained_images
+        How many images of a fold are explained by all methods.
+    sanity_images
+        How many of those are explained again for changed images and changed networks.
+    samples
+        Random draws or steps of a method or a metric that takes some; others take a fixed multiple of it.
     """
 
     name: str
@@ -32,6 +42,11 @@ class Profile:
     painted_size: int
     convnet_epochs: int
     network_epochs: int
+    explained_size: int
+    explained_folds: int
+    explained_images: int
+    sanity_images: int
+    samples: int
 
 
 PROFILES = {
@@ -45,6 +60,11 @@ PROFILES = {
             painted_size=128,
             convnet_epochs=2,
             network_epochs=0,
+            explained_size=64,
+            explained_folds=1,
+            explained_images=4,
+            sanity_images=1,
+            samples=4,
         ),
         Profile(
             "quick",
@@ -54,6 +74,11 @@ PROFILES = {
             painted_size=200,
             convnet_epochs=10,
             network_epochs=0,
+            explained_size=128,
+            explained_folds=1,
+            explained_images=6,
+            sanity_images=1,
+            samples=16,
         ),
         Profile(
             "full",
@@ -63,6 +88,11 @@ PROFILES = {
             painted_size=260,
             convnet_epochs=20,
             network_epochs=30,
+            explained_size=160,
+            explained_folds=5,
+            explained_images=8,
+            sanity_images=2,
+            samples=50,
         ),
     )
 }

@@ -255,9 +255,9 @@ class DermXDB:
         rows = self._first_round(image, leave_out)
         return masks.area_average(_over_maximum(self._counts(image, rows, LOCALISED)), size)
 
-    def rater_counts(self, image: str) -> dict[int, np.ndarray]:
-        """Return for each rater of the first round how many of his masks cover each pixel, uint8 (height, width)."""
-        keys = [(image, rater, 1) for rater in range(1, 9)]
+    def rater_counts(self, image: str, round: int = 1) -> dict[int, np.ndarray]:
+        """Return for each rater of a round how many of his masks cover each pixel, uint8 (height, width)."""
+        keys = [(image, rater, round) for rater in range(1, 9)]
         return {key[1]: self._counts(image, [self._rows[key]], LOCALISED) for key in keys if key in self._rows}
 
     def masks(self, images: Iterable[str] | None = None, round: int | None = None) -> Iterator[MaskStack]:

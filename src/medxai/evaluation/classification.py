@@ -1,6 +1,6 @@
 """How well classes can be told apart."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -38,11 +38,18 @@ def cross_validated(
     numpy.ndarray
         float64 (n, classes), probabilities.
     """
-    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     probabilities = np.empty((len(labels), labels.max() + 1))
-    for train, test in splitter(FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups):
+    for train, test in folds(labels, groups=groups, seed=seed):
         probabilities[test] = fit_predict(train, test)
     return probabilities
+
+
+def folds(
+    labels: np.ndarray, *, groups: np.ndarray | None = None, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rows to train on and the rows to test on, `FOLDS` times; parameters as of `cross_validated`."""
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    yield from splitter(FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups)
 
 
 def linear_model(features: np.ndarray, labels: np.ndarray) -> FitPredict:

@@ -6,7 +6,6 @@ ImageNet?) and transfer (do weights from ImageNet help on real breast ultrasound
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +13,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from medxai import paths
 from medxai.data import photo_sets, sources
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
@@ -26,7 +24,9 @@ from medxai.models import weights
 from medxai.models.weights import Pretrained
 from medxai.profiles import Profile
 from medxai.report import tables as report
-from medxai.studies.store import Absent, Record, Study, Trial, optional
+from medxai.studies import optional_data
+from medxai.studies.optional_data import NETWORK
+from medxai.studies.store import Absent, Record, Study, Trial
 from medxai.training.fit import fit_predict
 from medxai.training.small_convnet import small_convnet
 from medxai.training.transfer import classifier, frozen_features
@@ -37,7 +37,6 @@ CONVNET_SIZE = 96
 ULTRASOUND_SIZE = 64
 """Side of the ultrasound images that it sees: they show larger things."""
 CONVNET_RATE = 2e-3
-NETWORK = "mobilenet_v2"
 NETWORK_SIZE = 160
 """Side of the images that MobileNetV2 sees, in pixels."""
 NETWORK_RATE = 1e-3
@@ -152,17 +151,6 @@ def _fine_tuned(
     return functools.partial(fit_predict, lambda: classifier(start(), labels.max() + 1), images, labels, **options)
 
 
-@functools.cache
-def _pretrained(root: Path) -> Pretrained | Absent:
-    """Load the weights below `root`, or torchvision's; once per process."""
-    return optional(lambda: weights.imagenet(NETWORK))
-
-
-@functools.cache
-def _ultrasound(root: Path) -> ImageSet | Absent:
-    return optional(lambda: photo_sets.busi(root / "busi"))
-
-
 STUDY = Study(
     "images",
     chapter="01_images",
@@ -173,8 +161,8 @@ STUDY = Study(
     ],
     data={
         "dermxdb": sources.open_dermxdb,
-        "busi": lambda profile: _ultrasound(paths.data_root()),
-        NETWORK: lambda profile: _pretrained(paths.data_root()),
+        "busi": optional_data.busi,
+        NETWORK: optional_data.imagenet,
     },
     seed=SEED,
 )

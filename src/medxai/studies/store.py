@@ -101,8 +101,18 @@ class Study:
         return stored(self.record_path(trial, profile), lambda: self._compute(trial, profile))
 
     def collect(self, trials: Iterable[Trial], profile: Profile) -> Record:
-        """Return all tables of some trials by name; what is not stored is computed."""
-        return {name: table for trial in trials for name, table in self.run_trial(trial, profile).items()}
+        """Return all tables of some trials by name; what is not stored is computed.
+
+        Tables of the same name, from trials that are parts of one piece of work, are put one below the other.
+        """
+        parts: dict[str, list[pd.DataFrame]] = {}
+        for trial in trials:
+            for name, table in self.run_trial(trial, profile).items():
+                parts.setdefault(name, []).append(table)
+        return {
+            name: tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+            for name, tables in parts.items()
+        }
 
     def absent(self, profile: Profile) -> dict[str, str]:
         """Return by name which of the study's data are not to be had, and why."""

@@ -4,6 +4,8 @@ import copy
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from medxai.models.weights import normalised
@@ -46,3 +48,32 @@ def frozen_features(network: nn.Module, images: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         parts = [features(normalised(images[start : start + BATCH])) for start in range(0, len(images), BATCH)]
     return torch.cat([part.mean(dim=(2, 3)) for part in parts]).numpy()
+
+
+def with_linear_head(network: nn.Module, images: np.ndarray, labels: np.ndarray) -> nn.Sequential:
+    """Return `classifier` with a head fitted to the features of some images; the rest of the network stays as it is.
+
+    The head is a multinomial logistic regression on standardised features, its scaling put into the weights.
+
+    Parameters
+    ----------
+    network
+        As of `classifier`.
+    images, labels
+        uint8 (n, height, width, 3) and int (n,), from 0, each class at least once.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        In evaluation mode.
+    """
+    features = frozen_features(network, images).astype(np.float64)
+    scaler = StandardScaler().fit(features)
+    fitted = LogisticRegression(max_iter=2000).fit(scaler.transform(features), labels)
+    weight, bias = fitted.coef_ / scaler.scale_, fitted.intercept_ - fitted.coef_ @ (scaler.mean_ / scaler.scale_)
+    if len(weight) == 1:  # of two classes scikit-learn keeps the second one's logit
+        weight, bias = np.stack([0 * weight[0], weight[0]]), np.array([0.0, bias[0]])
+    model = classifier(network, len(weight))
+    head = model[-1]
+    head.load_state_dict({"weight": torch.from_numpy(weight).float(), "bias": torch.from_numpy(bias).float()})
+    return model.eval()

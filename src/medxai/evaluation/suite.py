@@ -1,0 +1,139 @@
+"""All metrics of maps at once: what depends on the image alone is computed once and shared by all maps of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medxai.evaluation import complexity, faithfulness, localisation
+
+EQUAL_AREA = 0.2
+"""Share of the pixels, those of the highest values, that are covered so that maps of unlike extent can be compared."""
+HALF = 0.5
+"""Part of the largest value from which a pixel belongs to the explanation's area; the thesis does not say which."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many random draws and steps the metrics take."""
+
+    steps: int
+    """Of deletion and insertion."""
+    subsets: int
+    """Of sensitivity-n, for each size."""
+    squares: int
+    """Of infidelity."""
+    sizes: tuple[int, ...] = (4, 16, 32)
+    """n of sensitivity-n, in cells of the 64 of a grid."""
+
+    @classmethod
+    def of(cls, samples: int) -> "Effort":
+        """Scale everything with one number, 50 for a thorough run."""
+        return cls(steps=max(4, samples // 3), subsets=2 * samples, squares=4 * samples)
+
+
+def place(maps: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
+    """Score maps (m, h, w) of one image against its reference (h, w) in [0, 1]; each result is float64 (m,).
+
+    Intersection over union is not among them: its threshold is to be chosen on other images.
+    """
+    repeated = np.broadcast_to(reference, maps.shape)
+    shares = localisation.attention(maps)
+    fuzzy = localisation.fuzzy_scores(shares, repeated)
+    return {
+        **{f"fuzzy_{name}": values for name, values in fuzzy._asdict().items()},
+        "pixel_auc": localisation.pixel_auc(maps, repeated),
+        "hit_rate": localisation.hit_rate(maps, repeated),
+        "pointing_game": localisation.pointing_game(maps, repeated),
+        "mass": localisation.mass(shares, repeated),
+    }
+
+
+def held_out_iou(maps: np.ndarray, references: np.ndarray, parts: int = 5) -> np.ndarray:
+    """Intersection over union of maps (n, h, w) with references (n, h, w), the threshold chosen on the other images.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n,). Image i belongs to part ``i % parts``; its threshold is the best of the images of other parts
+        (`localisation.best_threshold`). NaN where a reference is empty, and for fewer than two images.
+    """
+    shares, part = localisation.attention(maps), np.arange(len(maps)) % parts
+    values = np.full(len(maps), np.nan)
+    for one in range(min(parts, len(maps)) if len(maps) > 1 else 0):
+        threshold = localisation.best_threshold(shares[part != one], references[part != one])
+        if np.isfinite(threshold):
+            values[part == one] = localisation.iou(shares[part == one], references[part == one], threshold)
+    return values
+
+
+def largest(maps: np.ndarray, share: float = EQUAL_AREA) -> np.ndarray:
+    """Return the `share` of the pixels (m, h, w) with the largest values, bool; ties go by a fixed random order."""
+    flat = maps.reshape(len(maps), -1)
+    noise = np.random.default_rng(0).permutation(flat.shape[1])
+    order = np.stack([np.lexsort((noise, -one)) for one in flat])
+    chosen = np.zeros(flat.shape, dtype=bool)
+    np.put_along_axis(chosen, order[:, : round(share * flat.shape[1])], True, axis=1)
+    return chosen.reshape(maps.shape)
+
+
+@dataclass(frozen=True)
+class Faithful:
+    """Scores (m,) by metric, and curves (m, steps + 1) by name, of maps of one image."""
+
+    scores: dict[str, np.ndarray]
+    curves: dict[str, np.ndarray]
+
+
+def faithful(
+    model: nn.Module, image: Tensor, target: int, maps: np.ndarray, effort: Effort, *, seed: int = 0
+) -> Faithful:
+    """Ask whether the model uses what maps (m, h, w) of an image (c, h, w) show.
+
+    Covered pixels get the mean colour, 0 after normalisation. Drops and curves are of the probability of the target,
+    as in the thesis and for deletion (Petsiuk et al. 2018); sums are compared with the logit, which maps explain.
+    """
+    probability, logit = score_of(model, target), score_of(model, target, probability=False)
+    areas = localisation.attention(maps) >= HALF
+    drops = faithfulness.occlusion_drop(probability, image, np.concatenate([areas, largest(maps)]))
+    curves = {
+        "deletion": faithfulness.deletion(probability, image, maps, steps=effort.steps, seed=seed),
+        "insertion": faithfulness.insertion(probability, image, maps, steps=effort.steps, seed=seed),
+    }
+    correlations = faithfulness.sensitivity_n(logit, image, maps, sizes=effort.sizes, subsets=effort.subsets, seed=seed)
+    with torch.no_grad():
+        wanted = float(logit(image[None]) - logit(torch.zeros_like(image)[None]))
+    scores = {
+        "occlusion_drop": drops[: len(maps)],
+        "occlusion_drop_equal_area": drops[len(maps) :],
+        **{name: faithfulness.area(curve) for name, curve in curves.items()},
+        "sensitivity_n": _mean(correlations),
+        "infidelity": faithfulness.infidelity(logit, image, maps, samples=effort.squares, seed=seed),
+        "completeness_gap": faithfulness.completeness_gap(maps.sum((1, 2), dtype=float), wanted),
+    }
+    return Faithful(scores, curves)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is defined; NaN where nothing is."""
+    known = np.isfinite(values)
+    return np.divide(
+        np.where(known, values, 0).sum(-1), known.sum(-1), out=np.full(len(values), np.nan), where=known.any(-1)
+    )
+
+
+def concentration(maps: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how concentrated maps (m, h, w) are."""
+    return {"gini": complexity.gini(maps), "entropy": complexity.entropy(maps)}
+
+
+def score_of(model: nn.Module, target: int, *, probability: bool = True) -> Callable[[Tensor], Tensor]:
+    """Return what gives the probability, or the logit, (n,) of one class for images (n, c, h, w)."""
+
+    def score(images: Tensor) -> Tensor:
+        logits = model(images)
+        return (logits.softmax(1) if probability else logits)[:, target]
+
+    return score

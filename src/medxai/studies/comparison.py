@@ -1,0 +1,259 @@
+"""The study behind the comparison chapter: every method and control, on the same images, by every metric.
+
+Each trial is one fold of a set of images (`explained_sets`): it trains a network on the other folds, explains some of
+its own images that this network gets right, and scores every map. One more trial compares dermatologists with
+themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import permutations, product
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from medxai.attribution import CONTROLS, METHODS
+from medxai.data import sources
+from medxai.data.dermxdb import DermXDB
+from medxai.data.photo_sets import ImageSet
+from medxai.data.render import cache
+from medxai.evaluation import cost, localisation, sanity, stability, suite
+from medxai.models.weights import Pretrained
+from medxai.profiles import Profile
+from medxai.studies import explained_sets, optional_data
+from medxai.studies.explained_sets import SEED, Images, Trained, outlined, train
+from medxai.studies.optional_data import NETWORK
+from medxai.studies.store import Absent, Record, Study, Trial
+from medxai.training.fit import predict
+
+RADIUS = 0.05
+"""Largest change of a pixel's channel in the test of stability, in standard deviations of ImageNet's pixels."""
+CHANGES = 3
+"""Changed copies of an image in that test."""
+STAGES = 4
+"""Of the randomisation of a network, from the head down."""
+RATES = np.round(np.linspace(0, 1, 11), 1)
+"""False positive rates at which ROC curves are stored."""
+RATER, PAIR, TRUTH = "one_rater", "two_raters", "truth"
+"""Maps that no method makes: a dermatologist against the others together, against each other one; what is there."""
+SIDE = 160
+"""Side of the outlines on which dermatologists are compared with themselves, in pixels."""
+
+
+def names_of_maps() -> list[str]:
+    """Return every method that gives a map, then the controls that need no reference."""
+    return [*(name for name, method in METHODS.items() if method.kind == "map"), *CONTROLS]
+
+
+def all_maps(trained: Trained, row: int) -> dict[str, np.ndarray]:
+    """Return the map (side, side) of each method and control for an image's own class, and the truth."""
+    image, target = trained.image(row), trained.label(row)
+    maps = {name: trained.explain(image, target, name)[0].numpy() for name in names_of_maps()}
+    return {**maps, TRUTH: trained.images.truth(row)}
+
+
+def _fold(images: Images, pretrained: Pretrained | Absent, profile: Profile, fold: int) -> Record:
+    """Explain some images of a fold, score every map, and test the methods on changed images and networks."""
+    trained = train(images, pretrained, profile, fold)
+    rows = explained_sets.explained(trained)
+    maps, scores, curves = [], [], []
+    for row in tqdm(rows, f"{images.name}, fold {fold}", mininterval=5):
+        maps.append(all_maps(trained, row))
+        table, lines = _scored(trained, row, maps[-1], suite.Effort.of(profile.samples))
+        scores.append(table)
+        curves.append(lines)
+    scores = _with_iou(images, rows, maps, pd.concat(scores))
+    checks, cascade = _checked(trained, pretrained, dict(zip(rows[: profile.sanity_images], maps, strict=False)))
+    known = {"set": images.name, "fold": fold}
+    curves = pd.concat(curves).groupby(["method", "curve", "share"], sort=False)["value"].mean().reset_index()
+    return {
+        "scores": scores.merge(checks, on=["image", "method"], how="left").assign(**known).round(4),
+        "curves": curves.assign(**known, images=len(rows)).round(4),
+        "cascade": cascade.assign(**known).round(4),
+        "networks": _network(trained, rows).assign(**known),
+        "costs": _costs(trained, rows[0]).assign(**known),
+    }
+
+
+def _scored(
+    trained: Trained, row: int, maps: dict[str, np.ndarray], effort: suite.Effort
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score the maps of one image: a line for each, and for each of the raters' rows; and the curves, long."""
+    images, names, stack = trained.images, list(maps), np.stack(list(maps.values()))
+    raters = images.raters(row)
+    reference = raters.mean(0)
+    found = suite.faithful(trained.network, trained.image(row)[0], trained.label(row), stack, effort)
+    values = {**suite.place(stack, reference), **found.scores, **suite.concentration(stack)}
+    table = pd.DataFrame(values, index=pd.Index(names, name="method"))
+    if len(raters) > 1:
+        table = pd.concat([table, _of_raters(raters)])
+    where = list(trained.test).index(row)
+    table = table.rename_axis("method").reset_index()
+    known = {"image": images.names[row], "class": images.classes[trained.label(row)]}
+    table = table.assign(**known, right=bool(trained.right[where]))
+    roc = localisation.roc(stack, np.broadcast_to(reference, stack.shape), RATES)
+    curves = {"roc": (RATES, roc)}
+    curves |= {name: (np.linspace(0, 1, curve.shape[1]), curve) for name, curve in found.curves.items()}
+    lines = [
+        pd.DataFrame(curve, names, np.round(shares, 3))
+        .rename_axis("method")
+        .reset_index()
+        .melt("method", var_name="share")
+        .assign(curve=name)
+        for name, (shares, curve) in curves.items()
+    ]
+    return table, pd.concat(lines)
+
+
+def _of_raters(raters: np.ndarray) -> pd.DataFrame:
+    """Score raters (r, h, w): each against the share of the others, and each against each other; means over raters."""
+    one = [suite.place(rater[None].astype(float), np.delete(raters, i, 0).mean(0)) for i, rater in enumerate(raters)]
+    drawn = [pair for pair in permutations(raters.astype(float), 2) if pair[1].any()]
+    two = [suite.place(own[None], other) for own, other in drawn]
+    means = {name: pd.DataFrame(map(_first, lines)).mean() for name, lines in ((RATER, one), (PAIR, two))}
+    return pd.DataFrame(means).T
+
+
+def _first(values: dict[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(value[0]) for name, value in values.items()}
+
+
+def _with_iou(
+    images: Images, rows: Sequence[int], maps: Sequence[dict[str, np.ndarray]], scores: pd.DataFrame
+) -> pd.DataFrame:
+    """Add the intersection over union of each map, its threshold chosen on the other images of the fold."""
+    references = np.stack([images.reference(row) for row in rows])
+    lines = [
+        pd.DataFrame({"image": images.names[rows], "method": name, "iou": values})
+        for name in maps[0]
+        for values in [suite.held_out_iou(np.stack([one[name] for one in maps]), references)]
+    ]
+    return scores.merge(pd.concat(lines), on=["image", "method"], how="left")
+
+
+def _checked(
+    trained: Trained, pretrained: Pretrained | Absent, maps: dict[int, dict[str, np.ndarray]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Explain some images again: slightly changed, by networks more and more random, by one trained on random labels.
+
+    Returns one line per image and method, and one per image, method and stage of the randomisation.
+    """
+    images, example = trained.images, trained.image(next(iter(maps)))
+    stages = sanity.cascade(trained.network, example, stages=STAGES, seed=SEED)
+    others = {share: replace(trained, network=network) for share, network in stages}
+    others["labels"] = misled(trained, pretrained)
+    checks, cascade = [], []
+    for row, own in tqdm(maps.items(), "sanity checks", mininterval=5):
+        known = {"image": images.names[row]}
+        for name in names_of_maps():
+            after = {share: _alike(own[name], other, row, name) for share, other in others.items()}
+            labels = after.pop("labels")
+            cascade += [{**known, "method": name, "share": share, **line} for share, line in after.items()]
+            checks.append(
+                {
+                    **known,
+                    "method": name,
+                    "parameter_randomisation": after[max(after)]["rank_correlation"],
+                    "label_randomisation": labels["rank_correlation"],
+                    "max_sensitivity": _max_sensitivity(trained, row, name),
+                }
+            )
+    return pd.DataFrame(checks), pd.DataFrame(cascade)
+
+
+def misled(trained: Trained, pretrained: Pretrained | Absent) -> Trained:
+    """Train the same network on the same images with labels in random order."""
+    labels = sanity.label_permutation(trained.images.labels, seed=SEED)
+    return train(trained.images, pretrained, trained.profile, trained.fold, labels=labels)
+
+
+def _alike(own: np.ndarray, other: Trained, row: int, name: str) -> dict[str, float]:
+    """Compare a map with that of another network for the same image and class."""
+    again = other.explain(other.image(row), other.label(row), name).numpy()
+    return sanity.similarity_after(own[None], again).iloc[0].to_dict()
+
+
+def _max_sensitivity(trained: Trained, row: int, name: str) -> float:
+    explainer = partial(trained.explain, target=trained.label(row), method=name)
+    return float(stability.max_sensitivity(explainer, trained.image(row), radius=RADIUS, samples=CHANGES, seed=SEED)[0])
+
+
+def _network(trained: Trained, rows: Sequence[int]) -> pd.DataFrame:
+    """Say how the network does, and how many images it was trained on."""
+    own = trained.images.labels
+    learned = predict(trained.network, trained.images.pictures[trained.train]).argmax(1) == own[trained.train]
+    lines = {
+        "accuracy": trained.right.mean(),
+        "accuracy_in_training": learned.mean(),
+        "images_seen": len(trained.train),
+        "images_held_out": len(trained.test),
+        "images_explained": len(rows),
+        "explained_right": np.isin(rows, trained.test[trained.right]).mean(),
+        "pretrained": float(trained.layer == explained_sets.CAM_LAYER),
+    }
+    return pd.DataFrame({"metric": lines.keys(), "value": lines.values()})
+
+
+def _costs(trained: Trained, row: int) -> pd.DataFrame:
+    """Measure what a map of one image costs: images that go forward, seconds, and those over a bare pass and back."""
+    image, target = trained.image(row), trained.label(row)
+    pixels = image.clone().requires_grad_(True)
+    bare = cost.measure(lambda: torch.autograd.grad(trained.network(pixels)[0, target], pixels), trained.network)
+    lines = []
+    for name in names_of_maps():
+        found = cost.measure(lambda name=name: trained.explain(image, target, name), trained.network, repeats=1)
+        lines.append((name, found.images, found.seconds, found.seconds / bare.seconds))
+    return pd.DataFrame(lines, columns=["method", "images", "seconds", "ratio"])
+
+
+def _raters(db: DermXDB, profile: Profile) -> Record:
+    """Score dermatologists against themselves, a round later, and against each other, on the images labelled twice."""
+    lines = []
+    for image in db.images.index[db.images["second_round"]]:
+        rounds = [
+            {rater: outlined(count, SIDE).astype(float) for rater, count in db.rater_counts(image, turn).items()}
+            for turn in (1, 2)
+        ]
+        for (first, one), (second, two) in product(*(one.items() for one in rounds)):
+            if two.any():
+                kind = "intra" if first == second else "inter"
+                lines.append({"image": image, "kind": kind, **_first(suite.place(one[None], two))})
+    return {"raters": pd.DataFrame(lines).groupby(["image", "kind"]).mean().reset_index().round(4)}
+
+
+def _of_paintings(db: DermXDB, pretrained: Pretrained | Absent, profile: Profile, *, fold: int) -> Record:
+    return _fold(explained_sets.paintings(db, profile), pretrained, profile, fold)
+
+
+def _of_ultrasound(
+    images: ImageSet | Absent, pretrained: Pretrained | Absent, profile: Profile, *, fold: int
+) -> Record:
+    if isinstance(images, Absent):
+        return {}
+    return _fold(explained_sets.ultrasound(images, profile), pretrained, profile, fold)
+
+
+def _trials(profile: Profile) -> list[Trial]:
+    folds = range(profile.explained_folds)
+    return [
+        Trial("raters", _raters, ("dermxdb",)),
+        *(Trial(f"paintings_{fold}", _of_paintings, ("dermxdb", NETWORK), (("fold", fold),)) for fold in folds),
+        *(Trial(f"ultrasound_{fold}", _of_ultrasound, ("busi", NETWORK), (("fold", fold),)) for fold in folds),
+    ]
+
+
+STUDY = Study(
+    "comparison",
+    chapter="03_comparison",
+    version=1 + cache.VERSION,  # other paintings, other results
+    trials=_trials,
+    data={
+        "dermxdb": sources.open_dermxdb,
+        "busi": optional_data.busi,
+        NETWORK: optional_data.imagenet,
+    },
+    seed=SEED,
+)

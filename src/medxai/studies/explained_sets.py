@@ -1,0 +1,233 @@
+"""The two sets of images of the comparison, and a network trained on four fifths of one.
+
+Paintings of DermXDB, whose references are the dermatologists' outlines; real breast ultrasound with a true mask of each
+lesion.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from medxai.attribution import explain
+from medxai.attribution.propagation.patterns import fit_patterns
+from medxai.data import photo_sets
+from medxai.data.dermxdb import DISEASES, DermXDB, chosen
+from medxai.data.masks import area_average
+from medxai.data.photo_sets import ImageSet
+from medxai.data.render import cache
+from medxai.evaluation import classification
+from medxai.models.weights import MEAN, STANDARD_DEVIATION, Pretrained, normalised
+from medxai.profiles import Profile
+from medxai.studies.store import Absent
+from medxai.training.fit import fit, predict
+from medxai.training.small_convnet import small_convnet
+from medxai.training.transfer import classifier, with_linear_head
+
+SEED = 0
+NETWORK_RATE, CONVNET_RATE = 1e-3, 2e-3
+PASSES = {"paintings": 1 / 3, "ultrasound": 1.0}
+"""Share of the profile's epochs that a large network is trained; there are four times as many paintings."""
+CAM_LAYER = "0"
+"""Of a network with ImageNet weights: what is averaged before the linear head."""
+CONVNET_LAYER = "15"
+"""The same of the small ConvNet."""
+FITTED_ON = 64
+"""Training images that patterns are fitted to."""
+PER_CLASS = 50
+"""At most so many ultrasound images of a class, as in our selection."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """A set of images as a network sees them, and what is known about where the lesions are."""
+
+    name: str
+    names: np.ndarray
+    pictures: np.ndarray
+    """uint8 (n, side, side, 3)."""
+    labels: np.ndarray
+    """int (n,), from 0."""
+    classes: tuple[str, ...]
+    groups: np.ndarray | None
+    """int (n,): near copies of one image; ``None`` if there are none."""
+    upside_down: bool
+    """Whether an image may be turned upside down in training."""
+    raters: Callable[[int], np.ndarray]
+    """Of a row: bool (raters, side, side), what each of the raters outlined; one rater where the truth is known."""
+    truth: Callable[[int], np.ndarray]
+    """Of a row: float32 (side, side) in [0, 1], where the lesion is."""
+
+    def reference(self, row: int) -> np.ndarray:
+        """Return the share of the raters who outlined each pixel, float64 (side, side)."""
+        return self.raters(row).mean(0, dtype=float)
+
+
+def paintings(db: DermXDB, profile: Profile) -> Images:
+    """Paint the images of DermXDB; raters are its dermatologists (first round, all of them)."""
+    side, names = profile.explained_size, chosen(db, profile.painted_images)
+    folder = cache.paint_all(db, profile.painted_size, images=names, seed=SEED)
+    pictures = np.stack([_square(cache.read(folder, name), side) for name in names])
+    labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
+
+    def raters(row: int) -> np.ndarray:
+        return np.stack([outlined(count, side) for count in db.rater_counts(names[row]).values()])
+
+    def truth(row: int) -> np.ndarray:
+        terms = cache.truth(folder, names[row]).values()
+        return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
+
+    return Images("paintings", np.array(names), pictures, labels, tuple(DISEASES), None, True, raters, truth)
+
+
+def ultrasound(images: ImageSet, profile: Profile) -> Images:
+    """Open real breast ultrasound; its one rater is the mask that comes with an image, empty for a normal one."""
+    side, table = profile.explained_size, images.images.groupby("label").head(PER_CLASS)
+    full = [images.image(name) for name in table.index]
+    labels = table["label"].map({name: i for i, name in enumerate(photo_sets.BUSI_LABELS)}).to_numpy()
+
+    def truth(row: int) -> np.ndarray:
+        return area_average(images.mask(table.index[row]).astype(np.float32), side)
+
+    return Images(
+        "ultrasound",
+        table.index.to_numpy(),
+        np.stack([_square(image, side) for image in full]),
+        labels,
+        photo_sets.BUSI_LABELS,
+        photo_sets.near_copies(full),
+        False,
+        lambda row: truth(row)[None] >= 0.5,
+        truth,
+    )
+
+
+def _square(picture: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def outlined(count: np.ndarray, side: int) -> np.ndarray:
+    """Return where at least half of a pixel lies inside a rater's outlines, bool (side, side).
+
+    ``count`` says how many of his outlines cover each pixel of the full image.
+    """
+    return area_average((count > 0).astype(np.float32), side) >= 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network that was trained on four folds of some images, and how it does on the fifth."""
+
+    images: Images
+    network: nn.Module
+    train: np.ndarray
+    test: np.ndarray
+    """Rows."""
+    probabilities: np.ndarray
+    """Of the test rows, float64 (len(test), classes)."""
+    profile: Profile
+    fold: int
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether the most probable class of each test row is its own, bool."""
+        return self.probabilities.argmax(1) == self.images.labels[self.test]
+
+    @property
+    def layer(self) -> str:
+        """Name of the layer whose average the head reads."""
+        return CAM_LAYER if len(self.network) == 5 else CONVNET_LAYER
+
+    @cached_property
+    def options(self) -> dict[str, dict[str, object]]:
+        """What methods need beyond image and target, by method."""
+        samples, some = self.profile.samples, self._some(FITTED_ON)
+        background = some[: max(2, samples // 4)]
+        mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
+        fitted, cams = {"patterns": fit_patterns(self.network, some)}, {"layer": self.layer}
+        regressed, path = {"samples": 5 * samples}, {"steps": samples}
+        return {
+            "integrated_gradients": path,
+            "layer_integrated_gradients": path,
+            "expressive_gradients": {"steps": max(2, samples // 2)},
+            "smoothgrad": {"samples": samples},
+            "gradient_shap": {"samples": samples, "baseline": background},
+            "shapley_value_sampling": {"samples": max(1, samples // 10)},
+            "lime": regressed,
+            "kernel_shap": regressed,
+            "deep_taylor": {"low": -mean / spread, "high": (1 - mean) / spread},
+            "deep_shap": {"baselines": background},
+            "pattern_net": fitted,
+            "pattern_attribution": fitted,
+            **dict.fromkeys(("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam"), cams),
+        }
+
+    def _some(self, number: int) -> Tensor:
+        """Some training images, spread over the classes, as the network sees them."""
+        labels = pd.Series(self.images.labels[self.train])
+        order = labels.groupby(labels).cumcount().argsort(kind="stable").to_numpy()
+        return normalised(self.images.pictures[self.train[order[:number]]]).contiguous()
+
+    def image(self, row: int) -> Tensor:
+        """Return an image as the network sees it, float32 (1, 3, side, side)."""
+        return normalised(self.images.pictures[[row]]).contiguous()
+
+    def label(self, row: int) -> int:
+        """Return the class of an image, which is the one that is explained."""
+        return int(self.images.labels[row])
+
+    def explain(self, images: Tensor, target: int, method: str) -> Tensor:
+        """Return the maps (n, side, side) of a method or control."""
+        return explain(self.network, images, target, method, **self.options.get(method, {}))
+
+
+def train(
+    images: Images, pretrained: Pretrained | Absent, profile: Profile, fold: int, labels: np.ndarray | None = None
+) -> Trained:
+    """Train a network on all folds but one.
+
+    With weights from ImageNet the whole network is trained on, or only a linear head where the profile has no epochs
+    for it; without them a small ConvNet is trained from scratch.
+
+    Parameters
+    ----------
+    labels
+        int (n,) to train on in place of the images' own.
+    """
+    own = images.labels if labels is None else labels
+    seen, unseen = list(classification.folds(images.labels, groups=images.groups, seed=SEED))[fold]
+    pictures, classes = images.pictures[seen], len(images.classes)
+    if isinstance(pretrained, Absent):
+        build, epochs, rate = partial(small_convnet, classes), 3 * profile.convnet_epochs, CONVNET_RATE
+    else:
+        build, rate = (lambda: classifier(pretrained.network, classes)), NETWORK_RATE
+        epochs = round(PASSES[images.name] * profile.network_epochs)
+    if epochs:
+        options = {"epochs": epochs, "rate": rate, "seed": SEED, "upside_down": images.upside_down}
+        network = fit(build, pictures, own[seen], **options)
+    else:
+        network = with_linear_head(pretrained.network, pictures, own[seen])
+    network = network.to(memory_format=torch.contiguous_format).requires_grad_(False)
+    return Trained(images, network, seen, unseen, predict(network, images.pictures[unseen]), profile, fold)
+
+
+def explained(trained: Trained) -> np.ndarray:
+    """Return the rows of the fold to explain, as many as the profile says: images that the network gets right.
+
+    Classes take turns. Images without any lesion are left out. Where too few are right, those follow whose class gets
+    most probability.
+    """
+    labels = trained.images.labels[trained.test]
+    own = trained.probabilities[np.arange(len(labels)), labels]
+    table = pd.DataFrame({"row": trained.test, "label": labels, "wrong": ~trained.right, "doubt": 1 - own})
+    table["doubt"] = table["doubt"].where(table["wrong"], np.random.default_rng(SEED).random(len(table)))
+    table = table.sort_values(["wrong", "doubt"])
+    table["turn"] = table.groupby(["wrong", "label"]).cumcount()
+    table = table.sort_values(["wrong", "turn"], kind="stable")
+    outlined = [row for row in table["row"] if (trained.images.reference(row) >= 0.5).any()]
+    return np.array(outlined[: trained.profile.explained_images])
