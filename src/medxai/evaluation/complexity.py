@@ -30,7 +30,7 @@ def gini(maps: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Hurley and Rickard 2009, definition of the Gini index; for maps Chalasani et al. 2020, section 5.
+    Hurley and Rickard 2009, definition of the Gini index; for maps Chalasani et al. 2020.
     """
     shares = np.sort(_shares(maps), axis=-1)
     count = shares.shape[-1]
@@ -60,7 +60,7 @@ def entropy(maps: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Bhatt, Weller, Moura 2020, section on low complexity.
+    Bhatt, Weller, Moura 2020, the criterion of low complexity.
     """
     return entr(_shares(maps)).sum(-1)
 

@@ -61,7 +61,7 @@ def structural_similarity(one: np.ndarray, other: np.ndarray) -> float:
 
     Notes
     -----
-    Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13; for maps Adebayo et al. 2018, section 4. Two maps that are flat but
+    Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13; for maps Adebayo et al. 2018. Two maps that are flat but
     for a few pixels are alike wherever both are flat, so that sparse maps score high even if they share no pixel.
     """
     one, other = (finite_maps(values, "maps", "(h, w)", 2) for values in (one, other))
