@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
 
 from medxai import paths, profiles, report
 from medxai.attribution import METHODS
@@ -52,24 +51,9 @@ def test_every_section_of_the_chapter_explains_with_its_own_method():
                 assert part in body, (name, part)
 
 
-def test_rank_correlations_are_spearmans():
-    maps = np.random.default_rng(1).normal(size=(4, 5, 6)).round(1)  # rounded: ties
-    wanted = spearmanr(maps.reshape(4, -1), axis=1).statistic
-    np.testing.assert_allclose(study.rank_correlations(maps), wanted, atol=1e-12)
-    assert np.isnan(study.rank_correlation(maps[0], np.zeros((5, 6))))
-
-
 def test_spread_leaves_out_what_is_not_defined():
     assert study.spread([1.0, np.nan, 4.0]) == {"value": 2.5, "low": 1.0, "high": 4.0}
     assert np.isnan([*study.spread([np.nan]).values()]).all()
-
-
-def test_gini_index_is_that_of_the_lorenz_curve():
-    assert study.gini(np.full((3, 3), -2.0)) == pytest.approx(0)
-    assert study.gini(np.eye(1, 100)) == pytest.approx(0.99)
-    assert np.isnan(study.gini(np.zeros((2, 2))))
-    area = np.trapezoid([0, 0.25, 1], [0, 0.5, 1])  # under the Lorenz curve: the smaller of two values has a quarter
-    assert study.gini(np.array([-3.0, 1.0])) == pytest.approx(1 - 2 * area)
 
 
 def test_patches_are_means_of_squares():
@@ -90,7 +74,7 @@ def test_every_number_of_the_chapter_is_measured(trained, monkeypatch):
     monkeypatch.setattr(study, "train", lambda db, profile: trained)
     monkeypatch.setattr(study, "BUDGETS", (64,))
     monkeypatch.setattr(study, "shown", lambda trained: [12])
-    monkeypatch.setattr(study._seconds, "__defaults__", (1,))
+    monkeypatch.setitem(study.measure.__kwdefaults__, "repeats", 1)
     tables = study._measured(None, SMOKE)
     assert all(list(table) == TIDY and table["value"].notna().any() for table in tables.values())
     maps = {name for name, method in METHODS.items() if method.kind == "map"}

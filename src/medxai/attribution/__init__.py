@@ -1,12 +1,13 @@
-"""Explanations of image classifiers: one call for every map, one table of the methods."""
+"""Explanations of image classifiers: one call for every map, one table of the methods, one of the controls."""
 
 import torch
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
+from medxai.attribution.controls import CONTROLS
 from medxai.attribution.registry import METHODS, Method
 
-__all__ = ["METHODS", "Method", "explain"]
+__all__ = ["CONTROLS", "METHODS", "Method", "explain"]
 
 
 def explain(
@@ -33,7 +34,8 @@ def explain(
     target
         The class: one for all images, or integers (n,).
     method
-        A name in `METHODS` of kind ``map``.
+        A name in `METHODS` of kind ``map``, or in `CONTROLS`: maps that know nothing of the model. They do not run
+        it, and so do not see whether it knows the target.
     layer
         Name or module, for methods that look at one; the last that gives maps of more than one pixel without it.
     **options
@@ -52,7 +54,7 @@ def explain(
     UnsupportedModel
         If the method is not defined on this model; it names the layer and says why.
     """
-    found = METHODS.get(method)
+    found = METHODS.get(method) or CONTROLS.get(method)
     if found is None or found.kind != "map":
         maps = ", ".join(name for name, one in METHODS.items() if one.kind == "map")
         why = (
@@ -60,7 +62,7 @@ def explain(
             if found is None
             else f"no map but a table, call medxai.attribution.{found.path.replace(':', '.')}"
         )
-        raise ValueError(f"method {method!r} is {why}; maps are made by {maps}")
+        raise ValueError(f"method {method!r} is {why}; maps are made by {maps}; controls are {', '.join(CONTROLS)}")
     if layer is not None:
         options["layer"] = layer
     for name in options:

@@ -15,7 +15,7 @@ class Method:
     """As a chapter prints it."""
     kind: Literal["map", "concept", "example"]
     """What comes out: a map of the image, a table of concepts, a table of examples."""
-    family: Literal["gradient", "propagation", "class activation", "perturbation", "concept", "example"]
+    family: Literal["gradient", "propagation", "class activation", "perturbation", "concept", "example", "control"]
     path: str
     """Module below ``medxai.attribution`` and function, ``module:function``."""
     reference: str

@@ -1,9 +1,25 @@
-"""Agreement between two maps of the same image."""
+"""Agreement between two maps of the same image.
 
-from typing import NamedTuple
+Maps are (..., H, W), as an explanation gives them, of any sign and scale; an attention is a map made a fuzzy set of
+pixels, in [0, 1] (`attention`); references are fuzzy sets of the same shape. Scores are taken over the last two axes,
+in float64. "The reference's set" is where the reference is at least `INSIDE`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
+from scipy.stats import rankdata
+
+from medxai.evaluation._sums import ratio
+
+AXES = (-2, -1)
+INSIDE = 0.5
+"""A pixel belongs to a reference's set from this value on."""
+THRESHOLDS = np.linspace(0.05, 0.95, 19)
+"""Where an attention may be cut."""
 
 
 class FuzzyScores(NamedTuple):
@@ -41,19 +57,11 @@ def fuzzy_scores(attention: np.ndarray, reference: np.ndarray) -> FuzzyScores:
     -----
     Jalaboi et al., DermX, Medical Image Analysis 83:102647, 2023, section on evaluation.
     """
-    attention, reference = np.asarray(attention), np.asarray(reference)
-    if attention.shape != reference.shape or attention.ndim < 2:
-        raise ValueError(
-            f"attention and reference are (..., H, W) of the same shape, not {attention.shape} and {reference.shape}"
-        )
-    for name, values in (("attention", attention), ("reference", reference)):
-        if not ((values >= 0) & (values <= 1)).all():  # also False for NaN
-            raise ValueError(f"{name} has values that are NaN or not in [0, 1]")
-    axes = (-2, -1)
+    attention, reference = _pair(attention, reference, fuzzy=True)
     pixels = attention.shape[-2] * attention.shape[-1]
-    both = np.minimum(attention, reference).sum(axis=axes, dtype=np.float64)
-    in_attention = attention.sum(axis=axes, dtype=np.float64)
-    in_reference = reference.sum(axis=axes, dtype=np.float64)
+    both = np.minimum(attention, reference).sum(axis=AXES, dtype=np.float64)
+    in_attention = attention.sum(axis=AXES, dtype=np.float64)
+    in_reference = reference.sum(axis=AXES, dtype=np.float64)
     return _from_sums(both, in_attention, in_reference, pixels)
 
 
@@ -99,3 +107,312 @@ def _joint_scores(own: np.ndarray, others: np.ndarray) -> FuzzyScores:
     reference = (np.arange(most_others + 1) / max(most_others, 1))[None]
     both = (pixels * np.minimum(explanation, reference)).sum()
     return _from_sums(both, (pixels * explanation).sum(), (pixels * reference).sum(), own.size)
+
+
+def attention(maps: np.ndarray, *, scale: Literal["maximum", "quantile", "rank"] = "maximum") -> np.ndarray:
+    r"""Make a fuzzy set of pixels of a map.
+
+    Parameters
+    ----------
+    maps
+        (..., H, W), finite.
+    scale
+        ``"maximum"``: the positive part over its maximum. ``"quantile"``: the positive part over its 99th percentile,
+        at most 1; where that percentile is 0, each positive pixel becomes 1, the limit. ``"rank"``: of the map itself,
+        :math:`(r - 1/2) / N` with the rank :math:`r` of a pixel among all :math:`N`, equal values sharing their mean
+        rank, so that its mean is 1/2 whatever the map.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (..., H, W) in [0, 1]. A map without positive values becomes zeros; by rank a constant map becomes 1/2.
+
+    Raises
+    ------
+    ValueError
+        If `scale` is unknown, or the maps are not finite or have no pixels.
+    """
+    maps = _finite(np.asarray(maps))
+    if scale == "rank":
+        flat = maps.reshape(-1, maps.shape[-2] * maps.shape[-1])
+        return ((rankdata(flat, axis=-1) - 0.5) / flat.shape[-1]).reshape(maps.shape)
+    if scale not in ("maximum", "quantile"):
+        raise ValueError(f'scale is {scale!r}: "maximum", "quantile" or "rank" is accepted')
+    positive = np.maximum(maps, 0)
+    if scale == "maximum":
+        top = positive.max(axis=AXES, keepdims=True)
+    else:
+        top = np.quantile(positive, 0.99, axis=AXES, keepdims=True)
+    return np.divide(np.minimum(positive, top), top, out=(positive > 0).astype(np.float64), where=top > 0)
+
+
+def pixel_auc(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    r"""Area under the ROC curve of a map that tells pixels of the reference from the others.
+
+    .. math:: \frac{\sum_{p,q} D_p (1 - D_q)\, ([E_p > E_q] + [E_p = E_q] / 2)}{\sum_p D_p \sum_q (1 - D_q)}
+
+    A pixel counts as positive with weight :math:`D_p` and as negative with weight :math:`1 - D_p`. For a binary
+    reference this is the usual area (Hanley and McNeil 1982, Radiology 143:29-36, page 31). For a fuzzy one it is below
+    1 even for :math:`E = D`.
+
+    Parameters
+    ----------
+    maps
+        (..., H, W), finite; only their order matters.
+    reference
+        (..., H, W) in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (...) in [0, 1], 1/2 for a constant map; NaN where the reference is 0 everywhere or 1 everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, the maps are not finite, or the reference is not in [0, 1].
+    """
+    false_positive, sensitivity = _curve(*_pair(maps, reference))
+    return np.trapezoid(sensitivity, false_positive, axis=-1)
+
+
+def roc(maps: np.ndarray, reference: np.ndarray, rates: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Sensitivity at given false positive rates, along the ROC curve of `pixel_auc`.
+
+    Between the points of the curve it is interpolated linearly, so that curves of many images can be averaged
+    vertically (Fawcett 2006, Pattern Recognition Letters 27:861-874, algorithm 3). Where the curve rises vertically,
+    its upper end is taken.
+
+    Parameters
+    ----------
+    maps, reference
+        As for `pixel_auc`.
+    rates
+        (r,), in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (..., r) in [0, 1]; NaN where the reference is 0 everywhere or 1 everywhere.
+
+    Raises
+    ------
+    ValueError
+        As `pixel_auc`; if a rate is not in [0, 1].
+    """
+    rates = _shares("rates", rates)
+    curves = _curve(*_pair(maps, reference))
+    found = np.full((*curves[0].shape[:-1], len(rates)), np.nan)
+    for place in np.ndindex(found.shape[:-1]):
+        false_positive, sensitivity = (curve[place] for curve in curves)
+        if not np.isnan(false_positive[-1] + sensitivity[-1]):
+            found[place] = np.interp(rates, false_positive, sensitivity)
+    return found
+
+
+def _curve(maps: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False positive rates and sensitivities (..., H W + 1), from (0, 0) up; pixels of equal value share a point."""
+    shape = (*maps.shape[:-2], maps.shape[-2] * maps.shape[-1])
+    values, weights = -maps.reshape(shape), reference.reshape(shape).astype(np.float64)
+    order = np.argsort(values, axis=-1, kind="stable")
+    values, weights = np.take_along_axis(values, order, -1), np.take_along_axis(weights, order, -1)
+    # The last of the pixels with the same value: the nearest end of a run to the right.
+    ends = np.where(np.diff(values, axis=-1, append=np.inf) != 0, np.arange(shape[-1]), shape[-1])
+    ends = np.minimum.accumulate(ends[..., ::-1], axis=-1)[..., ::-1]
+
+    def rate(weights: np.ndarray) -> np.ndarray:
+        sums = np.cumsum(weights, axis=-1)
+        points = np.take_along_axis(ratio(sums, sums[..., -1:]), ends, -1)
+        return np.concatenate([np.zeros((*shape[:-1], 1)), points], axis=-1)
+
+    return rate(1 - weights), rate(weights)
+
+
+def iou(attention: np.ndarray, reference: np.ndarray, threshold: float) -> np.ndarray:
+    """Intersection over union of the pixels whose attention is at least a threshold, and the reference's set.
+
+    Jaccard 1912; for explanations Saporta et al. 2022, Nature Machine Intelligence 4:867-878.
+
+    Parameters
+    ----------
+    attention, reference
+        (..., H, W) in [0, 1].
+    threshold
+        In [0, 1]. To be chosen on other images, by `best_threshold`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (...) in [0, 1]; NaN where the reference's set is empty.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or something is not in [0, 1].
+    """
+    attention, reference = _pair(attention, reference, fuzzy=True)
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold}: a number in [0, 1] is accepted")
+    return _iou(attention, reference >= INSIDE, threshold)
+
+
+def _iou(attention: np.ndarray, inside: np.ndarray, threshold: float) -> np.ndarray:
+    found = attention >= threshold
+    either = (found | inside).sum(axis=AXES)
+    return ratio((found & inside).sum(axis=AXES), np.where(inside.any(axis=AXES), either, 0))
+
+
+def best_threshold(
+    attention: np.ndarray, reference: np.ndarray, thresholds: Sequence[float] | np.ndarray = THRESHOLDS
+) -> float:
+    """Return the threshold with the largest mean `iou` over images, to be used on other images.
+
+    Parameters
+    ----------
+    attention, reference
+        (n, H, W) in [0, 1].
+    thresholds
+        To choose from, in [0, 1].
+
+    Returns
+    -------
+    float
+        The smallest of the best; images whose reference is empty are left out, NaN if all are.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, something is not in [0, 1], or there is no threshold.
+    """
+    attention, reference = _pair(attention, reference, fuzzy=True)
+    thresholds = _shares("thresholds", thresholds)
+    inside = reference >= INSIDE
+    known = inside.any(axis=AXES)
+    if not known.any():
+        return float("nan")
+    means = [_iou(attention[known], inside[known], threshold).mean() for threshold in thresholds]
+    return float(thresholds[np.argmax(means)])
+
+
+def hit_rate(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Whether the largest value of a map lies in the reference's set (Saporta et al. 2022, CheXlocalize, hit rate).
+
+    Parameters
+    ----------
+    maps
+        (..., H, W), finite.
+    reference
+        (..., H, W) in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (...): 1 or 0, and where several pixels share the largest value the share of them that lies inside, so
+        that a constant map gets the share of the area. NaN where the reference's set is empty.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, the maps are not finite, or the reference is not in [0, 1].
+    """
+    maps, reference = _pair(maps, reference)
+    return _hits(maps, reference >= INSIDE)
+
+
+def pointing_game(maps: np.ndarray, reference: np.ndarray, *, tolerance: float = 0.03) -> np.ndarray:
+    """Whether the largest value of a map lies in the reference's set or near it: `hit_rate` with a margin.
+
+    The set is dilated by a disc. Zhang, Bargal, Lin et al. 2018, Top-down neural attention by excitation backprop,
+    International Journal of Computer Vision 126:1084-1102, allow 15 pixels in images of about 500.
+
+    Parameters
+    ----------
+    maps, reference
+        As for `hit_rate`.
+    tolerance
+        Radius of the disc, as a share of the longer side; at least 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (...), as `hit_rate`.
+
+    Raises
+    ------
+    ValueError
+        As `hit_rate`; if `tolerance` is negative.
+    """
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance}: a share of the longer side, at least 0, is accepted")
+    maps, reference = _pair(maps, reference)
+    inside = reference >= INSIDE
+    radius = tolerance * max(maps.shape[-2:]) + 1e-9  # 0.29 of 100 pixels is a little less than 29
+    near = np.zeros_like(inside)
+    for place in np.ndindex(inside.shape[:-2]):
+        if inside[place].any():
+            near[place] = distance_transform_edt(~inside[place]) <= radius
+    return _hits(maps, near)
+
+
+def _hits(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Share of the pixels with the largest value that lie inside; NaN where nothing is inside."""
+    top = maps == maps.max(axis=AXES, keepdims=True)
+    return ratio((top & inside).sum(axis=AXES), np.where(inside.any(axis=AXES), top.sum(axis=AXES), 0))
+
+
+def mass(attention: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    r"""Share of the attention that lies inside the reference, :math:`\sum E D / \sum E`.
+
+    Relevance mass accuracy of Arras, Osman and Samek 2022, Information Fusion 81:14-40, with a reference that may be
+    fuzzy. It does not depend on the scale of the attention.
+
+    Parameters
+    ----------
+    attention, reference
+        (..., H, W) in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (...) in [0, 1]; NaN where the attention or the reference is 0 everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a value is NaN or not in [0, 1].
+    """
+    attention, reference = _pair(attention, reference, fuzzy=True)
+    inside = (attention.astype(np.float64) * reference).sum(axis=AXES)
+    return ratio(inside, np.where(reference.any(axis=AXES), attention.sum(axis=AXES, dtype=np.float64), 0))
+
+
+def _pair(maps: np.ndarray, reference: np.ndarray, *, fuzzy: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Check maps, or with `fuzzy` an attention, and their references; say in one sentence what is wrong."""
+    maps, reference = np.asarray(maps), np.asarray(reference)
+    name = "attention" if fuzzy else "maps"
+    if maps.shape != reference.shape or maps.ndim < 2:
+        raise ValueError(
+            f"{name} and reference are (..., H, W) of the same shape, not {maps.shape} and {reference.shape}"
+        )
+    for what, values in (("attention", maps), ("reference", reference)) if fuzzy else (("reference", reference),):
+        if not ((values >= 0) & (values <= 1)).all():  # also False for NaN
+            raise ValueError(f"{what} has values that are NaN or not in [0, 1]")
+    return (maps if fuzzy else _finite(maps)), reference
+
+
+def _shares(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"{name} have the shape {values.shape}: a list of numbers in [0, 1] is accepted")
+    wrong = values[~((values >= 0) & (values <= 1))]
+    if len(wrong):
+        raise ValueError(f"{name} hold {wrong[0]}: numbers in [0, 1] are accepted")
+    return values
+
+
+def _finite(maps: np.ndarray) -> np.ndarray:
+    if maps.ndim < 2 or 0 in maps.shape[-2:]:
+        raise ValueError(f"maps are {maps.shape}: (..., H, W) with at least one pixel is accepted")
+    if not np.isfinite(maps).all():
+        raise ValueError("maps hold NaN or infinity: finite values are accepted")
+    return maps.astype(np.float64)

@@ -4,8 +4,7 @@ One trial trains the network on paintings and measures all methods on held-out o
 to what it should, whether it depends on the class, which methods agree, and how much chance is in the random ones.
 """
 
-import timeit
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import combinations
@@ -14,7 +13,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
@@ -24,6 +22,9 @@ from medxai.data import sources
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.render import cache
 from medxai.data.render.swatch import swatch
+from medxai.evaluation.complexity import gini
+from medxai.evaluation.cost import measure
+from medxai.evaluation.similarity import rank_correlation, rank_correlations
 from medxai.models.weights import MEAN, STANDARD_DEVIATION, normalised
 from medxai.profiles import Profile
 from medxai.report import tables as report
@@ -212,34 +213,10 @@ def all_maps(trained: Trained, images: Tensor, targets: Sequence[int]) -> dict[s
     return {name: trained.explain(images, where, name).numpy() for name in map_methods()}
 
 
-def rank_correlations(maps: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlations (m, m) of maps (m, ...); NaN where one of the two is constant."""
-    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
-    ranks -= ranks.mean(1, keepdims=True)
-    size = np.linalg.norm(ranks, axis=1)
-    product = np.outer(size, size)
-    return np.divide(ranks @ ranks.T, product, out=np.full(product.shape, np.nan), where=product > 0)
-
-
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Return Spearman's rank correlation of two maps of one shape; NaN where one of them is constant."""
-    return float(rank_correlations(np.stack([one, other]))[0, 1])
-
-
 def patches(values: np.ndarray) -> np.ndarray:
     """Return the means (..., PATCHES, PATCHES) of maps (..., SIDE, SIDE) over squares."""
     step = SIDE // PATCHES
     return values.reshape(*values.shape[:-2], PATCHES, step, PATCHES, step).mean((-3, -1))
-
-
-def gini(values: np.ndarray) -> float:
-    """Return the Gini index of the sizes of the values of a map: 0 if all are equal, near 1 if few hold all.
-
-    NaN for a map that is zero everywhere.
-    """
-    size = np.sort(np.abs(values), axis=None).astype(float)
-    place = np.arange(1, len(size) + 1)
-    return float(1 - 2 * (size / size.sum() * (len(size) - place + 0.5) / len(size)).sum()) if size.any() else np.nan
 
 
 def with_new_top(trained: Trained) -> nn.Module:
@@ -258,7 +235,7 @@ def _measured(db: DermXDB, profile: Profile) -> Record:
     own, other = (all_maps(trained, images, list(targets)) for targets in zip(*pairs, strict=True))
     row = explained(trained)
     image, target = normalised(trained.pictures[[row]]), int(trained.labels[row])
-    sparse = {name: [{"metric": "gini", **spread([gini(one) for one in maps])}] for name, maps in own.items()}
+    sparse = {name: [{"metric": "gini", **spread(gini(maps))}] for name, maps in own.items()}
     tables = {
         "network": {
             "network": [
@@ -298,17 +275,11 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def _costs(trained: Trained, image: Tensor, target: int) -> Lines:
     """Time each method on one image, and count the images that go forward through the network meanwhile."""
     lines: Lines = {}
-    seen: list[int] = []
-    hook = trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    once = _seconds(lambda: _bare(trained.network, image, target))
+    once = measure(lambda: _bare(trained.network, image, target), trained.network).seconds
     for name in map_methods():
-        seen.clear()
-        trained.explain(image, target, name)
-        count = sum(seen)
-        taken = _seconds(partial(trained.explain, image, target, name))
-        values = {"images": count, "seconds": taken, "ratio": taken / once}
+        cost = measure(partial(trained.explain, image, target, name), trained.network)
+        values = {"images": cost.images, "seconds": cost.seconds, "ratio": cost.seconds / once}
         lines[name] = [{"metric": metric, "value": value} for metric, value in values.items()]
-    hook.remove()
     return lines
 
 
@@ -316,11 +287,6 @@ def _bare(network: nn.Module, image: Tensor, target: int) -> Tensor:
     """One pass forward and one back: the yardstick of costs."""
     pixels = image.clone().requires_grad_(True)
     return torch.autograd.grad(network(pixels)[0, target], pixels)[0]
-
-
-def _seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """Return the shortest of some times, so that other programs on the machine count least."""
-    return min(timeit.repeat(call, number=1, repeat=repeats))
 
 
 def _correlated(maps: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> Lines:

@@ -1,0 +1,37 @@
+"""Checked arguments of the metrics of maps."""
+
+import numpy as np
+
+
+def finite_maps(maps: np.ndarray, what: str, axes: str, ndim: int | None = None) -> np.ndarray:
+    """Return maps as a float64 array of at least two axes, or say why they are none.
+
+    Parameters
+    ----------
+    maps
+        Anything that numpy takes, a tensor too.
+    what
+        What they are called in the sentence of the error.
+    axes
+        The shape that is accepted, in words.
+    ndim
+        Number of axes; None for any from 2.
+
+    Raises
+    ------
+    ValueError
+        If there are other axes, no pixels, or a value is NaN or infinite.
+    """
+    values = np.asarray(maps, dtype=np.float64)
+    if values.ndim < 2 or (ndim is not None and values.ndim != ndim) or 0 in values.shape:
+        raise ValueError(f"{what} have the shape {values.shape}: {axes} is accepted, none of it 0")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} hold NaN or infinity: finite values are accepted")
+    return values
+
+
+def positive(name: str, value: int) -> int:
+    """Return a count, or say that it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}: an integer of at least 1 is accepted")
+    return int(value)

@@ -1,0 +1,73 @@
+"""How alike two maps of one image are: by the ranks of their pixels, and by their structure."""
+
+import numpy as np
+from scipy.stats import rankdata
+from skimage import metrics
+
+from medxai.evaluation._checks import finite_maps
+
+WINDOW = 7
+"""Side of the squares in which structures are compared, in pixels; scikit-image's."""
+
+
+def rank_correlations(maps: np.ndarray) -> np.ndarray:
+    """Return Spearman's rank correlations of each two of some maps.
+
+    Higher is more alike: 1 for the same order of pixels, 0 for unrelated ones, -1 for the opposite order.
+
+    Parameters
+    ----------
+    maps
+        Array (m, ...).
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (m, m), in [-1, 1]; ties get their mean rank. NaN where one of the two is constant.
+    """
+    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+    ranks -= ranks.mean(1, keepdims=True)
+    size = np.linalg.norm(ranks, axis=1)
+    product = np.outer(size, size)
+    return np.divide(ranks @ ranks.T, product, out=np.full(product.shape, np.nan), where=product > 0)
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Return Spearman's rank correlation of two maps of one shape; NaN where one of them is constant."""
+    return float(rank_correlations(np.stack([one, other]))[0, 1])
+
+
+def structural_similarity(one: np.ndarray, other: np.ndarray) -> float:
+    r"""Return the structural similarity of two maps, each scaled to its own range.
+
+    Each map becomes :math:`(M - \min M) / (\max M - \min M)`, in [0, 1], so that neither the size of its values nor a
+    constant on top of them counts; then scikit-image's index with squares of 7 x 7 pixels of equal weight and the
+    constants of the paper for a range of 1. Higher is more alike.
+
+    Parameters
+    ----------
+    one, other
+        Arrays (h, w) of the same shape, 7 x 7 or larger.
+
+    Returns
+    -------
+    float
+        In [-1, 1], 1 only for maps that are the same once scaled. NaN where one of them is constant.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, are too small or not (h, w), or if a value is NaN or infinite.
+
+    Notes
+    -----
+    Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13; for maps Adebayo et al. 2018. Two maps that are flat but
+    for a few pixels are alike wherever both are flat, so that sparse maps score high even if they share no pixel.
+    """
+    one, other = (finite_maps(values, "maps", "(h, w)", 2) for values in (one, other))
+    if one.shape != other.shape or min(one.shape) < WINDOW:
+        raise ValueError(f"maps are {one.shape} and {other.shape}: the same shape of at least 7 x 7 is accepted")
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return np.nan
+    one, other = ((values - values.min()) / np.ptp(values) for values in (one, other))
+    return float(metrics.structural_similarity(one, other, win_size=WINDOW, data_range=1))
