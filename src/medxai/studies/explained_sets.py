@@ -4,6 +4,7 @@ Paintings of DermXDB, whose references are the dermatologists' outlines; real br
 lesion.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution import explain
-from medxai.attribution.propagation.patterns import fit_patterns
+from medxai.attribution.propagation.patterns import Patterns, fit_patterns
 from medxai.data import photo_sets
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.masks import area_average
@@ -37,8 +38,10 @@ CAM_LAYER = "0"
 """Of a network with ImageNet weights: what is averaged before the linear head."""
 CONVNET_LAYER = "15"
 """The same of the small ConvNet."""
+DOUBLE = ("pattern_net", "pattern_attribution")
+"""Methods that run in float64: their signals leave the range of float32 in a network with many additions."""
 FITTED_ON = 64
-"""Training images that patterns are fitted to."""
+"""Training images that their patterns are fitted to."""
 PER_CLASS = 50
 """At most so many ultrasound images of a class, as in our selection."""
 
@@ -146,11 +149,10 @@ class Trained:
     @cached_property
     def options(self) -> dict[str, dict[str, object]]:
         """What methods need beyond image and target, by method."""
-        samples, some = self.profile.samples, self._some(FITTED_ON)
-        background = some[: max(2, samples // 4)]
+        samples = self.profile.samples
+        background = self._some(max(2, samples // 4))
         mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
-        fitted, cams = {"patterns": fit_patterns(self.network, some)}, {"layer": self.layer}
-        regressed, path = {"samples": 5 * samples}, {"steps": samples}
+        cams, regressed, path = {"layer": self.layer}, {"samples": 5 * samples}, {"steps": samples}
         return {
             "integrated_gradients": path,
             "layer_integrated_gradients": path,
@@ -162,8 +164,6 @@ class Trained:
             "kernel_shap": regressed,
             "deep_taylor": {"low": -mean / spread, "high": (1 - mean) / spread},
             "deep_shap": {"baselines": background},
-            "pattern_net": fitted,
-            "pattern_attribution": fitted,
             **dict.fromkeys(("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam"), cams),
         }
 
@@ -182,8 +182,16 @@ class Trained:
         return int(self.images.labels[row])
 
     def explain(self, images: Tensor, target: int, method: str) -> Tensor:
-        """Return the maps (n, side, side) of a method or control."""
-        return explain(self.network, images, target, method, **self.options.get(method, {}))
+        """Return the maps (n, side, side) of a method or control, float64 of those in `DOUBLE`."""
+        if method not in DOUBLE:
+            return explain(self.network, images, target, method, **self.options.get(method, {}))
+        network, patterns = self._double
+        return explain(network, images.double(), target, method, patterns=patterns)
+
+    @cached_property
+    def _double(self) -> tuple[nn.Module, Patterns]:
+        network = copy.deepcopy(self.network).double()
+        return network, fit_patterns(network, self._some(FITTED_ON).double())
 
 
 def train(
