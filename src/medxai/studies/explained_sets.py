@@ -150,7 +150,7 @@ class Trained:
     def options(self) -> dict[str, dict[str, object]]:
         """What methods need beyond image and target, by method."""
         samples = self.profile.samples
-        background = self._some(max(2, samples // 4))
+        background = self.some(max(2, samples // 4))
         mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
         cams, regressed, path = {"layer": self.layer}, {"samples": 5 * samples}, {"steps": samples}
         return {
@@ -167,8 +167,8 @@ class Trained:
             **dict.fromkeys(("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam"), cams),
         }
 
-    def _some(self, number: int) -> Tensor:
-        """Some training images, spread over the classes, as the network sees them."""
+    def some(self, number: int) -> Tensor:
+        """Return some training images, spread over the classes, as the network sees them."""
         labels = pd.Series(self.images.labels[self.train])
         order = labels.groupby(labels).cumcount().argsort(kind="stable").to_numpy()
         return normalised(self.images.pictures[self.train[order[:number]]]).contiguous()
@@ -191,7 +191,7 @@ class Trained:
     @cached_property
     def _double(self) -> tuple[nn.Module, Patterns]:
         network = copy.deepcopy(self.network).double()
-        return network, fit_patterns(network, self._some(FITTED_ON).double())
+        return network, fit_patterns(network, self.some(FITTED_ON).double())
 
 
 def train(
