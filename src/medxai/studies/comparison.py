@@ -7,7 +7,6 @@ themselves.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import permutations, product
 
 import numpy as np
@@ -179,8 +178,13 @@ def _alike(own: np.ndarray, other: Trained, row: int, name: str) -> dict[str, fl
 
 
 def _max_sensitivity(trained: Trained, row: int, name: str) -> float:
-    explainer = partial(trained.explain, target=trained.label(row), method=name)
-    return float(stability.max_sensitivity(explainer, trained.image(row), radius=RADIUS, samples=CHANGES, seed=SEED)[0])
+    low, high = pixel_range()
+
+    def explainer(images: Tensor) -> Tensor:  # a changed pixel is still one between black and white
+        return trained.explain(images.clamp(low, high), trained.label(row), name)
+
+    image = trained.image(row)
+    return float(stability.max_sensitivity(explainer, image, radius=RADIUS, samples=CHANGES, seed=SEED)[0])
 
 
 def _network(trained: Trained, rows: Sequence[int]) -> pd.DataFrame:
@@ -206,7 +210,8 @@ def _costs(trained: Trained, row: int) -> pd.DataFrame:
     bare = cost.measure(lambda: torch.autograd.grad(trained.network(pixels)[0, target], pixels), trained.network)
     lines = []
     for name in names_of_maps():
-        found = cost.measure(lambda name=name: trained.explain(image, target, name), trained.network, repeats=1)
+        network = trained.network_of(name)
+        found = cost.measure(lambda name=name: trained.explain(image, target, name), network, repeats=1)
         lines.append((name, found.images, found.seconds, found.seconds / bare.seconds))
     return pd.DataFrame(lines, columns=["method", "images", "seconds", "ratio"])
 

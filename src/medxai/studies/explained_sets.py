@@ -23,7 +23,7 @@ from medxai.data.masks import area_average
 from medxai.data.photo_sets import ImageSet
 from medxai.data.render import cache
 from medxai.evaluation import classification
-from medxai.models.weights import MEAN, STANDARD_DEVIATION, Pretrained, normalised
+from medxai.models.weights import Pretrained, normalised, pixel_range
 from medxai.profiles import Profile
 from medxai.studies.store import Absent
 from medxai.training.fit import fit, predict
@@ -151,7 +151,7 @@ class Trained:
         """What methods need beyond image and target, by method."""
         samples = self.profile.samples
         background = self.some(max(2, samples // 4))
-        mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
+        low, high = pixel_range()
         cams, regressed, path = {"layer": self.layer}, {"samples": 5 * samples}, {"steps": samples}
         return {
             "integrated_gradients": path,
@@ -162,7 +162,7 @@ class Trained:
             "shapley_value_sampling": {"samples": max(1, samples // 10)},
             "lime": regressed,
             "kernel_shap": regressed,
-            "deep_taylor": {"low": -mean / spread, "high": (1 - mean) / spread},
+            "deep_taylor": {"low": low, "high": high},
             "deep_shap": {"baselines": background},
             **dict.fromkeys(("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam"), cams),
         }
@@ -187,6 +187,10 @@ class Trained:
             return explain(self.network, images, target, method, **self.options.get(method, {}))
         network, patterns = self._double
         return explain(network, images.double(), target, method, patterns=patterns)
+
+    def network_of(self, method: str) -> nn.Module:
+        """Return the network that a method explains: this one, or its copy in float64."""
+        return self._double[0] if method in DOUBLE else self.network
 
     @cached_property
     def _double(self) -> tuple[nn.Module, Patterns]:
