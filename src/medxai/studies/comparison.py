@@ -12,6 +12,7 @@ from itertools import permutations, product
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from medxai.attribution import CONTROLS, METHODS
@@ -20,7 +21,7 @@ from medxai.data.dermxdb import DermXDB
 from medxai.data.photo_sets import ImageSet
 from medxai.data.render import cache
 from medxai.evaluation import cost, localisation, sanity, stability, suite
-from medxai.models.weights import Pretrained
+from medxai.models.weights import Pretrained, pixel_range
 from medxai.profiles import Profile
 from medxai.studies import explained_sets, optional_data
 from medxai.studies.explained_sets import SEED, Images, Trained, outlined, train
@@ -92,6 +93,11 @@ def _scored(
     if len(raters) > 1:
         table = pd.concat([table, _of_raters(raters)])
     where = list(trained.test).index(row)
+    for scale in ("quantile", "rank"):
+        fuzzy = localisation.fuzzy_scores(
+            localisation.attention(stack, scale=scale), np.broadcast_to(reference, stack.shape)
+        )
+        table.loc[names, f"fuzzy_f1_{scale}"] = fuzzy.f1
     table = table.rename_axis("method").reset_index()
     known = {"image": images.names[row], "class": images.classes[trained.label(row)]}
     table = table.assign(**known, right=bool(trained.right[where]))

@@ -40,8 +40,6 @@ CONVNET_LAYER = "15"
 """The same of the small ConvNet."""
 DOUBLE = ("pattern_net", "pattern_attribution")
 """Methods that run in float64: their signals leave the range of float32 in a network with many additions."""
-FITTED_ON = 64
-"""Training images that their patterns are fitted to."""
 PER_CLASS = 50
 """At most so many ultrasound images of a class, as in our selection."""
 
@@ -195,7 +193,7 @@ class Trained:
     @cached_property
     def _double(self) -> tuple[nn.Module, Patterns]:
         network = copy.deepcopy(self.network).double()
-        return network, fit_patterns(network, self.some(FITTED_ON).double())
+        return network, fit_patterns(network, self.some(2 * self.profile.samples).double())
 
 
 def train(
