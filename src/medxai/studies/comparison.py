@@ -90,8 +90,8 @@ def _scored(
         scaled = localisation.attention(stack, scale=scale)
         values[f"fuzzy_f1_{scale}"] = localisation.fuzzy_scores(scaled, reference).f1
     right = bool(trained.right[list(trained.test).index(row)])
-    known = {"image": images.names[row], "class": images.classes[trained.label(row)], "right": right}
-    table = pd.DataFrame({"method": names, **known, **values})
+    known = {"image": images.names[row], "group": int(images.groups[row]), "class": images.classes[trained.label(row)]}
+    table = pd.DataFrame({"method": names, **known, "right": right, **values})
     curves = {"roc": (RATES, localisation.roc(stack, reference, RATES))}
     curves |= {name: (np.linspace(0, 1, curve.shape[1]), curve) for name, curve in found.curves.items()}
     lines = [

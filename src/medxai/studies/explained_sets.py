@@ -57,8 +57,8 @@ class Images:
     labels: np.ndarray
     """int (n,), from 0."""
     classes: tuple[str, ...]
-    groups: np.ndarray | None
-    """int (n,): near copies of one image; ``None`` if there are none."""
+    groups: np.ndarray
+    """int (n,): the same number for near copies of one image."""
     upside_down: bool
     """Whether an image may be turned upside down in training."""
     raters: Callable[[int], dict[int, np.ndarray]]
@@ -85,7 +85,9 @@ def paintings(db: DermXDB, profile: Profile) -> Images:
         terms = cache.truth(folder, names[row]).values()
         return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
 
-    return Images("paintings", np.array(names), pictures, labels, tuple(DISEASES), None, True, raters, truth)
+    return Images(
+        "paintings", np.array(names), pictures, labels, tuple(DISEASES), np.arange(len(names)), True, raters, truth
+    )
 
 
 def ultrasound(images: ImageSet, profile: Profile) -> Images:
