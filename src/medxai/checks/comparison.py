@@ -1,0 +1,145 @@
+"""Checks of the exercises of the comparison chapter."""
+
+import numpy as np
+import pandas as pd
+
+from medxai.checks import Check, Mistake
+
+
+def _auc(values: np.ndarray, inside: np.ndarray) -> float:
+    pairs = np.subtract.outer(values[inside], values[~inside])
+    return float((pairs > 0).mean() + 0.5 * (pairs == 0).mean())
+
+
+check_auc = Check(
+    reference=_auc,
+    mistakes=(
+        Mistake(
+            "ties lost",
+            lambda values, inside: float((np.subtract.outer(values[inside], values[~inside]) > 0).mean()),
+            "A pair with equal values counts half, not nothing.",
+        ),
+        Mistake(
+            "ties won",
+            lambda values, inside: float((np.subtract.outer(values[inside], values[~inside]) >= 0).mean()),
+            "A pair with equal values counts half, not whole.",
+        ),
+        Mistake(
+            "turned around",
+            lambda values, inside: 1 - _auc(values, inside),
+            "This is the share of pairs in which the pixel outside is higher.",
+        ),
+        Mistake(
+            "mean inside",
+            lambda values, inside: float(values[inside].mean()),
+            "This is the mean value inside. The area asks only for the order of the values.",
+        ),
+    ),
+    example=lambda: (
+        np.array([[0.9, 0.4, 0.4], [0.1, 0.6, 0.2]]),
+        np.array([[True, True, False], [False, True, False]]),
+    ),
+    hint="Compare each pixel inside with each outside, and count ties half.",
+)
+
+
+def _curve(contributions: np.ndarray, values: np.ndarray, sign: int = -1) -> np.ndarray:
+    taken = np.cumsum(contributions[np.argsort(sign * values)])
+    return np.concatenate([[0.0], taken])
+
+
+def _deletion(contributions: np.ndarray, values: np.ndarray) -> float:
+    curve = contributions.sum() - _curve(contributions, values)
+    return float(np.trapezoid(curve, dx=1 / len(values)))
+
+
+check_deletion = Check(
+    reference=_deletion,
+    mistakes=(
+        Mistake(
+            "least first",
+            lambda contributions, values: float(
+                np.trapezoid(contributions.sum() - _curve(contributions, values, 1), dx=1 / len(values))
+            ),
+            "The pixels with the largest values of the map are covered first.",
+        ),
+        Mistake(
+            "insertion",
+            lambda contributions, values: float(np.trapezoid(_curve(contributions, values), dx=1 / len(values))),
+            "This is the area of insertion: the score with the pixels added. Deletion starts from the whole image.",
+        ),
+        Mistake(
+            "by contribution",
+            lambda contributions, values: _deletion(contributions, contributions),
+            "The order is that of the map, not that of the true contributions.",
+        ),
+        Mistake(
+            "not a share",
+            lambda contributions, values: _deletion(contributions, values) * len(values),
+            "The horizontal axis is the share of covered pixels, from 0 to 1: one step is 1 / number of pixels.",
+        ),
+        Mistake(
+            "mean of the points",
+            lambda contributions, values: float((contributions.sum() - _curve(contributions, values)).mean()),
+            "This is the mean of the points. By the trapezoid rule the first and the last count half.",
+        ),
+    ),
+    example=lambda: (np.array([3.0, -1.0, 2.0, 0.5]), np.array([0.2, 0.9, 0.7, 0.1])),
+    hint="Sort by the map, subtract the contributions one after the other, then take the trapezoid rule.",
+)
+
+
+def _paired(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one - other).std(ddof=1) / np.sqrt(len(one)))
+
+
+check_paired = Check(
+    reference=_paired,
+    mistakes=(
+        Mistake(
+            "not paired",
+            lambda one, other: float(np.sqrt((one.var(ddof=1) + other.var(ddof=1)) / len(one))),
+            "This takes the two methods for independent. The images are the same: most of their spread is common.",
+        ),
+        Mistake(
+            "spread of the differences",
+            lambda one, other: float((one - other).std(ddof=1)),
+            "This is the spread of single images. The mean of n images is surer, by the root of n.",
+        ),
+        Mistake(
+            "divided by n",
+            lambda one, other: float((one - other).std() / np.sqrt(len(one))),
+            "The mean was estimated from the same images: divide by n - 1 in the standard deviation.",
+        ),
+    ),
+    example=lambda: (np.array([0.81, 0.62, 0.93, 0.55, 0.74]), np.array([0.75, 0.60, 0.86, 0.52, 0.66])),
+    hint="First the differences of the images, then their standard deviation over the root of their number.",
+)
+
+
+def _centre(table: pd.DataFrame) -> float:
+    return float((table["grad_cam"] > table["centre_gaussian"]).mean())
+
+
+check_centre = Check(
+    reference=_centre,
+    mistakes=(
+        Mistake(
+            "turned around",
+            lambda table: float((table["grad_cam"] < table["centre_gaussian"]).mean()),
+            "This is the share on which the Gaussian is better.",
+        ),
+        Mistake(
+            "count",
+            lambda table: float((table["grad_cam"] > table["centre_gaussian"]).sum()),
+            "This is the number of images; the share is asked.",
+        ),
+        Mistake(
+            "difference",
+            lambda table: float((table["grad_cam"] - table["centre_gaussian"]).mean()),
+            "This is the mean difference, not how often it is above zero.",
+        ),
+    ),
+    example=lambda: (pd.DataFrame({"grad_cam": [0.9, 0.8, 0.4, 0.7], "centre_gaussian": [0.7, 0.9, 0.3, 0.65]}),),
+    hint="Compare the two columns row by row, then take the mean.",
+)

@@ -1,0 +1,521 @@
+"""Figures and tables of the comparison chapter: maps side by side, scores with intervals, controls, sanity checks."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from medxai.attribution import CONTROLS, METHODS
+from medxai.evaluation import bootstrap
+from medxai.evaluation.metrics import METRICS
+from medxai.report import plots, saliency
+from medxai.report.findings import DataKind
+from medxai.report.tables import Comparison, compare, published, text_table, tidy
+from medxai.studies import comparison as study
+from medxai.studies.explained_sets import Trained
+
+TITLES = {name: method.title for name, method in (METHODS | CONTROLS).items()} | {study.TRUTH: "The truth"}
+KIND: dict[str, DataKind] = {"paintings": "rendered", "ultrasound": "real"}
+THESIS = {
+    "Saliency": "saliency",
+    "Integrated gradients": "layer_integrated_gradients",
+    "Grad-CAM": "grad_cam",
+    "Occlusion": "occlusion",
+    "LIME": "lime",
+}
+"""The thesis's names of its five methods, and ours; its integrated gradients are those of the last convolution."""
+FUZZY = ("sensitivity", "specificity", "f1")
+SCALES = {"fuzzy_f1": "maximum", "fuzzy_f1_quantile": "99th percentile", "fuzzy_f1_rank": "rank"}
+COMPARED = (
+    *("fuzzy_f1", "pixel_auc", "iou", "hit_rate", "pointing_game", "mass"),
+    *("occlusion_drop", "occlusion_drop_equal_area", "deletion", "insertion", "sensitivity_n", "infidelity"),
+    *("parameter_randomisation", "label_randomisation", "max_sensitivity"),
+)
+"""Metrics in which one way is better, and which every map that has values gets."""
+JUDGED = ("pixel_auc", "fuzzy_f1", "insertion", "sensitivity_n", "infidelity")
+"""Metrics by which methods are compared with the best control, one by one."""
+SURVIVES = 0.5
+"""Rank correlation with the map of a random network below which a map has changed: our line."""
+RESAMPLES, SEED = 2000, 0
+
+
+def methods_of(scores: pd.DataFrame) -> list[str]:
+    """Return the methods, without controls and the truth, in the order of the table of methods."""
+    return [name for name in scores["method"].unique() if name in METHODS]
+
+
+def wide(scores: pd.DataFrame, of: str, metric: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return one metric of a set, a row for each image and a column for each map, and the group of each image."""
+    mine = scores[scores["set"] == of]
+    table = mine.pivot(index="image", columns="method", values=metric)[mine["method"].unique()]
+    return table, mine.groupby("image")["group"].first().reindex(table.index).to_numpy()
+
+
+def means(scores: pd.DataFrame, of: str, metric: str) -> pd.DataFrame:
+    """Return the mean of a metric for each map: value, low, high (95 %, bootstrap over images), images."""
+    values, groups = wide(scores, of, metric)
+    return bootstrap.mean_intervals(values, groups=groups, resamples=RESAMPLES, seed=SEED)
+
+
+def thesis_table(scores: pd.DataFrame, raters: pd.DataFrame) -> pd.DataFrame:
+    """Compute table 2.1 of the thesis on the paintings, tidy: rows and metrics as printed.
+
+    Of a method mean and standard deviation over images, with the interval of the mean; of dermatologists each against
+    each other, mean and standard deviation over dermatologists.
+    """
+    columns = [f"fuzzy_{name}" for name in FUZZY]
+    mine = scores[(scores["set"] == "paintings") & scores["method"].isin(THESIS.values())]
+    table = mine.groupby("method")[columns].agg(["mean", "std"])
+    each = raters[raters["against"] == "each"].groupby("rater")[columns].mean().agg(["mean", "std"])
+    table.loc["dermatologists"] = [each.loc[what, name] for name, what in table.columns]
+    table.columns = [name.removeprefix("fuzzy_") + ("_std" if what == "std" else "") for name, what in table.columns]
+    table.index = table.index.map(
+        {ours: printed for printed, ours in THESIS.items()} | {"dermatologists": "Dermatologists"}
+    )
+    bounds = {name: means(scores, "paintings", f"fuzzy_{name}").loc[list(THESIS.values())] for name in FUZZY}
+    low, high = (
+        pd.DataFrame({name: one[end] for name, one in bounds.items()}).set_axis(list(THESIS)) for end in ("low", "high")
+    )
+    return tidy(table.loc[[*THESIS, "Dermatologists"]], low, high)
+
+
+def thesis(reference: pd.DataFrame | None, here: pd.DataFrame) -> Comparison:
+    """Return table 2.1: published, reference, this build, each from `thesis_table`."""
+    printed = published("thesis_table_2_1_explainability_methods")
+    caption = "Table 2.1 of the thesis: maps against dermatologists (published: photographs; ours: paintings)"
+    return compare(printed, reference, here, metrics=FUZZY, caption=caption)
+
+
+def maps(trained: Trained, row: int, names: Sequence[str]) -> Figure:
+    """Show an image with its reference outlined, and its maps by some methods and controls."""
+    found = study.all_maps(trained, row)
+    outline = trained.images.reference(row) >= 0.5
+    picture = trained.images.pictures[row]
+    figure, panels = plt.subplots(-(-(len(names) + 1) // 3), 3, figsize=(5.6, 2.05 * -(-(len(names) + 1) // 3)))
+    for axes in panels.flat:
+        axes.set_axis_off()
+    panels.flat[0].imshow(picture)
+    panels.flat[0].set_title("the image", fontsize=10)
+    for axes, name in zip(panels.flat[1:], names, strict=False):
+        values = np.maximum(found[name], 0)  # what the metrics of place see
+        axes.imshow(saliency.colours(signed=False)[saliency.levels(values, signed=False)])
+        axes.set_title(TITLES[name].replace(" at the ", "\nat the "), fontsize=10)
+    for axes in panels.flat[: len(names) + 1]:
+        axes.contour(
+            outline.astype(float), [0.5], colors=["black" if axes is panels.flat[0] else "white"], linewidths=1.0
+        )
+    return plots.mark_data(figure, KIND[trained.images.name], "dark zero, yellow much; the line: half of the raters")
+
+
+def roc(curves: pd.DataFrame, raters: pd.DataFrame, names: Sequence[str], note: str) -> Figure:
+    """Draw mean ROC curves over pixels of the paintings, and each dermatologist against the others as a point."""
+    mine = curves[(curves["set"] == "paintings") & (curves["curve"] == "roc")]
+    mine = mine.assign(total=mine["value"] * mine["images"]).groupby(["method", "share"])[["total", "images"]].sum()
+    figure, axes = plt.subplots(figsize=(5.6, 5.0))
+    styles = ["-", "-", "-", "-", "-", "--", "--", ":"]
+    for name, style in zip(names, styles, strict=False):
+        line = mine.loc[name]
+        axes.plot(
+            line.index,
+            line["total"] / line["images"],
+            style,
+            lw=2,
+            label=TITLES[name].replace(" at the last convolution", ", last layer"),
+        )
+    points = raters[raters["against"] == "others"].groupby("rater")[["fuzzy_specificity", "fuzzy_sensitivity"]].mean()
+    axes.plot(
+        1 - points["fuzzy_specificity"],
+        points["fuzzy_sensitivity"],
+        "*",
+        color="black",
+        ms=11,
+        mec="white",
+        label="dermatologists",
+    )
+    axes.plot([0, 1], [0, 1], color="#999999", lw=0.8)
+    axes.set(
+        xlabel="false positive rate (1 - specificity)", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01)
+    )
+    axes.legend(loc="lower right", frameon=False, fontsize=9.5)
+    return plots.mark_data(figure, "rendered", note)
+
+
+def scales(scores: pd.DataFrame, names: Sequence[str]) -> HTML:
+    """Return the table of fuzzy F1 under three ways to scale a map to [0, 1], on the paintings."""
+    columns = {title: means(scores, "paintings", metric).loc[list(names), "value"] for metric, title in SCALES.items()}
+    lines = pd.DataFrame(columns).map("{:.2f}".format).rename(index=TITLES).rename_axis("map")
+    return text_table(lines, "Fuzzy F1 on the paintings, by what a map is scaled with", kind="matrix")
+
+
+def place(scores: pd.DataFrame, of: str, note: str) -> Figure:
+    """Draw two metrics of place for every map, sorted by the first; controls and the truth are marked."""
+    parts = {}
+    for metric in ("pixel_auc", "fuzzy_f1"):
+        found = means(scores, of, metric)
+        parts |= {metric: found["value"], f"{metric}_low": found["low"], f"{metric}_high": found["high"]}
+    table = pd.DataFrame(parts)
+    table.index = [_marked(name) for name in table.index]
+    figure = plots.intervals(
+        table,
+        ["pixel_auc", "fuzzy_f1"],
+        labels=["pixel AUC", "fuzzy F1"],
+        xlabel="score, 0 to 1",
+        kind=KIND[of],
+        order="pixel_auc",
+        note=note,
+    )
+    _bold_controls(figure)
+    figure.axes[0].axvline(0.5, color="#999999", lw=0.8)
+    return figure
+
+
+def _marked(name: str) -> str:
+    return TITLES[name].replace(" at the ", "\nat the ") if name in METHODS else f"▸ {TITLES[name]}"
+
+
+def _bold_controls(figure: Figure) -> None:
+    for label in figure.axes[0].get_yticklabels():
+        if label.get_text().startswith("▸"):
+            label.set_fontweight("bold")
+
+
+def best_control(scores: pd.DataFrame, of: str, metric: str) -> str:
+    """Return the control with the best mean of a metric."""
+    values = means(scores, of, metric)["value"].reindex(list(CONTROLS)).dropna()
+    return str(values.idxmin() if METRICS[metric].better == "lower" else values.idxmax())
+
+
+def against_control(scores: pd.DataFrame, of: str, metric: str, control: str | None = None) -> pd.Series:
+    """Judge every method against a control, the best one by default: ``better``, ``worse`` or ``open``.
+
+    By simultaneous 95 % intervals of the paired differences over all methods (`medxai.evaluation.bootstrap`).
+    """
+    control = control or best_control(scores, of, metric)
+    values, groups = wide(scores, of, metric)
+    found = bootstrap.differences(
+        values[[*methods_of(scores), control]], control, groups=groups, resamples=RESAMPLES, seed=SEED
+    )
+    sign = -1 if METRICS[metric].better == "lower" else 1
+    low, high = (found["low"], found["high"]) if sign > 0 else (-found["high"], -found["low"])
+    verdict = np.select([low > 0, high < 0], ["better", "worse"], "open")
+    return pd.Series(np.where(found["p"].isna(), "open", verdict), found.index)
+
+
+def control_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
+    """Say how many methods agree with the reference better than a Gaussian at the centre does."""
+    sets, control = ("paintings", "ultrasound"), "centre_gaussian"
+    counts = {}
+    for of in sets:
+        found = against_control(scores, of, "pixel_auc", control).value_counts()
+        counts[of] = found.reindex(["better", "open", "worse"], fill_value=0)
+    table = pd.DataFrame(counts).T
+    figure, axes = plt.subplots(figsize=(5.6, 2.4))
+    plots.bars(axes, table.rename(columns={"open": "not told apart"}), xlabel="number of methods")
+    number, sizes = len(methods_of(scores)), scores.groupby("set")["image"].nunique()
+    sentence = (
+        f"Of {number} methods, {table.loc['paintings', 'better']} find what dermatologists outlined on paintings "
+        "better than a blurred spot at the centre of the picture does, and "
+        f"{table.loc['paintings', 'worse']} do worse; on real ultrasound {table.loc['ultrasound', 'better']} do better and {table.loc['ultrasound', 'worse']} worse (area "
+        "under the pixels' ROC curve, intervals that hold for all methods at once)."
+    )
+    alt = (
+        f"Two stacked bars of {number} methods: on paintings {table.loc['paintings', 'better']} are better than the "
+        f"centre, {table.loc['paintings', 'worse']} worse; on ultrasound {table.loc['ultrasound', 'better']} better, "
+        f"{table.loc['ultrasound', 'worse']} worse; the rest cannot be told apart."
+    )
+    note = f"{sizes['paintings']} paintings, {sizes['ultrasound']} real ultrasound images"
+    return sentence, plots.mark_data(figure, "rendered", note), alt
+
+
+def noise_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
+    """Say where uniform noise stands when the same share of the pixels is covered for every map."""
+    metric, noise = "occlusion_drop_equal_area", "uniform_random"
+    found = means(scores, "paintings", metric)
+    names = [*methods_of(scores), *CONTROLS]
+    table = found.loc[names].rename(columns={"value": "drop", "low": "drop_low", "high": "drop_high"})
+    behind = int((found.loc[methods_of(scores), "value"] < found.loc[noise, "value"]).sum())
+    best, truth = found.loc[methods_of(scores), "value"].idxmax(), found.loc[study.TRUTH, "value"]
+    sentence = (
+        "Covering the fifth of the pixels with the highest values makes the probability fall by "
+        f"{found.loc[noise, 'value']:.2f} for uniform noise, more than for {behind} of {len(methods_of(scores))} "
+        "methods, "
+        f"and by {truth:.2f} for what was truly painted: this test of faithfulness rewards grain."
+    )
+    alt = (
+        f"Dots with intervals, one for each method and control: the drop of the probability. {TITLES[best]} has the "
+        f"largest of the methods; uniform noise lies above {behind} of them."
+    )
+    table.index = [_marked(name) for name in table.index]
+    note = f"{scores.loc[scores['set'] == 'paintings', 'image'].nunique()} paintings, reference run"
+    figure = plots.intervals(
+        table, ["drop"], labels=["drop"], xlabel="drop of the probability", kind="rendered", order="drop", note=note
+    )
+    _bold_controls(figure)
+    return sentence, figure, alt
+
+
+def metric_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
+    """Say which metrics rank the methods as agreement with the reference does."""
+    others = [name for name in COMPARED if METRICS[name].family != "place"]
+    table = pd.DataFrame(
+        {
+            of: (found := ranks(scores, of).loc[methods_of(scores)])[others].corrwith(
+                found["pixel_auc"], method="spearman"
+            )
+            for of in ("paintings", "ultrasound")
+        }
+    )
+    order = table.mean(axis=1).sort_values(ascending=False)
+    best, worst = order.index[0], order.index[-1]
+    sentence = (
+        "Whether a metric that needs no expert ranks methods as experts do depends on the metric: "
+        f"{METRICS[best].title.lower()} agrees most with the pixel AUC against experts (rank correlation "
+        f"{table.loc[best, 'paintings']:.2f} on paintings, {table.loc[best, 'ultrasound']:.2f} on ultrasound), "
+        f"{METRICS[worst].title.lower()} least ({table.loc[worst, 'paintings']:.2f}, {table.loc[worst, 'ultrasound']:.2f})."
+    )
+    alt = (
+        "Two dots for each metric that needs no expert, one for each set: its rank correlation with the pixel AUC over "
+        f"the methods. {METRICS[best].title} is on top, {METRICS[worst].title.lower()} at the bottom."
+    )
+    table = table.rename(index=lambda name: METRICS[name].title)
+    table["mean"] = table[["paintings", "ultrasound"]].mean(axis=1)
+    figure = plots.intervals(
+        table,
+        ["paintings", "ultrasound"],
+        labels=["paintings", "real ultrasound"],
+        xlabel="rank correlation with pixel AUC, over methods",
+        kind="rendered",
+        order="mean",
+        note="both sets, reference run",
+    )
+    figure.axes[0].axvline(0, color="#999999", lw=0.8)
+    figure.axes[0].set_xlim(-1.04, 1.04)
+    return sentence, figure, alt
+
+
+def stability(scores: pd.DataFrame) -> HTML:
+    """Return the table of maximal sensitivity, most stable first, for both sets."""
+    found = {of: means(scores, of, "max_sensitivity")["value"] for of in ("paintings", "ultrasound")}
+    table = pd.DataFrame(found).dropna(how="all")
+    lines = table.loc[table.mean(axis=1).sort_values().index].map("{:.2f}".format)
+    lines.index = pd.Index([_marked(name).replace("\n", " ") for name in lines.index], name="map")
+    return text_table(lines, "Maximal sensitivity: relative change of the map, lower is more stable")
+
+
+def controls(scores: pd.DataFrame, of: str) -> HTML:
+    """Return the table of how many methods are better or worse than the best control, for some metrics."""
+    lines = {}
+    for metric in JUDGED:
+        control = best_control(scores, of, metric)
+        verdicts = (
+            against_control(scores, of, metric, control)
+            .value_counts()
+            .reindex(["better", "open", "worse"], fill_value=0)
+        )
+        lines[METRICS[metric].title] = {"best control": TITLES[control], **verdicts.map(str)}
+    caption = f"How many of the {len(methods_of(scores))} methods are better or worse than the best control: {of}"
+    return text_table(pd.DataFrame(lines).T.rename_axis("metric"), caption)
+
+
+def ranks(scores: pd.DataFrame, of: str) -> pd.DataFrame:
+    """Return the rank of each method and control in each metric, 1 the best, ties shared; NaN where undefined."""
+    names = [*methods_of(scores), *CONTROLS]
+    values = scores[scores["set"] == of].groupby("method")[list(COMPARED)].mean().reindex(names)
+    return pd.DataFrame(
+        {metric: values[metric].rank(ascending=METRICS[metric].better == "lower") for metric in COMPARED}
+    )
+
+
+def control_ranks(scores: pd.DataFrame) -> HTML:
+    """Return the table of the rank of each control among all methods and controls, in each metric, for both sets."""
+    found = {of: ranks(scores, of) for of in ("paintings", "ultrasound")}
+    lines = pd.DataFrame(
+        {
+            TITLES[name]: {
+                METRICS[metric].title: " / ".join(
+                    "–" if np.isnan(rank) else f"{rank:.0f}"
+                    for rank in (one.loc[name, metric] for one in found.values())
+                )
+                for metric in COMPARED
+            }
+            for name in CONTROLS
+        }
+    )
+    number = len(found["paintings"])
+    caption = f"Rank of the controls among {number} methods and controls, 1 the best: paintings / ultrasound"
+    return text_table(lines.rename_axis("metric"), caption)
+
+
+def rank_map(scores: pd.DataFrame, of: str, note: str) -> Figure:
+    """Draw the ranks of all methods and controls in all metrics: bright is best."""
+    table = ranks(scores, of)
+    table = table.loc[table.mean(axis=1).sort_values().index]
+    figure, axes = plt.subplots(figsize=(5.6, 9.6))
+    drawn = axes.imshow(-table, cmap="viridis", aspect="auto")
+    axes.set_yticks(range(len(table)), [_marked(name).replace("\n", " ") for name in table.index], fontsize=9)
+    axes.set_xticks(range(len(COMPARED)), [METRICS[name].title for name in COMPARED], rotation=90, fontsize=9)
+    axes.grid(visible=False)
+    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.8, aspect=30, ticks=[-len(table), -1])
+    bar.ax.set_xticklabels(["last", "best"])
+    _bold_controls(figure)
+    return plots.mark_data(figure, KIND[of], note)
+
+
+def metric_agreement(scores: pd.DataFrame, note: str) -> Figure:
+    """Draw how alike two metrics rank the methods: upper triangle paintings, lower triangle ultrasound."""
+    upper, lower = (
+        ranks(scores, of).loc[methods_of(scores)].corr("spearman").to_numpy() for of in ("paintings", "ultrasound")
+    )
+    table = np.where(np.triu(np.ones_like(upper), 1) > 0, upper, lower)
+    np.fill_diagonal(table, np.nan)
+    figure, axes = plt.subplots(figsize=(5.6, 6.6))
+    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
+    for (i, j), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            axes.text(
+                j,
+                i,
+                f"{10 * value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if abs(value) > 0.6 else "black",
+            )
+    names = [METRICS[name].title for name in COMPARED]
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
+    axes.grid(visible=False)
+    figure.colorbar(
+        drawn,
+        ax=axes,
+        location="bottom",
+        shrink=0.8,
+        aspect=30,
+        label="rank correlation of two metrics (numbers: tenths)",
+    )
+    return plots.mark_data(figure, "rendered", note)
+
+
+def curve(curves: pd.DataFrame, of: str, names: Sequence[str], note: str) -> Figure:
+    """Draw mean deletion and insertion curves of some maps."""
+    mine = curves[(curves["set"] == of) & curves["method"].isin(names)]
+    mine = (
+        mine.assign(total=mine["value"] * mine["images"])
+        .groupby(["curve", "method", "share"])[["total", "images"]]
+        .sum()
+    )
+    figure, panels = plt.subplots(1, 2, figsize=(5.6, 3.6), sharey=True)
+    for axes, what in zip(panels, ("deletion", "insertion"), strict=True):
+        for name, style in zip(names, ["-", "-", "-", "--", "--", ":"], strict=False):
+            line = mine.loc[what, name]
+            axes.plot(line.index, line["total"] / line["images"], style, lw=2, label=TITLES[name])
+        axes.set(xlabel="share of the pixels", title=what, ylim=(0, 1.02))
+    panels[0].set_ylabel("probability of the class")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9.5)
+    return plots.mark_data(figure, KIND[of], note)
+
+
+def sanity(scores: pd.DataFrame, of: str, note: str) -> Figure:
+    """Draw how alike maps are to those of a network with random weights, and of one that learnt random labels."""
+    parts = {}
+    for metric in ("parameter_randomisation", "label_randomisation"):
+        found = means(scores, of, metric)
+        parts |= {metric: found["value"], f"{metric}_low": found["low"], f"{metric}_high": found["high"]}
+    table = pd.DataFrame(parts).dropna(subset="parameter_randomisation")
+    table.index = [_marked(name) for name in table.index]
+    figure = plots.intervals(
+        table,
+        ["parameter_randomisation", "label_randomisation"],
+        labels=["random weights", "random labels"],
+        xlabel="rank correlation with the map as it was",
+        kind=KIND[of],
+        order="parameter_randomisation",
+        note=note,
+    )
+    _bold_controls(figure)
+    figure.axes[0].axvspan(SURVIVES, 1.02, color="#cccccc", alpha=0.6, lw=0, zorder=0)
+    figure.axes[0].set_xlim(-1.04, 1.04)
+    return figure
+
+
+def cascade(table: pd.DataFrame, names: Sequence[str], note: str) -> Figure:
+    """Draw how alike maps stay while a network becomes random from its head down, over both sets."""
+    mine = table[table["method"].isin(names)].copy()
+    order = mine["share"].round(2)
+    found = mine.groupby(["method", order])["rank_correlation"].mean()
+    figure, axes = plt.subplots(figsize=(5.6, 3.8))
+    for name, marker in zip(names, plots.MARKERS, strict=False):
+        line = found[name]
+        axes.plot([0, *line.index], [1, *line], marker=marker, label=TITLES[name])
+    axes.axhline(0, color="#999999", lw=0.8)
+    axes.set(
+        xlabel="share of the layers that are random, from the head down", ylabel="rank correlation", ylim=(-1.05, 1.05)
+    )
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9.5)
+    return plots.mark_data(figure, "rendered", note)
+
+
+def report_card(scores: pd.DataFrame) -> HTML:
+    """Return the table of what each method stands: against the best control, and in the sanity checks, on both sets."""
+    signs = {"better": "✓", "worse": "✗", "open": "·"}
+    columns = {}
+    for of in ("paintings", "ultrasound"):
+        for metric in ("pixel_auc", "insertion", "sensitivity_n"):
+            columns[f"{METRICS[metric].title}, {of}"] = against_control(scores, of, metric).map(signs)
+        after = means(scores, of, "parameter_randomisation")
+        columns[f"random weights, {of}"] = pd.Series(
+            np.select([after["high"] < SURVIVES, after["low"] >= SURVIVES], ["✓", "✗"], "·"), after.index
+        ).reindex(methods_of(scores))
+    lines = pd.DataFrame(columns).loc[methods_of(scores)].rename(index=TITLES).rename_axis("method")
+    caption = "✓ better than the best control (random weights: the map changes); ✗ worse (the map stays); · open"
+    return text_table(lines, caption, kind="matrix")
+
+
+def costs(table: pd.DataFrame) -> HTML:
+    """Return the table of what a map costs: images through the network, and time over a bare pass forward and back."""
+    found = table.groupby("method", sort=False)[["images", "ratio"]].median().reindex(methods_of(table))
+    lines = pd.DataFrame(
+        {"images": found["images"].map("{:.0f}".format), "time": found["ratio"].map("×\u00a0{:.0f}".format)}
+    )
+    return text_table(
+        lines.rename(index=TITLES).rename_axis("method"), "Cost of one map: images, and time as a multiple of one pass"
+    )
+
+
+def ceiling(twice: pd.DataFrame, raters: pd.DataFrame, scores: pd.DataFrame, note: str) -> Figure:
+    """Draw fuzzy F1 between dermatologists, of one with himself, of the truth, and of the best methods and controls."""
+    rows = {}
+    for kind, label in (("intra", "the same dermatologist, later"), ("inter", "another dermatologist")):
+        rows[label] = bootstrap.mean_intervals(twice[twice["kind"] == kind][["fuzzy_f1"]], resamples=RESAMPLES).iloc[0]
+    one = raters[raters["against"] == "others"].groupby("image")[["fuzzy_f1"]].mean()
+    rows["one against all others"] = bootstrap.mean_intervals(one, resamples=RESAMPLES).iloc[0]
+    found = means(scores, "paintings", "fuzzy_f1")
+    best = found.loc[methods_of(scores), "value"].nlargest(3).index
+    for name in [study.TRUTH, *best, *found.loc[list(CONTROLS), "value"].nlargest(2).index]:
+        rows["the painted truth" if name == study.TRUTH else _marked(name).replace("\n", " ")] = found.loc[name]
+    table = pd.DataFrame(rows).T.rename(columns={"value": "f1", "low": "f1_low", "high": "f1_high"})
+    return plots.intervals(
+        table, ["f1"], labels=["fuzzy F1"], xlabel="fuzzy F1", kind="rendered", order="f1", note=note
+    )
+
+
+def networks(table: pd.DataFrame) -> HTML:
+    """Return the table of the networks: how many images, and how often they are right; means over the folds."""
+    found = table.pivot_table(index="metric", columns="set", values="value", sort=False)
+    shares = found.index.str.contains("accuracy|right|learnt")
+    lines = found.apply(lambda column: [f"{v:.0%}" if s else f"{v:.0f}" for v, s in zip(column, shares, strict=True)])
+    lines.index = [name.replace("_", " ") for name in lines.index]
+    return text_table(lines.drop(index="pretrained").rename_axis("of one fold"), "The networks, means over folds")
+
+
+def full_table(scores: pd.DataFrame, of: str) -> HTML:
+    """Return all means of a set: maps by metrics."""
+    metrics = [name for name in METRICS if name in scores]
+    values = scores[scores["set"] == of].groupby("method", sort=False)[metrics].mean()
+    lines = values.map(lambda value: "–" if np.isnan(value) else f"{value:.2f}" if abs(value) < 100 else ">100")
+    lines = lines.rename(index=TITLES, columns={name: METRICS[name].title for name in metrics}).rename_axis("map")
+    return text_table(lines, f"All means, {of}", kind="matrix")
