@@ -182,6 +182,8 @@ def test_what_says_nothing_has_its_value():
     maps = np.stack([np.zeros((12, 10)), np.full((12, 10), 2.0), NOISE[0]])
     undefined = np.isnan(metrics.sensitivity_n(linear, IMAGE, maps, sizes=(5, 120), cells=None))
     np.testing.assert_array_equal(undefined, [[True, True], [True, True], [False, True]])
+    tenths = np.full((1, 12, 10), 0.1)  # whose sums are not the same to the last digit
+    assert np.isnan(metrics.sensitivity_n(linear, IMAGE, tenths, sizes=(7, 60, 119), cells=None)).all()
     assert metrics.infidelity(linear, IMAGE, maps)[0] == 1
 
     def constant(images: Tensor) -> Tensor:
@@ -230,6 +232,14 @@ def test_batches_do_not_count_and_the_maps_share_what_they_can(bent, name):
     assert torch.equal(image, IMAGE)
     assert torch.equal(states[0], torch.get_rng_state())
     np.testing.assert_array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_seed_gives_the_draws(bent, name):
+    maps = NOISE.round(0)  # ties, whose order is drawn too
+    values = [MEASURES[name](bent, IMAGE, maps, seed=seed) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(values[0], values[1])
+    assert not np.allclose(values[0], values[2])
 
 
 @pytest.mark.parametrize("name", MEASURES)

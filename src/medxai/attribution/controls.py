@@ -26,7 +26,7 @@ def uniform_random(
     """Return independent values for each pixel, uniform between 0 and 1."""
     with _inputs.prepared(model, images, target) as (images, _):
         shape = images.shape[-2:]
-        return _stacked([draw.random(shape) for draw in _draws(images, generator, "uniform_random")], images)
+        return _stacked([draw.random(shape) for draw in _draws(images, generator)], images)
 
 
 def smoothed_random(
@@ -50,7 +50,7 @@ def smoothed_random(
     with _inputs.prepared(model, images, target) as (images, _):
         shape = images.shape[-2:]
         widths = [sigma * side for side in shape]
-        noise = [draw.standard_normal(shape) for draw in _draws(images, generator, "smoothed_random")]
+        noise = [draw.standard_normal(shape) for draw in _draws(images, generator)]
         return _stacked([gaussian_filter(one, widths, mode="wrap") for one in noise], images)
 
 
@@ -96,10 +96,10 @@ def _check_sigma(sigma: float) -> None:
         raise ValueError(f"sigma is {sigma}: a share of each side, above 0, is accepted")
 
 
-def _draws(images: Tensor, generator: torch.Generator | None, name: str) -> list[np.random.Generator]:
-    """One source of random numbers for each image, by the seed, the control's name and the image's bytes."""
-    start = [_inputs.seed_of(generator), zlib.crc32(name.encode())]
-    return [np.random.default_rng([*start, zlib.crc32(one.tobytes())]) for one in images.cpu().numpy()]
+def _draws(images: Tensor, generator: torch.Generator | None) -> list[np.random.Generator]:
+    """One source of random numbers for each image, by the seed and the image's bytes."""
+    seed = _inputs.seed_of(generator)
+    return [np.random.default_rng([seed, zlib.crc32(one.tobytes())]) for one in images.cpu().numpy()]
 
 
 def _stacked(maps: list[np.ndarray], images: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Agreement between raters and between maps."""
+"""Agreement between raters and between maps, and what can be measured of a map."""
