@@ -153,11 +153,12 @@ def evaluate(
     for name, value in counts.items():
         if not isinstance(value, int) or value < (1 if name == "samples" else 0):
             raise ValueError(f"{name} is {value!r}: a whole number{' above 0' * (name == 'samples')} is accepted")
-    options = _options(methods, samples, seed)
-    normalise = normalisation(model) if normalise is None else tuple(tuple(values) for values in normalise)
+    normalise = _checked_normalisation(normalisation(model) if normalise is None else normalise)
+    options = _options(methods, samples, seed, normalise)
     network = copy.deepcopy(model).float().eval().requires_grad_(False)
     pixels = _pixels(network, images.pictures, normalise)
     probabilities = _probabilities(network, pixels)
+    names = _names(classes, probabilities.shape[1])
     explainer = _Explainer(network, pixels, _targets(target, probabilities), options)
     with tqdm(total=len(options) + 2 + checked, disable=not progress, desc="explaining", mininterval=1) as bar:
         maps, refused = _maps(explainer, images, bar)
@@ -169,7 +170,7 @@ def evaluate(
     return Results(
         images,
         _described(model),
-        _names(classes, probabilities.shape[1]),
+        names,
         explainer.targets,
         probabilities,
         maps,
@@ -182,42 +183,54 @@ def evaluate(
     )
 
 
-def _options(methods: Sequence[str] | Options | None, samples: int, seed: int) -> dict[str, dict[str, object]]:
+def _checked_normalisation(normalise: tuple) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    mean, spread = (tuple(float(value) for value in values) for values in normalise)
+    if len(mean) != 3 or len(spread) != 3 or min(spread) <= 0:
+        raise ValueError(f"normalise is {normalise}: three means and three standard deviations above 0 are accepted")
+    return mean, spread
+
+
+def _options(
+    methods: Sequence[str] | Options | None, samples: int, seed: int, normalise: tuple
+) -> dict[str, dict[str, object]]:
     """Return the options of each method, and of each control, in the order in which they are run."""
     methods = QUICK if methods is None else methods
     if isinstance(methods, str) or not methods:
         raise ValueError(f"methods is {methods!r}: a list of names, at least one, is accepted")
     every = [name for name, method in METHODS.items() if method.kind == "map"]
-    found = {}
+    found, general = {}, _general(seed, normalise)
     for name in [*methods, *CONTROLS]:
         if name not in every and name not in CONTROLS:
             raise ValueError(f"method {name!r} is unknown, or gives no map: {', '.join(every)} are accepted")
         known = (METHODS.get(name) or CONTROLS[name]).options
         own = dict(methods[name]) if isinstance(methods, Mapping) and name in methods else {}
-        found[name] = {key: value for key, value in _effort(name, samples, seed).items() if key in known} | own
+        every_option = {**general, **_effort(name, samples), **own}
+        found[name] = {key: value for key, value in every_option.items() if key in known or key in own}
         if missing := [key for key, required in known.items() if required and key not in found[name]]:
             raise ValueError(f"method {name!r} needs {missing[0]}: give methods={{{name!r}: {{{missing[0]!r}: ...}}}}")
     return found
 
 
-def _effort(name: str, samples: int, seed: int) -> dict[str, object]:
-    """Return what a method may be told about its effort and its random numbers."""
+def _effort(name: str, samples: int) -> dict[str, int]:
+    """Return what a method may be told about its effort."""
     draws = {"lime": 5 * samples, "kernel_shap": 5 * samples, "shapley_value_sampling": max(1, samples // 10)}
-    return {
-        "samples": draws.get(name, samples),
-        "steps": max(2, samples // 2) if name == "expressive_gradients" else samples,
-        "generator": torch.Generator().manual_seed(seed),
-    }
+    steps = max(2, samples // 2) if name == "expressive_gradients" else samples
+    return {"samples": draws.get(name, samples), "steps": steps}
+
+
+def _general(seed: int, normalise: tuple) -> dict[str, object]:
+    """Return what any method may be told: its random numbers, and the range of pixels, changed ones included."""
+    mean, spread = (torch.tensor(values)[:, None, None] for values in normalise)
+    low, high = -mean / spread - RADIUS, (1 - mean) / spread + RADIUS
+    return {"generator": torch.Generator().manual_seed(seed), "low": low, "high": high}
 
 
 def _pixels(network: nn.Module, pictures: np.ndarray, normalise: tuple) -> Tensor:
     """Return images as the network takes them, float32 (n, 3, side, side), on its device."""
-    mean, spread = (torch.tensor(values, dtype=torch.float32) for values in normalise)
-    if mean.shape != (3,) or spread.shape != (3,) or not (spread > 0).all():
-        raise ValueError(f"normalise is {normalise}: three means and three standard deviations above 0 are accepted")
+    mean, spread = (torch.tensor(values)[:, None, None] for values in normalise)
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    return ((images - mean[:, None, None]) / spread[:, None, None]).contiguous().to(device)
+    return ((images - mean) / spread).contiguous().to(device)
 
 
 def _probabilities(network: nn.Module, pixels: Tensor) -> np.ndarray:
