@@ -31,6 +31,8 @@ class Profile:
         How many images of a fold are explained by all methods.
     sanity_images
         How many of those are explained again for changed images and changed networks.
+    random_networks
+        How many such networks, each with more random weights than the one before; at least two.
     samples
         Random draws or steps of a method or a metric that takes some; others take a fixed multiple of it.
     """
@@ -46,6 +48,7 @@ class Profile:
     explained_folds: int
     explained_images: int
     sanity_images: int
+    random_networks: int
     samples: int
 
 
@@ -62,8 +65,9 @@ PROFILES = {
             network_epochs=0,
             explained_size=64,
             explained_folds=1,
-            explained_images=4,
+            explained_images=3,
             sanity_images=1,
+            random_networks=2,
             samples=4,
         ),
         Profile(
@@ -76,8 +80,9 @@ PROFILES = {
             network_epochs=0,
             explained_size=128,
             explained_folds=1,
-            explained_images=6,
+            explained_images=4,
             sanity_images=1,
+            random_networks=2,
             samples=16,
         ),
         Profile(
@@ -90,8 +95,9 @@ PROFILES = {
             network_epochs=30,
             explained_size=160,
             explained_folds=5,
-            explained_images=8,
-            sanity_images=2,
+            explained_images=9,
+            sanity_images=1,
+            random_networks=4,
             samples=50,
         ),
     )

@@ -25,18 +25,18 @@ def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0)
     order of a forward pass (a module that is called several times counts where it is last called; one that is never
     called, with the module that holds it). What is random stays as it is in all later stages.
 
-    A module is drawn anew by its own ``reset_parameters``, batch normalisation with its running statistics; one
-    without that, by a normal distribution with the mean and the standard deviation of each of its parameters, which
-    leaves a constant parameter as it is. As the new statistics do not fit the new weights, activations of a deep
-    network may shrink from layer to layer, until a score depends on the image by less than rounding: a method that
-    looks at scores alone, such as occlusion, then gives noise for a copy, and its change shows nothing.
+    A module is drawn anew by its own ``reset_parameters``; one without that, by a normal distribution with the mean and
+    the standard deviation of each of its parameters, which leaves a constant parameter as it is. A batch normalisation
+    that was drawn anew takes its statistics from the images, at every stage. With those of an untrained layer, zero
+    and one, activations would shrink from layer to layer until a score depends on the image by less than rounding; a
+    method that looks at scores alone, such as occlusion, would then show rounding, and seem to pass.
 
     Parameters
     ----------
     model
         Left as it is: values, modes and hooks.
     images
-        (n, c, h, w) that the model takes, to see the order of its modules.
+        (n, c, h, w) that the model takes, to see the order of its modules and for statistics: some training images.
     stages
         From 2 to the number of modules with parameters.
     seed
@@ -62,7 +62,7 @@ def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0)
     if not 2 <= positive("stages", stages) <= len(order):
         raise ValueError(f"stages is {stages}: from 2 to {len(order)}, the modules with parameters, is accepted")
     groups = [order[:1], *np.array_split(order[1:], stages - 1)]
-    return _cascaded(deepcopy(model).cpu(), groups, seed, next(model.parameters()).device)
+    return _cascaded(deepcopy(model).cpu(), images.cpu(), groups, seed, next(model.parameters()).device)
 
 
 def label_permutation(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -151,17 +151,19 @@ def _learns(module: nn.Module) -> bool:
 
 
 def _cascaded(
-    model: nn.Module, groups: list[list[str]], seed: int, device: torch.device
+    model: nn.Module, images: Tensor, groups: list[list[str]], seed: int, device: torch.device
 ) -> Iterator[tuple[float, nn.Module]]:
     """Draw one group after the other anew, in the model itself, and give a copy after each."""
     modules, numbers, total = dict(model.named_modules()), count(), sum(map(len, groups))
-    done = 0
+    done, drawn_norms = 0, []
     for group in groups:
         with torch.random.fork_rng(devices=[]):
             for name in group:
                 drawn = np.random.SeedSequence([seed, next(numbers)]).generate_state(1)
                 torch.default_generator.manual_seed(int(drawn[0]))
                 _draw_anew(modules[name])
+        drawn_norms += [one for one in map(modules.get, group) if getattr(one, "running_mean", None) is not None]
+        _estimate(model, images, drawn_norms)
         done += len(group)
         yield done / total, deepcopy(model).to(device)
 
@@ -173,3 +175,21 @@ def _draw_anew(module: nn.Module) -> None:
     for parameter in module.parameters(recurse=False):
         with torch.no_grad():
             parameter.normal_(parameter.mean().item(), parameter.std(correction=0).item())
+
+
+def _estimate(model: nn.Module, images: Tensor, norms: list[nn.Module]) -> None:
+    """Take the running statistics of some batch normalisations from images; modes and momentum stay as they are."""
+    if not norms:
+        return
+    modes, momenta = {one: one.training for one in model.modules()}, [one.momentum for one in norms]
+    model.eval()
+    for one in norms:
+        one.reset_running_stats()
+        one.momentum = None  # the plain mean over batches
+        one.train()
+    with torch.no_grad():
+        model(images.clone())
+    for one, momentum in zip(norms, momenta, strict=True):
+        one.momentum = momentum
+    for one, mode in modes.items():
+        one.training = mode

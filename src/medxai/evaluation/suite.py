@@ -11,6 +11,8 @@ from medxai.evaluation import complexity, faithfulness, localisation
 
 EQUAL_AREA = 0.2
 """Share of the pixels, those of the highest values, that are covered so that maps of unlike extent can be compared."""
+BATCH = 16
+"""Changed copies of an image that go through the model at once: what a processor does fastest."""
 HALF = 0.5
 """Part of the largest value from which a pixel belongs to the explanation's area; the thesis does not say which."""
 
@@ -97,12 +99,14 @@ def faithful(
     """
     probability, logit = score_of(model, target), score_of(model, target, probability=False)
     areas = localisation.attention(maps) >= HALF
-    drops = faithfulness.occlusion_drop(probability, image, np.concatenate([areas, largest(maps)]))
+    drops = faithfulness.occlusion_drop(probability, image, np.concatenate([areas, largest(maps)]), batch_size=BATCH)
     curves = {
-        "deletion": faithfulness.deletion(probability, image, maps, steps=effort.steps, seed=seed),
-        "insertion": faithfulness.insertion(probability, image, maps, steps=effort.steps, seed=seed),
+        "deletion": faithfulness.deletion(probability, image, maps, steps=effort.steps, seed=seed, batch_size=BATCH),
+        "insertion": faithfulness.insertion(probability, image, maps, steps=effort.steps, seed=seed, batch_size=BATCH),
     }
-    correlations = faithfulness.sensitivity_n(logit, image, maps, sizes=effort.sizes, subsets=effort.subsets, seed=seed)
+    correlations = faithfulness.sensitivity_n(
+        logit, image, maps, sizes=effort.sizes, subsets=effort.subsets, seed=seed, batch_size=BATCH
+    )
     with torch.no_grad():
         wanted = float(logit(image[None]) - logit(torch.zeros_like(image)[None]))
     scores = {
@@ -110,7 +114,7 @@ def faithful(
         "occlusion_drop_equal_area": drops[len(maps) :],
         **{name: faithfulness.area(curve) for name, curve in curves.items()},
         "sensitivity_n": _mean(correlations),
-        "infidelity": faithfulness.infidelity(logit, image, maps, samples=effort.squares, seed=seed),
+        "infidelity": faithfulness.infidelity(logit, image, maps, samples=effort.squares, seed=seed, batch_size=BATCH),
         "completeness_gap": faithfulness.completeness_gap(maps.sum((1, 2), dtype=float), wanted),
     }
     return Faithful(scores, curves)

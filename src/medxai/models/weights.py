@@ -53,6 +53,12 @@ def normalised(images: np.ndarray) -> torch.Tensor:
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STANDARD_DEVIATION)[:, None, None]
 
 
+def pixel_range() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return black and white as the networks see them, each float32 (3, 1, 1)."""
+    mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
+    return -mean / spread, (1 - mean) / spread
+
+
 def untrained(name: str) -> nn.Module:
     """Return the network `name` of `FILES` with random weights, in training mode."""
     return get_model(name, weights=None)

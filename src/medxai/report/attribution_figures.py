@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medxai.attribution import METHODS, explain
 from medxai.data.dermxdb import DISEASES
-from medxai.models.weights import normalised
+from medxai.models.weights import normalised, pixel_range
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
 from medxai.report.tables import Comparison, compare, text_table
@@ -172,7 +172,7 @@ def coarse(trained: Trained, row: int) -> Figure:
 def baselines(trained: Trained, row: int) -> Figure:
     """Show integrated gradients and DeepLIFT for four baselines."""
     target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
-    low, high = study.pixel_range()
+    low, high = pixel_range()
     blurred = normalised(cv2.GaussianBlur(trained.pictures[row], (0, 0), study.SIDE / 8)[None])
     chosen = {"black": low, "white": high, "mean colour": 0.0, "blurred": blurred}
     methods = ("integrated_gradients", "deeplift")
@@ -188,7 +188,7 @@ def baselines(trained: Trained, row: int) -> Figure:
 def windows(trained: Trained, row: int, sides: Sequence[int] = (8, 16, 32)) -> Figure:
     """Show occlusion with squares of three sizes, filled with the mean colour and with black."""
     target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
-    fills = {"mean colour": 0.0, "black": study.pixel_range()[0]}
+    fills = {"mean colour": 0.0, "black": pixel_range()[0]}
     maps = [
         trained.explain(image, target, "occlusion", window=side, stride=side // 2, baseline=fill)[0].numpy()
         for fill in fills.values()
@@ -200,7 +200,7 @@ def windows(trained: Trained, row: int, sides: Sequence[int] = (8, 16, 32)) -> F
 
 def asked(trained: Trained, row: int) -> Figure:
     """Show images that perturbation methods put to the network, each with the answer."""
-    low, _ = study.pixel_range()
+    low, _ = pixel_range()
     image = normalised(trained.pictures[[row]])[0]
     y, x = np.argwhere(trained.truth[row]).mean(0).astype(int)
     square = np.s_[:, max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]

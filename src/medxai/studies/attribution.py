@@ -25,7 +25,7 @@ from medxai.data.render.swatch import swatch
 from medxai.evaluation.complexity import gini
 from medxai.evaluation.cost import measure
 from medxai.evaluation.similarity import rank_correlation, rank_correlations
-from medxai.models.weights import MEAN, STANDARD_DEVIATION, normalised
+from medxai.models.weights import normalised, pixel_range
 from medxai.profiles import Profile
 from medxai.report import tables as report
 from medxai.studies.store import Record, Study, Trial
@@ -188,12 +188,6 @@ def classes_of(trained: Trained, row: int) -> tuple[int, int]:
     probabilities = trained.probabilities[list(trained.test).index(row)].copy()
     probabilities[truth] = -1
     return truth, int(probabilities.argmax())
-
-
-def pixel_range() -> tuple[Tensor, Tensor]:
-    """Return black and white as the network sees them, each (3, 1, 1)."""
-    mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
-    return -mean / spread, (1 - mean) / spread
 
 
 def pictures_of(images: Tensor) -> np.ndarray:

@@ -7,12 +7,12 @@ themselves.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import permutations, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from medxai.attribution import CONTROLS, METHODS
@@ -21,7 +21,7 @@ from medxai.data.dermxdb import DermXDB
 from medxai.data.photo_sets import ImageSet
 from medxai.data.render import cache
 from medxai.evaluation import cost, localisation, sanity, stability, suite
-from medxai.models.weights import Pretrained
+from medxai.models.weights import Pretrained, pixel_range
 from medxai.profiles import Profile
 from medxai.studies import explained_sets, optional_data
 from medxai.studies.explained_sets import SEED, Images, Trained, outlined, train
@@ -31,14 +31,12 @@ from medxai.training.fit import predict
 
 RADIUS = 0.05
 """Largest change of a pixel's channel in the test of stability, in standard deviations of ImageNet's pixels."""
-CHANGES = 3
-"""Changed copies of an image in that test."""
-STAGES = 4
-"""Of the randomisation of a network, from the head down."""
+STATISTICS = 32
+"""Training images that give a random network the statistics of its batch normalisation."""
 RATES = np.round(np.linspace(0, 1, 11), 1)
 """False positive rates at which ROC curves are stored."""
-RATER, PAIR, TRUTH = "one_rater", "two_raters", "truth"
-"""Maps that no method makes: a dermatologist against the others together, against each other one; what is there."""
+TRUTH = "truth"
+"""A map that no method makes: where the lesion is."""
 SIDE = 160
 """Side of the outlines on which dermatologists are compared with themselves, in pixels."""
 
@@ -66,14 +64,16 @@ def _fold(images: Images, pretrained: Pretrained | Absent, profile: Profile, fol
         scores.append(table)
         curves.append(lines)
     scores = _with_iou(images, rows, maps, pd.concat(scores))
-    checks, cascade = _checked(trained, pretrained, dict(zip(rows[: profile.sanity_images], maps, strict=False)))
-    known = {"set": images.name, "fold": fold}
+    other = misled(trained, pretrained)
+    checks, cascade = _checked(trained, other, dict(zip(rows[: profile.sanity_images], maps, strict=False)))
     curves = pd.concat(curves).groupby(["method", "curve", "share"], sort=False)["value"].mean().reset_index()
+    known = {"set": images.name, "fold": fold}
     return {
         "scores": scores.merge(checks, on=["image", "method"], how="left").assign(**known).round(4),
         "curves": curves.assign(**known, images=len(rows)).round(4),
         "cascade": cascade.assign(**known).round(4),
-        "networks": _network(trained, rows).assign(**known),
+        "raters": pd.concat([_of_raters(images, row) for row in rows]).assign(**known).round(4),
+        "networks": _network(trained, other, rows).assign(**known),
         "costs": _costs(trained, rows[0]).assign(**known),
     }
 
@@ -81,25 +81,21 @@ def _fold(images: Images, pretrained: Pretrained | Absent, profile: Profile, fol
 def _scored(
     trained: Trained, row: int, maps: dict[str, np.ndarray], effort: suite.Effort
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Score the maps of one image: a line for each, and for each of the raters' rows; and the curves, long."""
+    """Score the maps of one image: a line for each; and the curves, long."""
     images, names, stack = trained.images, list(maps), np.stack(list(maps.values()))
-    raters = images.raters(row)
-    reference = raters.mean(0)
+    reference = np.broadcast_to(images.reference(row), stack.shape)
     found = suite.faithful(trained.network, trained.image(row)[0], trained.label(row), stack, effort)
-    values = {**suite.place(stack, reference), **found.scores, **suite.concentration(stack)}
-    table = pd.DataFrame(values, index=pd.Index(names, name="method"))
-    if len(raters) > 1:
-        table = pd.concat([table, _of_raters(raters)])
-    where = list(trained.test).index(row)
-    table = table.rename_axis("method").reset_index()
-    known = {"image": images.names[row], "class": images.classes[trained.label(row)]}
-    table = table.assign(**known, right=bool(trained.right[where]))
-    roc = localisation.roc(stack, np.broadcast_to(reference, stack.shape), RATES)
-    curves = {"roc": (RATES, roc)}
+    values = {**suite.place(stack, reference[0]), **found.scores, **suite.concentration(stack)}
+    for scale in ("quantile", "rank"):
+        scaled = localisation.attention(stack, scale=scale)
+        values[f"fuzzy_f1_{scale}"] = localisation.fuzzy_scores(scaled, reference).f1
+    right = bool(trained.right[list(trained.test).index(row)])
+    known = {"image": images.names[row], "group": int(images.groups[row]), "class": images.classes[trained.label(row)]}
+    table = pd.DataFrame({"method": names, **known, "right": right, **values})
+    curves = {"roc": (RATES, localisation.roc(stack, reference, RATES))}
     curves |= {name: (np.linspace(0, 1, curve.shape[1]), curve) for name, curve in found.curves.items()}
     lines = [
-        pd.DataFrame(curve, names, np.round(shares, 3))
-        .rename_axis("method")
+        pd.DataFrame(curve, pd.Index(names, name="method"), np.round(shares, 3))
         .reset_index()
         .melt("method", var_name="share")
         .assign(curve=name)
@@ -108,13 +104,18 @@ def _scored(
     return table, pd.concat(lines)
 
 
-def _of_raters(raters: np.ndarray) -> pd.DataFrame:
-    """Score raters (r, h, w): each against the share of the others, and each against each other; means over raters."""
-    one = [suite.place(rater[None].astype(float), np.delete(raters, i, 0).mean(0)) for i, rater in enumerate(raters)]
-    drawn = [pair for pair in permutations(raters.astype(float), 2) if pair[1].any()]
-    two = [suite.place(own[None], other) for own, other in drawn]
-    means = {name: pd.DataFrame(map(_first, lines)).mean() for name, lines in ((RATER, one), (PAIR, two))}
-    return pd.DataFrame(means).T
+def _of_raters(images: Images, row: int) -> pd.DataFrame:
+    """Score each rater against the share of the others, and against each of them (the mean); none if he is alone."""
+    drawn = {rater: mask.astype(float) for rater, mask in images.raters(row).items()}
+    lines = []
+    for rater, own in drawn.items():
+        others = [mask for other, mask in drawn.items() if other != rater]
+        known = {"image": images.names[row], "rater": rater}
+        if others:
+            lines.append({**known, "against": "others", **_first(suite.place(own[None], np.mean(others, axis=0)))})
+            each = pd.DataFrame([_first(suite.place(own[None], other)) for other in others if other.any()])
+            lines.append({**known, "against": "each", **each.mean()})
+    return pd.DataFrame(lines)
 
 
 def _first(values: dict[str, np.ndarray]) -> dict[str, float]:
@@ -135,16 +136,18 @@ def _with_iou(
 
 
 def _checked(
-    trained: Trained, pretrained: Pretrained | Absent, maps: dict[int, dict[str, np.ndarray]]
+    trained: Trained, other: Trained, maps: dict[int, dict[str, np.ndarray]]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Explain some images again: slightly changed, by networks more and more random, by one trained on random labels.
+    """Explain some images again: slightly changed, by networks more and more random, by the `misled` one.
 
     Returns one line per image and method, and one per image, method and stage of the randomisation.
     """
-    images, example = trained.images, trained.image(next(iter(maps)))
-    stages = sanity.cascade(trained.network, example, stages=STAGES, seed=SEED)
+    images = trained.images
+    stages = sanity.cascade(
+        trained.network, trained.some(STATISTICS), stages=trained.profile.random_networks, seed=SEED
+    )
     others = {share: replace(trained, network=network) for share, network in stages}
-    others["labels"] = misled(trained, pretrained)
+    others["labels"] = other
     checks, cascade = [], []
     for row, own in tqdm(maps.items(), "sanity checks", mininterval=5):
         known = {"image": images.names[row]}
@@ -166,8 +169,12 @@ def _checked(
 
 def misled(trained: Trained, pretrained: Pretrained | Absent) -> Trained:
     """Train the same network on the same images with labels in random order."""
-    labels = sanity.label_permutation(trained.images.labels, seed=SEED)
-    return train(trained.images, pretrained, trained.profile, trained.fold, labels=labels)
+    return train(trained.images, pretrained, trained.profile, trained.fold, labels=permuted(trained.images))
+
+
+def permuted(images: Images) -> np.ndarray:
+    """Return the labels of some images in a random order, int (n,)."""
+    return sanity.label_permutation(images.labels, seed=SEED)
 
 
 def _alike(own: np.ndarray, other: Trained, row: int, name: str) -> dict[str, float]:
@@ -177,17 +184,30 @@ def _alike(own: np.ndarray, other: Trained, row: int, name: str) -> dict[str, fl
 
 
 def _max_sensitivity(trained: Trained, row: int, name: str) -> float:
-    explainer = partial(trained.explain, target=trained.label(row), method=name)
-    return float(stability.max_sensitivity(explainer, trained.image(row), radius=RADIUS, samples=CHANGES, seed=SEED)[0])
+    low, high = pixel_range()
+
+    def explainer(images: Tensor) -> Tensor:  # a changed pixel is still one between black and white
+        return trained.explain(images.clamp(low, high), trained.label(row), name)
+
+    image = trained.image(row)
+    return float(
+        stability.max_sensitivity(
+            explainer, image, radius=RADIUS, samples=max(1, trained.profile.samples // 16), seed=SEED
+        )[0]
+    )
 
 
-def _network(trained: Trained, rows: Sequence[int]) -> pd.DataFrame:
+def _network(trained: Trained, other: Trained, rows: Sequence[int]) -> pd.DataFrame:
     """Say how the network does, and how many images it was trained on."""
-    own = trained.images.labels
-    learned = predict(trained.network, trained.images.pictures[trained.train]).argmax(1) == own[trained.train]
+    seen = trained.train
+    learned, by_heart = (
+        (predict(one.network, one.images.pictures[seen]).argmax(1) == labels[seen]).mean()
+        for one, labels in ((trained, trained.images.labels), (other, permuted(trained.images)))
+    )
     lines = {
         "accuracy": trained.right.mean(),
-        "accuracy_in_training": learned.mean(),
+        "accuracy_in_training": learned,
+        "random_labels_learnt": by_heart,
         "images_seen": len(trained.train),
         "images_held_out": len(trained.test),
         "images_explained": len(rows),
@@ -204,12 +224,13 @@ def _costs(trained: Trained, row: int) -> pd.DataFrame:
     bare = cost.measure(lambda: torch.autograd.grad(trained.network(pixels)[0, target], pixels), trained.network)
     lines = []
     for name in names_of_maps():
-        found = cost.measure(lambda name=name: trained.explain(image, target, name), trained.network, repeats=1)
+        network = trained.network_of(name)
+        found = cost.measure(lambda name=name: trained.explain(image, target, name), network, repeats=1)
         lines.append((name, found.images, found.seconds, found.seconds / bare.seconds))
     return pd.DataFrame(lines, columns=["method", "images", "seconds", "ratio"])
 
 
-def _raters(db: DermXDB, profile: Profile) -> Record:
+def _twice(db: DermXDB, profile: Profile) -> Record:
     """Score dermatologists against themselves, a round later, and against each other, on the images labelled twice."""
     lines = []
     for image in db.images.index[db.images["second_round"]]:
@@ -221,7 +242,7 @@ def _raters(db: DermXDB, profile: Profile) -> Record:
             if two.any():
                 kind = "intra" if first == second else "inter"
                 lines.append({"image": image, "kind": kind, **_first(suite.place(one[None], two))})
-    return {"raters": pd.DataFrame(lines).groupby(["image", "kind"]).mean().reset_index().round(4)}
+    return {"twice": pd.DataFrame(lines).groupby(["image", "kind"]).mean().reset_index().round(4)}
 
 
 def _of_paintings(db: DermXDB, pretrained: Pretrained | Absent, profile: Profile, *, fold: int) -> Record:
@@ -239,7 +260,7 @@ def _of_ultrasound(
 def _trials(profile: Profile) -> list[Trial]:
     folds = range(profile.explained_folds)
     return [
-        Trial("raters", _raters, ("dermxdb",)),
+        Trial("twice", _twice, ("dermxdb",)),
         *(Trial(f"paintings_{fold}", _of_paintings, ("dermxdb", NETWORK), (("fold", fold),)) for fold in folds),
         *(Trial(f"ultrasound_{fold}", _of_ultrasound, ("busi", NETWORK), (("fold", fold),)) for fold in folds),
     ]

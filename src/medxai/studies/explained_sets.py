@@ -23,7 +23,7 @@ from medxai.data.masks import area_average
 from medxai.data.photo_sets import ImageSet
 from medxai.data.render import cache
 from medxai.evaluation import classification
-from medxai.models.weights import MEAN, STANDARD_DEVIATION, Pretrained, normalised
+from medxai.models.weights import Pretrained, normalised, pixel_range
 from medxai.profiles import Profile
 from medxai.studies.store import Absent
 from medxai.training.fit import fit, predict
@@ -38,10 +38,10 @@ CAM_LAYER = "0"
 """Of a network with ImageNet weights: what is averaged before the linear head."""
 CONVNET_LAYER = "15"
 """The same of the small ConvNet."""
+BATCH = 16
+"""Changed copies of an image that go through the network at once: what a processor does fastest."""
 DOUBLE = ("pattern_net", "pattern_attribution")
 """Methods that run in float64: their signals leave the range of float32 in a network with many additions."""
-FITTED_ON = 64
-"""Training images that their patterns are fitted to."""
 PER_CLASS = 50
 """At most so many ultrasound images of a class, as in our selection."""
 
@@ -57,18 +57,18 @@ class Images:
     labels: np.ndarray
     """int (n,), from 0."""
     classes: tuple[str, ...]
-    groups: np.ndarray | None
-    """int (n,): near copies of one image; ``None`` if there are none."""
+    groups: np.ndarray
+    """int (n,): the same number for near copies of one image."""
     upside_down: bool
     """Whether an image may be turned upside down in training."""
-    raters: Callable[[int], np.ndarray]
-    """Of a row: bool (raters, side, side), what each of the raters outlined; one rater where the truth is known."""
+    raters: Callable[[int], dict[int, np.ndarray]]
+    """Of a row: bool (side, side), what each rater outlined, by his number; one rater where the truth is known."""
     truth: Callable[[int], np.ndarray]
     """Of a row: float32 (side, side) in [0, 1], where the lesion is."""
 
     def reference(self, row: int) -> np.ndarray:
         """Return the share of the raters who outlined each pixel, float64 (side, side)."""
-        return self.raters(row).mean(0, dtype=float)
+        return np.mean(list(self.raters(row).values()), axis=0, dtype=float)
 
 
 def paintings(db: DermXDB, profile: Profile) -> Images:
@@ -78,14 +78,16 @@ def paintings(db: DermXDB, profile: Profile) -> Images:
     pictures = np.stack([_square(cache.read(folder, name), side) for name in names])
     labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
 
-    def raters(row: int) -> np.ndarray:
-        return np.stack([outlined(count, side) for count in db.rater_counts(names[row]).values()])
+    def raters(row: int) -> dict[int, np.ndarray]:
+        return {rater: outlined(count, side) for rater, count in db.rater_counts(names[row]).items()}
 
     def truth(row: int) -> np.ndarray:
         terms = cache.truth(folder, names[row]).values()
         return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
 
-    return Images("paintings", np.array(names), pictures, labels, tuple(DISEASES), None, True, raters, truth)
+    return Images(
+        "paintings", np.array(names), pictures, labels, tuple(DISEASES), np.arange(len(names)), True, raters, truth
+    )
 
 
 def ultrasound(images: ImageSet, profile: Profile) -> Images:
@@ -105,7 +107,7 @@ def ultrasound(images: ImageSet, profile: Profile) -> Images:
         photo_sets.BUSI_LABELS,
         photo_sets.near_copies(full),
         False,
-        lambda row: truth(row)[None] >= 0.5,
+        lambda row: {1: truth(row) >= 0.5},
         truth,
     )
 
@@ -150,32 +152,34 @@ class Trained:
     def options(self) -> dict[str, dict[str, object]]:
         """What methods need beyond image and target, by method."""
         samples = self.profile.samples
-        background = self._some(max(2, samples // 4))
-        mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
-        cams, regressed, path = {"layer": self.layer}, {"samples": 5 * samples}, {"steps": samples}
+        background = self.some(max(2, samples // 4))
+        low, high = pixel_range()
+        cams, path, batch = {"layer": self.layer}, {"steps": samples}, {"batch_size": BATCH}
+        regressed = {"samples": 5 * samples, **batch}
         return {
             "integrated_gradients": path,
             "layer_integrated_gradients": path,
             "expressive_gradients": {"steps": max(2, samples // 2)},
             "smoothgrad": {"samples": samples},
             "gradient_shap": {"samples": samples, "baseline": background},
-            "shapley_value_sampling": {"samples": max(1, samples // 10)},
+            "occlusion": batch,
+            "shapley_value_sampling": {"samples": max(1, samples // 10), **batch},
             "lime": regressed,
             "kernel_shap": regressed,
-            "deep_taylor": {"low": -mean / spread, "high": (1 - mean) / spread},
+            "deep_taylor": {"low": low, "high": high},
             "deep_shap": {"baselines": background},
             **dict.fromkeys(("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam"), cams),
         }
 
-    def _some(self, number: int) -> Tensor:
-        """Some training images, spread over the classes, as the network sees them."""
+    def some(self, number: int) -> Tensor:
+        """Return some training images, spread over the classes, as the network sees them."""
         labels = pd.Series(self.images.labels[self.train])
         order = labels.groupby(labels).cumcount().argsort(kind="stable").to_numpy()
-        return normalised(self.images.pictures[self.train[order[:number]]]).contiguous()
+        return normalised(self.images.pictures[self.train[order[:number]]])
 
     def image(self, row: int) -> Tensor:
         """Return an image as the network sees it, float32 (1, 3, side, side)."""
-        return normalised(self.images.pictures[[row]]).contiguous()
+        return normalised(self.images.pictures[[row]])
 
     def label(self, row: int) -> int:
         """Return the class of an image, which is the one that is explained."""
@@ -188,10 +192,14 @@ class Trained:
         network, patterns = self._double
         return explain(network, images.double(), target, method, patterns=patterns)
 
+    def network_of(self, method: str) -> nn.Module:
+        """Return the network that a method explains: this one, or its copy in float64."""
+        return self._double[0] if method in DOUBLE else self.network
+
     @cached_property
     def _double(self) -> tuple[nn.Module, Patterns]:
-        network = copy.deepcopy(self.network).double()
-        return network, fit_patterns(network, self._some(FITTED_ON).double())
+        patterns = fit_patterns(self.network, self.some(2 * self.profile.samples))
+        return copy.deepcopy(self.network).double(), {place: value.double() for place, value in patterns.items()}
 
 
 def train(
@@ -220,7 +228,7 @@ def train(
         network = fit(build, pictures, own[seen], **options)
     else:
         network = with_linear_head(pretrained.network, pictures, own[seen])
-    network = network.to(memory_format=torch.contiguous_format).requires_grad_(False)
+    network = network.to(memory_format=torch.channels_last).requires_grad_(False)  # two to three times as fast here
     return Trained(images, network, seen, unseen, predict(network, images.pictures[unseen]), profile, fold)
 
 
