@@ -187,11 +187,11 @@ def _mark(sign: str, words: str, kind: str = "") -> str:
     return f' <span class="verdict {kind}" role="img" aria-label="{words}">{sign}</span>'
 
 
-def verdicts(results: Results, summary: pd.DataFrame) -> HTML:
-    """Return all that can be said in words: the comparison with controls, the sanity check, and who refused."""
+def verdicts(results: Results, summary: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS)) -> HTML:
+    """Return what can be said in words: the comparison with controls by some metrics, the sanity check, who refused."""
     parts = [
         _paragraph("finding", headline(summary)),
-        _bullets(control_sentences(summary)),
+        _bullets(control_sentences(summary[summary["metric"].isin(metrics)])),
         _paragraph("", " ".join(sanity_sentences(results))),
         _bullets(f"{title(name)} refused: {why}." for name, why in results.refused.items()),
     ]

@@ -219,10 +219,11 @@ def _effort(name: str, samples: int) -> dict[str, int]:
 
 
 def _general(seed: int, normalise: tuple) -> dict[str, object]:
-    """Return what any method may be told: its random numbers, and the range of pixels, changed ones included."""
+    """Return what any method may be told: random numbers, images at once, the range of pixels and of changed ones."""
     mean, spread = (torch.tensor(values)[:, None, None] for values in normalise)
     low, high = -mean / spread - RADIUS, (1 - mean) / spread + RADIUS
-    return {"generator": torch.Generator().manual_seed(seed), "low": low, "high": high}
+    draws = torch.Generator().manual_seed(seed)
+    return {"generator": draws, "batch_size": suite.BATCH, "low": low, "high": high}
 
 
 def _pixels(network: nn.Module, pictures: np.ndarray, normalise: tuple) -> Tensor:
@@ -341,7 +342,8 @@ def _random_networks(explainer: _Explainer, seed: int) -> dict[float, nn.Module]
     parts = sum(next(part.parameters(recurse=False), None) is not None for part in explainer.network.modules())
     if parts < 2:
         return {}
-    return dict(sanity.cascade(explainer.network, explainer.pixels[:1], stages=min(STAGES, parts), seed=seed))
+    some = explainer.pixels[: suite.BATCH]  # also for the statistics of batch normalisation
+    return dict(sanity.cascade(explainer.network, some, stages=min(STAGES, parts), seed=seed))
 
 
 def _alike(explainer: _Explainer, row: int, name: str, other: nn.Module, maps: np.ndarray) -> float:

@@ -26,7 +26,7 @@ SIDE = 96
 LEARNT = 96
 """Toy images that the small ConvNet is trained on; others than those that are explained."""
 EPOCHS, RATE = 14, 5e-3
-IMAGES, SCANS = 12, 8
+IMAGES, SCANS = 12, 6
 """How many toy images, and how many ultrasound images, are explained."""
 
 
