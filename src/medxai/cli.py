@@ -1,4 +1,4 @@
-"""The command line: ``medxai build | run | data fetch | data check | student``."""
+"""The command line: ``medxai build | run | explain | data fetch | data check | student``."""
 
 import argparse
 import shlex
@@ -48,6 +48,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--reference", action="store_true", help="write data/reference/STUDY")
     run.set_defaults(command=_run)
 
+    explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
+    explained.add_argument("folder", type=Path, metavar="FOLDER", help="images")
+    explained.add_argument("--model", required=True, metavar="LIBRARY:NAME", help="such as timm:resnet18")
+    explained.add_argument("--weights", type=Path, metavar="FILE", help="state_dict to load (default: ImageNet's)")
+    explained.add_argument("--classes", type=int, metavar="N", help="number of logits (default: ImageNet's)")
+    explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the predicted one)")
+    explained.add_argument("--masks", type=Path, metavar="FOLDER", help="masks of the same names, or NAME_mask")
+    explained.add_argument("--methods", metavar="A,B", help="names of methods (default: a quick choice)")
+    explained.add_argument("--size", type=int, default=224, help="side of the images in pixels (default: 224)")
+    explained.add_argument("--samples", type=int, default=16, help="effort (default: 16; thorough: 50)")
+    explained.add_argument("--output", type=Path, required=True, metavar="FILE.html", help="report, replaced if there")
+    explained.set_defaults(command=_explain)
+
     data = commands.add_parser("data", help="get data sets, or see which are there").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -85,6 +98,18 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(f"study {options.study} has no trial {', '.join(unknown)}: use {', '.join(trials)}")
     for name in options.trials or trials:
         study.run_trial(trials[name], profile)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from medxai.report import own_report
+    from medxai.studies import own_data
+
+    own_report.check_path(options.output)  # before the work, not after it
+    images = own_data.read_folder(options.folder, options.masks, size=options.size)
+    model = own_data.load_model(options.model, classes=options.classes, weights=options.weights)
+    methods = options.methods and [name.strip() for name in options.methods.split(",")]
+    results = own_data.evaluate(model, images, target=options.target, methods=methods, samples=options.samples)
+    print(f"written: {own_report.write_report(results, options.output, model=options.model)}")
 
 
 def _fetch(options: argparse.Namespace) -> None:

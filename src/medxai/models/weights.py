@@ -94,7 +94,7 @@ def imagenet(name: str, *, progress: bool = False) -> Pretrained:
         else:
             origin = f"torchvision {public}"
             quiet = contextlib.nullcontext() if progress else contextlib.redirect_stdout(io.StringIO())
-            with _bounded(SILENCE), quiet:
+            with bounded(SILENCE), quiet:
                 state = public.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -110,7 +110,7 @@ def imagenet(name: str, *, progress: bool = False) -> Pretrained:
 
 
 @contextlib.contextmanager
-def _bounded(seconds: float) -> Iterator[None]:
+def bounded(seconds: float) -> Iterator[None]:
     """Bound the wait of new connections, which torchvision does not."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)

@@ -218,7 +218,8 @@ def control_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
     sentence = (
         f"Of {number} methods, {table.loc['paintings', 'better']} find what dermatologists outlined on paintings "
         "better than a blurred spot at the centre of the picture does, and "
-        f"{table.loc['paintings', 'worse']} do worse; on real ultrasound {table.loc['ultrasound', 'better']} do better and {table.loc['ultrasound', 'worse']} worse (area "
+        f"{table.loc['paintings', 'worse']} do worse; on real "
+        f"ultrasound {table.loc['ultrasound', 'better']} do better and {table.loc['ultrasound', 'worse']} worse (area "
         "under the pixels' ROC curve, intervals that hold for all methods at once)."
     )
     alt = (
@@ -274,7 +275,8 @@ def metric_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
         "Whether a metric that needs no expert ranks methods as experts do depends on the metric: "
         f"{METRICS[best].title.lower()} agrees most with the pixel AUC against experts (rank correlation "
         f"{table.loc[best, 'paintings']:.2f} on paintings, {table.loc[best, 'ultrasound']:.2f} on ultrasound), "
-        f"{METRICS[worst].title.lower()} least ({table.loc[worst, 'paintings']:.2f}, {table.loc[worst, 'ultrasound']:.2f})."
+        f"{METRICS[worst].title.lower()} least ({table.loc[worst, 'paintings']:.2f}, "
+        f"{table.loc[worst, 'ultrasound']:.2f})."
     )
     alt = (
         "Two dots for each metric that needs no expert, one for each set: its rank correlation with the pixel AUC over "

@@ -1,0 +1,180 @@
+"""A folder of images of one's own, and masks of what was outlined on them where there are some."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from medxai.data.masks import area_average
+from medxai.errors import DataError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+"""Of image files, in capitals too; other files are passed over."""
+MASK = "_mask"
+"""A file whose name ends in this, before the ending, is never an image."""
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+"""Pillow's names of the kinds of pixels with at most 8 bits a channel."""
+SMALLEST = 16
+"""Least side of the images for the network, in pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnImages:
+    """Images as they go to a network, and what is outlined on each.
+
+    Parameters
+    ----------
+    names
+        n of them, all different.
+    pictures
+        uint8 (n, side, side, 3), RGB.
+    masks
+        bool (n, side, side), empty where nothing is to be found, or ``None`` if there are none.
+
+    Raises
+    ------
+    ValueError
+        If shapes or types are others.
+    """
+
+    names: Sequence[str]
+    pictures: np.ndarray
+    masks: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.pictures.shape
+        if self.pictures.dtype != np.uint8 or len(shape) != 4 or shape[0] == 0 or shape[1:] != (shape[1], shape[1], 3):
+            raise ValueError(f"pictures are {self.pictures.dtype} {shape}: uint8 (n, side, side, 3) is accepted")
+        if len(self.names) != shape[0] or len(set(self.names)) != shape[0]:
+            raise ValueError(f"names are {len(set(self.names))} different ones: {shape[0]}, one an image, are accepted")
+        if self.masks is not None and (self.masks.dtype != bool or self.masks.shape != shape[:3]):
+            raise ValueError(f"masks are {self.masks.dtype} {self.masks.shape}: bool {shape[:3]} is accepted")
+
+
+def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: int = 224) -> OwnImages:
+    """Read all images of a folder and its sub-folders, sorted by name.
+
+    Whole images are scaled to a square, which stretches those that are none; crop them before if that matters. A mask's
+    pixel is inside if at least half of its area is. Files that begin with a dot and folders of masks below the folder
+    are passed over.
+
+    Parameters
+    ----------
+    folder
+        Holds files that end as `ENDINGS` say, with 8 bits a channel; grey ones become RGB.
+    masks
+        Folder in which the mask of ``a/b.jpg`` is ``a/b`` or ``a/b_mask`` with any of the endings, of the size of its
+        image; any pixel that is not zero is inside, opacity left out. The same folder as the images' is accepted.
+    size
+        Side of the result in pixels, at least `SMALLEST`.
+
+    Raises
+    ------
+    ValueError, DataError
+        In one sentence, if a folder is not there or holds no image, a file cannot be read, two files share a name, or
+        images and masks do not fit together.
+    """
+    if not isinstance(size, int) or size < SMALLEST:
+        raise ValueError(f"size is {size!r}: a number of pixels of at least {SMALLEST} is accepted")
+    folder, masks = _folder(folder), None if masks is None else _folder(masks)
+    files = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
+    if not files:
+        raise DataError(f"{folder} holds no image: files that end in {', '.join(ENDINGS)} are accepted")
+    names = [path.relative_to(folder).as_posix() for path in files.values()]
+    outlines = None if masks is None else list(_matched(files, names, folder, masks))
+    pictures, inside = [], []
+    for i, path in enumerate(files.values()):
+        picture = _read(path)
+        pictures.append(_square(np.asarray(picture.convert("RGB")), size))
+        if outlines is not None:
+            inside.append(_inside(outlines[i], picture.size, size))
+    return OwnImages(names, np.stack(pictures), np.stack(inside) if inside else None)
+
+
+def _folder(folder: Path | str) -> Path:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is {'a file' if folder.exists() else 'not there'}: a folder of images is accepted")
+    return folder
+
+
+def _files(folder: Path, other: Path | None = None) -> Iterator[Path]:
+    """Image files below a folder, sorted, those below another folder within it left out."""
+    apart = None if other is None or other.resolve() == folder.resolve() else other.resolve()
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        passed_over = hidden or apart in path.resolve().parents
+        if path.suffix.lower() in ENDINGS and path.is_file() and not passed_over:
+            yield path
+
+
+def _by_stem(folder: Path, files: Iterator[Path]) -> dict[str, Path]:
+    """Files by their path below the folder, without ending and without `MASK`."""
+    found: dict[str, Path] = {}
+    for path in files:
+        stem = path.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK)
+        if stem in found:
+            raise DataError(f"{found[stem]} and {path.name} share a name: one file for each is accepted")
+        found[stem] = path
+    return found
+
+
+def _matched(files: dict[str, Path], names: Sequence[str], folder: Path, masks: Path) -> Iterator[Path]:
+    """Yield the mask of each image."""
+    together = masks.resolve() == folder.resolve()
+    found = _by_stem(masks, (path for path in _files(masks) if not together or path.stem.endswith(MASK)))
+    if alone := [path for stem, path in found.items() if stem not in files]:
+        raise DataError(f"{alone[0]} is a mask without an image: there is no {alone[0].stem} in {folder}")
+    for stem, name in zip(files, names, strict=True):
+        if stem not in found:
+            raise DataError(
+                f"{folder / name} has no mask: {stem}{MASK}.png is accepted in {masks}, "
+                "all zero if there is nothing to outline"
+            )
+        yield found[stem]
+
+
+def _read(path: Path) -> Image.Image:
+    """Read one picture as it is stored."""
+    try:
+        with Image.open(path) as picture:
+            if getattr(picture, "n_frames", 1) > 1:
+                raise DataError(f"{path} holds {picture.n_frames} pictures: one a file is accepted")
+            if picture.mode not in MODES:
+                raise DataError(
+                    f"{path} has pixels of kind {picture.mode!r}: 8 bits a channel are accepted, so that you choose "
+                    "what becomes black and white"
+                )
+            picture.load()
+            return picture
+    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        reason = (
+            "is no image that can be read" if isinstance(error, UnidentifiedImageError) else f"is damaged ({error})"
+        )
+        raise DataError(f"{path} {reason}: replace it, or take it out of the folder") from error
+
+
+def _square(picture: np.ndarray, size: int) -> np.ndarray:
+    shrinks = min(picture.shape[:2]) >= size
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _inside(path: Path, wanted: tuple[int, int], size: int) -> np.ndarray:
+    """Return what a mask outlines, bool (size, size)."""
+    mask = _read(path)
+    if mask.size != wanted:
+        sizes = [" x ".join(map(str, one)) for one in (mask.size, wanted)]
+        raise DataError(
+            f"{path} is {sizes[0]} pixels, its image {sizes[1]}: masks of the size of the image are accepted"
+        )
+    values = np.asarray(mask)
+    if mask.mode in ("LA", "PA", "RGBA"):
+        values = values[..., :-1]
+    full = values.reshape(*values.shape[:2], -1).any(-1)
+    inside = area_average(full, size) >= 0.5
+    if full.any() and not inside.any():
+        raise DataError(f"{path} outlines less than half a pixel at {size} x {size}: a larger size is needed")
+    return inside
