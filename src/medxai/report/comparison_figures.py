@@ -39,6 +39,15 @@ JUDGED = ("pixel_auc", "fuzzy_f1", "insertion", "sensitivity_n", "infidelity")
 """Metrics by which methods are compared with the best control, one by one."""
 SURVIVES = 0.5
 """Rank correlation with the map of a random network below which a map has changed: our line."""
+NOISE_SHOWN = (
+    *THESIS.values(),
+    "gradient",
+    "integrated_gradients",
+    "deeplift",
+    "guided_backpropagation",
+    "deep_taylor",
+)
+"""Methods whose drops are drawn beside those of the controls."""
 RESAMPLES, SEED = 2000, 0
 
 
@@ -235,7 +244,7 @@ def noise_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
     """Say where uniform noise stands when the same share of the pixels is covered for every map."""
     metric, noise = "occlusion_drop_equal_area", "uniform_random"
     found = means(scores, "paintings", metric)
-    names = [*methods_of(scores), *CONTROLS]
+    names = [*NOISE_SHOWN, *CONTROLS, study.TRUTH]
     table = found.loc[names].rename(columns={"value": "drop", "low": "drop_low", "high": "drop_high"})
     behind = int((found.loc[methods_of(scores), "value"] < found.loc[noise, "value"]).sum())
     best, truth = found.loc[methods_of(scores), "value"].idxmax(), found.loc[study.TRUTH, "value"]
@@ -246,8 +255,8 @@ def noise_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
         f"and by {truth:.2f} for what was truly painted: this test of faithfulness rewards grain."
     )
     alt = (
-        f"Dots with intervals, one for each method and control: the drop of the probability. {TITLES[best]} has the "
-        f"largest of the methods; uniform noise lies above {behind} of them."
+        "Dots with intervals, for some methods, the controls and the truth: the drop of the probability. Of all "
+        f"methods {TITLES[best]} has the largest; uniform noise lies above {behind} of them."
     )
     table.index = [_marked(name) for name in table.index]
     note = f"{scores.loc[scores['set'] == 'paintings', 'image'].nunique()} paintings, reference run"
@@ -475,6 +484,22 @@ def report_card(scores: pd.DataFrame) -> HTML:
     lines = pd.DataFrame(columns).loc[methods_of(scores)].rename(index=TITLES).rename_axis("method")
     caption = "✓ better than the best control (random weights: the map changes); ✗ worse (the map stays); · open"
     return text_table(lines, caption, kind="matrix")
+
+
+def metrics() -> HTML:
+    """Return the table of all metrics: what each asks, which way is better, its range, its source."""
+    ends = {np.inf: "∞", -np.inf: "-∞"}
+    lines = {
+        metric.title: {
+            "about": metric.family,
+            "asks": metric.question,
+            "better": metric.better or "–",
+            "range": f"{ends.get(metric.low, metric.low)} to {ends.get(metric.high, metric.high)}",
+            "source": metric.reference,
+        }
+        for metric in METRICS.values()
+    }
+    return text_table(pd.DataFrame(lines).T.rename_axis("metric"), "The metrics")
 
 
 def costs(table: pd.DataFrame) -> HTML:
