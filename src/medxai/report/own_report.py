@@ -101,9 +101,9 @@ def headline(summary: pd.DataFrame) -> str:
         f"By {wins['metric'].nunique()} of {metrics} metrics some method is shown to be better than the best control. "
     )
     if beaten:
-        text += f"By {len(beaten)} none is even ahead: {', '.join(METRICS[metric].title for metric in beaten)}. "
+        text += f"No method is even ahead of it by: {', '.join(METRICS[metric].title for metric in beaten)}. "
     never = [name for name in lines["method"].unique() if name not in set(wins["method"])]
-    return (text + (f"By none is any of these shown to be better: {_list(never)}." if never else "")).strip()
+    return (text + (f"Never shown to be better: {_list(never)}." if never else "")).strip()
 
 
 def _sign(metric: str) -> int:
