@@ -243,7 +243,7 @@ def _outlined(results: Results, row: int, picture: np.ndarray) -> np.ndarray:
         return large
     mask = cv2.resize(results.images.masks[row].astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
     edges, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(large, edges, -1, OUTLINED, max(1, side // 130))
+    return cv2.drawContours(large, edges, -1, OUTLINED, max(2, side // 110))
 
 
 def write_report(
