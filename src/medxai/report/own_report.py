@@ -101,9 +101,9 @@ def headline(summary: pd.DataFrame) -> str:
         f"By {wins['metric'].nunique()} of {metrics} metrics some method is shown to be better than the best control. "
     )
     if beaten:
-        text += f"By {len(beaten)} none is even ahead: {', '.join(METRICS[metric].title for metric in beaten)}. "
+        text += f"No method is even ahead of it by: {', '.join(METRICS[metric].title for metric in beaten)}. "
     never = [name for name in lines["method"].unique() if name not in set(wins["method"])]
-    return (text + (f"By none is any of these shown to be better: {_list(never)}." if never else "")).strip()
+    return (text + (f"Never shown to be better: {_list(never)}." if never else "")).strip()
 
 
 def _sign(metric: str) -> int:
@@ -243,7 +243,7 @@ def _outlined(results: Results, row: int, picture: np.ndarray) -> np.ndarray:
         return large
     mask = cv2.resize(results.images.masks[row].astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
     edges, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(large, edges, -1, OUTLINED, max(1, side // 130))
+    return cv2.drawContours(large, edges, -1, OUTLINED, max(2, side // 110))
 
 
 def write_report(
