@@ -161,12 +161,7 @@ def scales(scores: pd.DataFrame, names: Sequence[str]) -> HTML:
 
 def place(scores: pd.DataFrame, of: str, note: str) -> Figure:
     """Draw two metrics of place for every map, sorted by the first; controls and the truth are marked."""
-    parts = {}
-    for metric in ("pixel_auc", "fuzzy_f1"):
-        found = means(scores, of, metric)
-        parts |= {metric: found["value"], f"{metric}_low": found["low"], f"{metric}_high": found["high"]}
-    table = pd.DataFrame(parts)
-    table.index = [_marked(name) for name in table.index]
+    table = _beside(scores, of, ("pixel_auc", "fuzzy_f1"))
     figure = plots.intervals(
         table,
         ["pixel_auc", "fuzzy_f1"],
@@ -179,6 +174,16 @@ def place(scores: pd.DataFrame, of: str, note: str) -> Figure:
     _bold_controls(figure)
     figure.axes[0].axvline(0.5, color="#999999", lw=0.8)
     return figure
+
+
+def _beside(scores: pd.DataFrame, of: str, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the means of some metrics with their intervals, one row for each map, as `plots.intervals` takes them."""
+    parts = {}
+    for metric in metrics:
+        found = means(scores, of, metric)
+        parts |= {metric: found["value"], f"{metric}_low": found["low"], f"{metric}_high": found["high"]}
+    table = pd.DataFrame(parts)
+    return table.set_axis([_marked(name) for name in table.index])
 
 
 def _marked(name: str) -> str:
@@ -432,12 +437,8 @@ def curve(curves: pd.DataFrame, of: str, names: Sequence[str], note: str) -> Fig
 
 def sanity(scores: pd.DataFrame, of: str, note: str) -> Figure:
     """Draw how alike maps are to those of a network with random weights, and of one that learnt random labels."""
-    parts = {}
-    for metric in ("parameter_randomisation", "label_randomisation"):
-        found = means(scores, of, metric)
-        parts |= {metric: found["value"], f"{metric}_low": found["low"], f"{metric}_high": found["high"]}
-    table = pd.DataFrame(parts).dropna(subset="parameter_randomisation")
-    table.index = [_marked(name) for name in table.index]
+    table = _beside(scores, of, ("parameter_randomisation", "label_randomisation"))
+    table = table.dropna(subset="parameter_randomisation")
     figure = plots.intervals(
         table,
         ["parameter_randomisation", "label_randomisation"],
