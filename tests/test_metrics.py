@@ -4,10 +4,11 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from medxai.evaluation import localisation
-from medxai.evaluation.metrics import METRICS
+from medxai.evaluation.metrics import METRICS, verdicts
 
 FAMILIES = {"place", "faithfulness", "stability", "sanity", "complexity", "cost"}
 
@@ -45,3 +46,10 @@ def test_the_best_place_has_the_highest_value_and_the_worst_the_lowest(name: str
     reference[:4, :4] = 1
     assert place_score(name, reference, reference) == METRICS[name].high
     assert place_score(name, 1 - reference, reference) == METRICS[name].low
+
+
+def test_a_verdict_needs_an_interval_without_zero_on_the_better_side():
+    ends = {"low": [0.1, -0.1, -0.3, np.nan], "high": [0.3, 0.1, -0.1, np.nan]}
+    differences = pd.DataFrame(ends, index=["up", "across", "down", "none"])
+    assert verdicts(differences, "pixel_auc").tolist() == ["better", "open", "worse", "open"]
+    assert verdicts(differences, "deletion").tolist() == ["worse", "open", "better", "open"]

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
+import numpy as np
+import pandas as pd
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -196,3 +199,18 @@ METRICS: dict[str, Metric] = {
     ),
 }
 """Every metric, by the name of its column."""
+
+
+def verdicts(differences: pd.DataFrame, metric: str) -> pd.Series:
+    """Say of each row whether it is ``better`` or ``worse`` than what it was compared with, or the question ``open``.
+
+    Parameters
+    ----------
+    differences
+        Of `medxai.evaluation.bootstrap.differences`: open is what has 0 in its interval, or has none.
+    metric
+        A name in `METRICS` for which one way is better.
+    """
+    above, below = differences["low"] > 0, differences["high"] < 0
+    better, worse = (above, below) if METRICS[metric].better == "higher" else (below, above)
+    return pd.Series(np.select([better, worse], ["better", "worse"], "open"), differences.index)

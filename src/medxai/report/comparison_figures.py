@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from medxai.attribution import CONTROLS, METHODS
 from medxai.evaluation import bootstrap
-from medxai.evaluation.metrics import METRICS
+from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
 from medxai.report.tables import Comparison, compare, published, text_table, tidy
@@ -212,10 +212,7 @@ def against_control(scores: pd.DataFrame, of: str, metric: str, control: str | N
     found = bootstrap.differences(
         values[[*methods_of(scores), control]], control, groups=groups, resamples=RESAMPLES, seed=SEED
     )
-    sign = -1 if METRICS[metric].better == "lower" else 1
-    low, high = (found["low"], found["high"]) if sign > 0 else (-found["high"], -found["low"])
-    verdict = np.select([low > 0, high < 0], ["better", "worse"], "open")
-    return pd.Series(np.where(found["p"].isna(), "open", verdict), found.index)
+    return verdicts(found, metric)
 
 
 def control_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
@@ -326,12 +323,9 @@ def controls(scores: pd.DataFrame, of: str) -> HTML:
     lines = {}
     for metric in JUDGED:
         control = best_control(scores, of, metric)
-        verdicts = (
-            against_control(scores, of, metric, control)
-            .value_counts()
-            .reindex(["better", "open", "worse"], fill_value=0)
-        )
-        lines[METRICS[metric].title] = {"best control": TITLES[control], **verdicts.map(str)}
+        counts = against_control(scores, of, metric, control).value_counts()
+        counts = counts.reindex(["better", "open", "worse"], fill_value=0).map(str)
+        lines[METRICS[metric].title] = {"best control": TITLES[control], **counts}
     caption = f"How many of the {len(methods_of(scores))} methods are better or worse than the best control: {of}"
     return text_table(pd.DataFrame(lines).T.rename_axis("metric"), caption)
 

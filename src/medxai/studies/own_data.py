@@ -18,7 +18,7 @@ from medxai.attribution import CONTROLS, METHODS, explain
 from medxai.data.own_images import OwnImages, read_folder
 from medxai.errors import UnsupportedModel
 from medxai.evaluation import bootstrap, sanity, stability, suite
-from medxai.evaluation.metrics import METRICS
+from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.models.own_model import load_model, normalisation
 
 __all__ = ["QUICK", "OwnImages", "Results", "evaluate", "load_model", "read_folder", "summary"]
@@ -418,8 +418,6 @@ def _best_control(means: pd.Series, metric: str) -> str | None:
 
 def _against(wide: pd.DataFrame, control: str, metric: str, seed: int, resamples: int, level: float) -> pd.DataFrame:
     found = bootstrap.differences(wide, control, resamples=resamples, seed=seed, level=level)
-    sign = 1 if METRICS[metric].better == "higher" else -1
-    ends = np.sort(sign * found[["low", "high"]].to_numpy(), axis=1)
-    verdict = np.select([ends[:, 0] > 0, ends[:, 1] < 0], ["better", "worse"], "open")
+    verdict = verdicts(found, metric)
     names = {"low": "difference_low", "high": "difference_high"}
     return found.drop(columns="images").rename(columns=names).assign(control=control, verdict=verdict)
