@@ -64,11 +64,6 @@ check_deletion = Check(
             "The pixels with the largest values of the map are covered first.",
         ),
         Mistake(
-            "insertion",
-            lambda contributions, values: float(np.trapezoid(_curve(contributions, values), dx=1 / len(values))),
-            "This is the area of insertion: the score with the pixels added. Deletion starts from the whole image.",
-        ),
-        Mistake(
             "by contribution",
             lambda contributions, values: _deletion(contributions, contributions),
             "The order is that of the map, not that of the true contributions.",
