@@ -159,9 +159,17 @@ def scales(scores: pd.DataFrame, names: Sequence[str]) -> HTML:
     return text_table(lines, "Fuzzy F1 on the paintings, by what a map is scaled with", kind="matrix")
 
 
-def place(scores: pd.DataFrame, of: str, note: str) -> Figure:
-    """Draw two metrics of place for every map, sorted by the first; controls and the truth are marked."""
-    table = _beside(scores, of, ("pixel_auc", "fuzzy_f1"))
+def place(scores: pd.DataFrame, raters: pd.DataFrame, of: str, note: str) -> Figure:
+    """Draw two metrics of place for every map, sorted by the first; controls, truth and one rater are marked."""
+    metrics = ("pixel_auc", "fuzzy_f1")
+    table = _beside(scores, of, metrics)
+    one = raters[(raters["set"] == of) & (raters["against"] == "others")].groupby("image")[[*metrics]].mean()
+    if len(one):
+        found = bootstrap.mean_intervals(one, resamples=RESAMPLES, seed=SEED)
+        ends = {"": "value", "_low": "low", "_high": "high"}
+        table.loc["▸ One dermatologist"] = {
+            f"{name}{end}": found.loc[name, column] for name in metrics for end, column in ends.items()
+        }
     figure = plots.intervals(
         table,
         ["pixel_auc", "fuzzy_f1"],
