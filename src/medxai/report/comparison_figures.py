@@ -258,8 +258,8 @@ def noise_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
     truth = values["occlusion_drop"][study.TRUTH]
     sentence = (
         "The thesis's test of faithfulness can be won by noise: covering what a map highlights lowers the probability "
-        f"by {values['occlusion_drop'][noise]:.2f} for uniform noise, by {truth:.2f} for what was truly painted, and by "
-        f"less than for noise with {thesis.sum()} of {len(thesis)} methods; covering the same share for each map, "
+        f"by {values['occlusion_drop'][noise]:.2f} for uniform noise, by {truth:.2f} for what was truly painted, and "
+        f"by less than for noise with {thesis.sum()} of {len(thesis)} methods; covering the same share for each map, "
         f"noise still beats {equal.sum()}."
     )
     table = _beside(scores, "paintings", metrics)
