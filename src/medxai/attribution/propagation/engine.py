@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor, nn
@@ -126,12 +127,23 @@ class Propagation(TorchFunctionMode):
         self.model, self.create_graph = model, create_graph
         self.names = {id(value): name.rpartition(".")[0] for name, value in model.named_parameters()}
         self.traces = WeakTensorKeyDictionary()
-        self.in_place = operations.InPlace(self.refuse)
+        self.in_place = operations.InPlace(WeakMethod(self.refuse))
         self.layer = ""
         self.calls = 0
 
     def propagate(self, images: Tensor, target: Tensor) -> Tensor:
-        """Return the propagated quantity (n, c, h, w), from the logit of `target` to the images."""
+        """Return the propagated quantity (n, c, h, w), from the logit of `target` to the images.
+
+        Rules refer to the engine and the engine to them: without letting go of what was traced, the activations of the
+        whole network would wait for Python's collector, which does not see how large they are.
+        """
+        try:
+            return self._propagated(images, target)
+        finally:
+            self.traces.clear()
+            self.in_place.written.clear()
+
+    def _propagated(self, images: Tensor, target: Tensor) -> Tensor:
         seed = torch.zeros_like(images).requires_grad_()
         with torch.enable_grad():
             tangent = self.seed_tangent(images, seed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor
@@ -179,8 +180,8 @@ def _swapped(value: Any, old: Sequence[Tensor], new: Iterator[Tensor]) -> Any:
 class InPlace:
     """Turns operations in place into ordinary ones: the old tensor stays, and later uses of it get the new one."""
 
-    def __init__(self, refuse: Callable[[str, str], NoReturn]) -> None:
-        self.refuse = refuse
+    def __init__(self, refuse: WeakMethod[Callable[[str, str], NoReturn]]) -> None:
+        self.refuse = refuse  # weak: the engine holds this, and a circle would keep the network's activations
         self.written: dict[int, tuple[Tensor, Tensor]] = {}
         """By address of the storage: the tensor that was written to, kept so that its address stays its own, and its
         new value."""
@@ -190,7 +191,7 @@ class InPlace:
         while self.written and (entry := self.written.get(_address(tensor))):
             old, new = entry
             if _geometry(old) != _geometry(tensor):
-                self.refuse("view", "uses another view of a tensor that was changed in place, which is not followed")
+                self.refuse()("view", "uses another view of a tensor that was changed in place, which is not followed")
             tensor = new
         return tensor
 
