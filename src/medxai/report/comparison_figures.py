@@ -235,11 +235,11 @@ def control_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
     plots.bars(axes, table.rename(columns={"open": "not told apart"}), xlabel="number of methods")
     number, sizes = len(methods_of(scores)), scores.groupby("set")["image"].nunique()
     sentence = (
-        f"Of {number} methods, {table.loc['paintings', 'better']} find what dermatologists outlined on paintings "
-        "better than a blurred spot at the centre of the picture does, and "
-        f"{table.loc['paintings', 'worse']} do worse; on real "
-        f"ultrasound {table.loc['ultrasound', 'better']} do better and {table.loc['ultrasound', 'worse']} worse (area "
-        "under the pixels' ROC curve, intervals that hold for all methods at once)."
+        "A blurred spot at the centre of the picture is hard to beat: in finding what dermatologists outlined on "
+        f"paintings {table.loc['paintings', 'better']} of {number} methods are shown to be better and "
+        f"{table.loc['paintings', 'worse']} worse, on real ultrasound {table.loc['ultrasound', 'better']} better and "
+        f"{table.loc['ultrasound', 'worse']} worse (area under the pixels' ROC curve, intervals that hold for all "
+        "methods at once)."
     )
     alt = (
         f"Two stacked bars of {number} methods: on paintings {table.loc['paintings', 'better']} are better than the "
