@@ -256,67 +256,75 @@ def test_rectifiers(name):
     assert not torch.allclose(guided, blind)
 
 
+class _DeepLiftByHand:
+    """The paper's rules on a network that is a list of nodes, with one matrix for each linear layer."""
+
+    def __init__(self, network, own: list[Tensor], other: list[Tensor], rule: str) -> None:
+        self.network, self.own, self.other, self.rule = network, own, other, rule
+        self.halves: dict[int, tuple[Tensor, Tensor]] = {}
+        """Multipliers of the positive and the negative part of a node's difference: they differ after RevealCancel
+        alone, and the linear operation before uses one for its positive terms and the other for its negative ones."""
+
+    def difference(self, node: int) -> Tensor:
+        return (self.own[node + 1] - self.other[node + 1]).flatten()
+
+    def terms(self, node: int) -> Tensor:
+        """Contributions (outputs, terms) to the difference of a node's output."""
+        sources, layer = self.network.sources[node], self.network.layers[node]
+        differences = [self.difference(source) for source in sources]
+        if self.network.kinds[node] == "add":
+            return torch.stack(differences, 1)
+        if self.network.kinds[node] == "layer" and isinstance(layer, (nn.Sequential, nn.Conv2d)):
+            return matrix(layer, self.own[sources[0] + 1])[0] * differences[0]
+        return self.difference(node)[:, None]
+
+    def parts(self, source: int, layer: nn.Module) -> tuple[Tensor, ...]:
+        contributions, z0 = self.terms(source), self.other[source + 1].flatten()
+        up, down = contributions.clamp(min=0).sum(1), contributions.clamp(max=0).sum(1)
+        start, with_up, with_down, with_both = (_rectified(layer, z0 + by) for by in (0, up, down, up + down))
+        gain_up = (with_up - start + with_both - with_down) / 2
+        gain_down = (with_down - start + with_both - with_up) / 2
+        derivative = is_open(layer, self.own[source + 1].flatten()).double()  # where a part is zero
+        return tuple(
+            torch.where(part == 0, derivative, gained / part.where(part != 0, 1))
+            for gained, part in ((gain_up, up), (gain_down, down))
+        )
+
+    def relu(self, node: int, layer: nn.Module, z: Tensor, message: Tensor) -> Tensor:
+        source = self.network.sources[node][0]
+        if self.rule == "reveal_cancel":
+            up, down = self.parts(source, layer)
+            self.halves[source] = (up * message, down * message)
+            return torch.zeros_like(message)
+        z0 = self.other[source + 1].flatten()
+        same = z == z0
+        gained = torch.where(same, is_open(layer, z), _rectified(layer, z) - _rectified(layer, z0))
+        return gained / torch.where(same, 1, z - z0) * message
+
+    def affine(self, node: int, weight: Tensor, bias: Tensor, a: Tensor, message: Tensor) -> Tensor:
+        passed = weight.T @ message
+        if node in self.halves:
+            contributions = self.terms(node)
+            if contributions.shape != weight.shape:  # a batch normalisation alone: one term to each output
+                contributions = weight * self.difference(self.network.sources[node][0])
+            up, down = self.halves[node]
+            passed = passed + (weight * (contributions > 0)).T @ up + (weight * (contributions < 0)).T @ down
+            passed = passed + (weight * (contributions == 0)).T @ (up + down) / 2
+        return passed
+
+
+def _rectified(layer: nn.Module, z: Tensor) -> Tensor:
+    return z.clamp(0, 6) if isinstance(layer, nn.ReLU6) else z.clamp(min=0)
+
+
 @pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_deeplift(name, rule):
     network, value, baseline = prepared(name), image(), image(seed=1)
     with torch.no_grad():
         own, other = network.run(value), network.run(baseline)
-
-    def function(layer: nn.Module, z: Tensor) -> Tensor:
-        return z.clamp(0, 6) if isinstance(layer, nn.ReLU6) else z.clamp(min=0)
-
-    # Multipliers of the positive and the negative part of a node's difference: they differ after RevealCancel alone,
-    # and the linear operation before uses one for its positive terms and the other for its negative ones.
-    halves: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def terms(node: int) -> Tensor:
-        """Contributions (outputs, terms) to the difference of a node's output."""
-        sources, layer = network.sources[node], network.layers[node]
-        differences = [(own[source + 1] - other[source + 1]).flatten() for source in sources]
-        if network.kinds[node] == "add":
-            return torch.stack(differences, 1)
-        if network.kinds[node] == "layer" and isinstance(layer, (nn.Sequential, nn.Conv2d)):
-            return matrix(layer, own[sources[0] + 1])[0] * differences[0]
-        return (own[node + 1] - other[node + 1]).flatten()[:, None]
-
-    def parts(source: int, layer: nn.Module) -> tuple[Tensor, ...]:
-        contributions, z0 = terms(source), other[source + 1].flatten()
-        up, down = contributions.clamp(min=0).sum(1), contributions.clamp(max=0).sum(1)
-        f = lambda z: function(layer, z)  # noqa: E731
-        gain_up = (f(z0 + up) - f(z0) + f(z0 + up + down) - f(z0 + down)) / 2
-        gain_down = (f(z0 + down) - f(z0) + f(z0 + up + down) - f(z0 + up)) / 2
-        derivative = is_open(layer, own[source + 1].flatten()).double()  # where a part is zero
-        return tuple(
-            torch.where(part == 0, derivative, gained / part.where(part != 0, 1))
-            for gained, part in ((gain_up, up), (gain_down, down))
-        )
-
-    def relu(node: int, layer: nn.Module, z: Tensor, message: Tensor) -> Tensor:
-        source = network.sources[node][0]
-        if rule == "reveal_cancel":
-            up, down = parts(source, layer)
-            halves[source] = (up * message, down * message)
-            return torch.zeros_like(message)
-        z0 = other[source + 1].flatten()
-        same = z == z0
-        gained = torch.where(same, is_open(layer, z), function(layer, z) - function(layer, z0))
-        return gained / torch.where(same, 1, z - z0) * message
-
-    def affine(node: int, weight: Tensor, bias: Tensor, a: Tensor, message: Tensor) -> Tensor:
-        passed = weight.T @ message
-        if node in halves:
-            contributions = terms(node)
-            if contributions.shape != weight.shape:  # a batch normalisation alone: one term to each output
-                contributions = (
-                    weight * (own[network.sources[node][0] + 1] - other[network.sources[node][0] + 1]).flatten()
-                )
-            up, down = halves[node]
-            passed = passed + (weight * (contributions > 0)).T @ up + (weight * (contributions < 0)).T @ down
-            passed = passed + (weight * (contributions == 0)).T @ (up + down) / 2
-        return passed
-
-    expected = _walk_deeplift(network, own, other, affine, relu, halves)
+    hand = _DeepLiftByHand(network, own, other, rule)
+    expected = _walk_deeplift(network, own, other, hand.affine, hand.relu, hand.halves)
     result = deeplift(network, value, TARGET, baseline=baseline, rule=rule)
     torch.testing.assert_close(result, expected.view_as(value), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(result.sum(), (own[-1] - other[-1])[0, TARGET])

@@ -44,6 +44,25 @@ class Method:
         }
 
 
+def effort(method: str, samples: int) -> dict[str, int]:
+    """Return the options by which one number says how much work a method puts into a map.
+
+    Parameters
+    ----------
+    method
+        A name in `METHODS`; the result is empty for one that has no such option, and for a control.
+    samples
+        Steps and random draws, 50 for a thorough run; methods that draw whole orders of regions take a tenth of it,
+        those that fit a regression five times as many, those that walk two paths half.
+    """
+    shares = {"lime": 5 * samples, "kernel_shap": 5 * samples, "shapley_value_sampling": max(1, samples // 10)}
+    steps = max(2, samples // 2) if method == "expressive_gradients" else samples
+    known = METHODS[method].options if method in METHODS else {}
+    return {
+        name: value for name, value in {"samples": shares.get(method, samples), "steps": steps}.items() if name in known
+    }
+
+
 ONE_PASS = "1 forward, 1 backward"
 COARSE = "Coarse: as many values as the layer has pixels; tells places, not edges."
 REGIONS = "Values belong to whole regions; a replaced region makes images that the model never saw."

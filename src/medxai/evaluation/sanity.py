@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from medxai.evaluation._checks import finite_maps, positive
 from medxai.evaluation.similarity import rank_correlation, structural_similarity
 
+STILL_ALIKE = 0.5
+"""Rank correlation with the map of a random network from which a map hardly depends on what was learnt: our line."""
+
 
 def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0) -> Iterator[tuple[float, nn.Module]]:
     """Give copies of a model with more and more of it drawn anew, from the output towards the input.

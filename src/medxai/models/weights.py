@@ -5,7 +5,7 @@ import hashlib
 import io
 import pickle
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,16 +47,20 @@ class Pretrained(NamedTuple):
         return total.hexdigest()
 
 
-def normalised(images: np.ndarray) -> torch.Tensor:
+def normalised(
+    images: np.ndarray, mean: Sequence[float] = MEAN, deviation: Sequence[float] = STANDARD_DEVIATION
+) -> torch.Tensor:
     """Turn uint8 (n, h, w, 3) RGB into what the networks take: float32 (n, 3, h, w), channels last in memory."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STANDARD_DEVIATION)[:, None, None]
+    return (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
 
 
-def pixel_range() -> tuple[torch.Tensor, torch.Tensor]:
+def pixel_range(
+    mean: Sequence[float] = MEAN, deviation: Sequence[float] = STANDARD_DEVIATION
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return black and white as the networks see them, each float32 (3, 1, 1)."""
-    mean, spread = (torch.tensor(values)[:, None, None] for values in (MEAN, STANDARD_DEVIATION))
-    return -mean / spread, (1 - mean) / spread
+    middle, spread = (torch.tensor(values)[:, None, None] for values in (mean, deviation))
+    return -middle / spread, (1 - middle) / spread
 
 
 def untrained(name: str) -> nn.Module:

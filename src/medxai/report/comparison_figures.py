@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from medxai.attribution import CONTROLS, METHODS
 from medxai.evaluation import bootstrap
 from medxai.evaluation.metrics import METRICS, verdicts
+from medxai.evaluation.sanity import STILL_ALIKE
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
 from medxai.report.tables import Comparison, compare, published, text_table, tidy
@@ -37,8 +39,6 @@ COMPARED = (
 """Metrics in which one way is better, and which every map that has values gets."""
 JUDGED = ("pixel_auc", "fuzzy_f1", "insertion", "sensitivity_n", "infidelity")
 """Metrics by which methods are compared with the best control, one by one."""
-SURVIVES = 0.5
-"""Rank correlation with the map of a random network below which a map has changed: our line."""
 NOISE_SHOWN = (
     *THESIS.values(),
     "gradient",
@@ -121,19 +121,12 @@ def maps(trained: Trained, row: int, names: Sequence[str]) -> Figure:
 
 def roc(curves: pd.DataFrame, raters: pd.DataFrame, names: Sequence[str], note: str) -> Figure:
     """Draw mean ROC curves over pixels of the paintings, and each dermatologist against the others as a point."""
-    mine = curves[(curves["set"] == "paintings") & (curves["curve"] == "roc")]
-    mine = mine.assign(total=mine["value"] * mine["images"]).groupby(["method", "share"])[["total", "images"]].sum()
+    mean = _mean_curves(curves, "paintings", "roc")
     figure, axes = plt.subplots(figsize=(5.6, 5.0))
     styles = ["-", "-", "-", "-", "-", "--", "--", ":"]
     for name, style in zip(names, styles, strict=False):
-        line = mine.loc[name]
-        axes.plot(
-            line.index,
-            line["total"] / line["images"],
-            style,
-            lw=2,
-            label=TITLES[name].replace(" at the last convolution", ", last layer"),
-        )
+        label = TITLES[name].replace(" at the last convolution", ", last layer")
+        axes.plot(mean[name].index, mean[name], style, lw=2, label=label)
     points = raters[raters["against"] == "others"].groupby("rater")[["fuzzy_specificity", "fuzzy_sensitivity"]].mean()
     axes.plot(
         1 - points["fuzzy_specificity"],
@@ -150,6 +143,13 @@ def roc(curves: pd.DataFrame, raters: pd.DataFrame, names: Sequence[str], note: 
     )
     axes.legend(loc="lower right", frameon=False, fontsize=9.5)
     return plots.mark_data(figure, "rendered", note)
+
+
+def _mean_curves(curves: pd.DataFrame, of: str, what: str) -> pd.Series:
+    """Return the mean over images of one kind of curve, by method and share; folds count by their images."""
+    mine = curves[(curves["set"] == of) & (curves["curve"] == what)]
+    sums = mine.assign(total=mine["value"] * mine["images"]).groupby(["method", "share"])[["total", "images"]].sum()
+    return sums["total"] / sums["images"]
 
 
 def scales(scores: pd.DataFrame, names: Sequence[str]) -> HTML:
@@ -170,18 +170,31 @@ def place(scores: pd.DataFrame, raters: pd.DataFrame, of: str, note: str) -> Fig
         table.loc["▸ One dermatologist"] = {
             f"{name}{end}": found.loc[name, column] for name in metrics for end, column in ends.items()
         }
-    figure = plots.intervals(
-        table,
-        ["pixel_auc", "fuzzy_f1"],
-        labels=["pixel AUC", "fuzzy F1"],
-        xlabel="score, 0 to 1",
-        kind=KIND[of],
-        order="pixel_auc",
-        note=note,
-    )
-    _bold_controls(figure)
+    labels = {"pixel_auc": "pixel AUC", "fuzzy_f1": "fuzzy F1"}
+    figure = _dots(table, labels, "score, 0 to 1", of, note)
     figure.axes[0].axvline(0.5, color="#999999", lw=0.8)
     return figure
+
+
+def _dots(table: pd.DataFrame, labels: dict[str, str], xlabel: str, of: str, note: str) -> Figure:
+    """Draw some metrics of a table of `_beside`, sorted by the first; labels by metric, controls in bold."""
+    figure = plots.intervals(
+        table,
+        list(labels),
+        labels=list(labels.values()),
+        xlabel=xlabel,
+        kind=KIND[of],
+        order=next(iter(labels)),
+        note=note,
+    )
+    for label in figure.axes[0].get_yticklabels():
+        _embolden(label)
+    return figure
+
+
+def _embolden(label: Text) -> None:
+    if label.get_text().startswith("▸"):
+        label.set_fontweight("bold")
 
 
 def _beside(scores: pd.DataFrame, of: str, metrics: Sequence[str]) -> pd.DataFrame:
@@ -196,12 +209,6 @@ def _beside(scores: pd.DataFrame, of: str, metrics: Sequence[str]) -> pd.DataFra
 
 def _marked(name: str) -> str:
     return TITLES[name].replace(" at the ", "\nat the ") if name in METHODS else f"▸ {TITLES[name]}"
-
-
-def _bold_controls(figure: Figure) -> None:
-    for label in figure.axes[0].get_yticklabels():
-        if label.get_text().startswith("▸"):
-            label.set_fontweight("bold")
 
 
 def best_control(scores: pd.DataFrame, of: str, metric: str) -> str:
@@ -269,17 +276,9 @@ def noise_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
         f"above half of the maximum is covered, and when a fifth of the pixels is. By the first uniform noise leads "
         f"{thesis.sum()} methods, by the second {equal.sum()}."
     )
-    figure = plots.intervals(
-        table,
-        list(metrics),
-        labels=["above half of the maximum", "a fifth of the pixels"],
-        xlabel="drop of the probability",
-        kind="rendered",
-        order="occlusion_drop",
-        note=f"{scores.loc[scores['set'] == 'paintings', 'image'].nunique()} paintings, reference run",
-    )
-    _bold_controls(figure)
-    return sentence, figure, alt
+    labels = dict(zip(metrics, ("above half of the maximum", "a fifth of the pixels"), strict=True))
+    note = f"{scores.loc[scores['set'] == 'paintings', 'image'].nunique()} paintings, reference run"
+    return sentence, _dots(table, labels, "drop of the probability", "paintings", note), alt
 
 
 def metric_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
@@ -315,7 +314,7 @@ def metric_finding(scores: pd.DataFrame) -> tuple[str, Figure, str]:
         xlabel="rank correlation with pixel AUC, over methods",
         kind="rendered",
         order="mean",
-        note="both sets, reference run",
+        note="and real ultrasound; reference run",
     )
     figure.axes[0].axvline(0, color="#999999", lw=0.8)
     figure.axes[0].set_xlim(-1.04, 1.04)
@@ -383,7 +382,8 @@ def rank_map(scores: pd.DataFrame, of: str, note: str) -> Figure:
     axes.grid(visible=False)
     bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.8, aspect=30, ticks=[-len(table), -1])
     bar.ax.set_xticklabels(["last", "best"])
-    _bold_controls(figure)
+    for label in axes.get_yticklabels():
+        _embolden(label)
     return plots.mark_data(figure, KIND[of], note)
 
 
@@ -398,15 +398,8 @@ def metric_agreement(scores: pd.DataFrame, note: str) -> Figure:
     drawn = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
     for (i, j), value in np.ndenumerate(table):
         if np.isfinite(value):
-            axes.text(
-                j,
-                i,
-                f"{10 * value:.0f}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if abs(value) > 0.6 else "black",
-            )
+            colour = "white" if abs(value) > 0.6 else "black"
+            axes.text(j, i, f"{10 * value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     names = [METRICS[name].title for name in COMPARED]
     axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
@@ -424,17 +417,11 @@ def metric_agreement(scores: pd.DataFrame, note: str) -> Figure:
 
 def curve(curves: pd.DataFrame, of: str, names: Sequence[str], note: str) -> Figure:
     """Draw mean deletion and insertion curves of some maps."""
-    mine = curves[(curves["set"] == of) & curves["method"].isin(names)]
-    mine = (
-        mine.assign(total=mine["value"] * mine["images"])
-        .groupby(["curve", "method", "share"])[["total", "images"]]
-        .sum()
-    )
     figure, panels = plt.subplots(1, 2, figsize=(5.6, 3.6), sharey=True)
     for axes, what in zip(panels, ("deletion", "insertion"), strict=True):
+        mean = _mean_curves(curves, of, what)
         for name, style in zip(names, ["-", "-", "-", "--", "--", ":"], strict=False):
-            line = mine.loc[what, name]
-            axes.plot(line.index, line["total"] / line["images"], style, lw=2, label=TITLES[name])
+            axes.plot(mean[name].index, mean[name], style, lw=2, label=TITLES[name])
         axes.set(xlabel="share of the pixels", title=what, ylim=(0, 1.02))
     panels[0].set_ylabel("probability of the class")
     handles, labels = panels[0].get_legend_handles_labels()
@@ -446,17 +433,10 @@ def sanity(scores: pd.DataFrame, of: str, note: str) -> Figure:
     """Draw how alike maps are to those of a network with random weights, and of one that learnt random labels."""
     table = _beside(scores, of, ("parameter_randomisation", "label_randomisation"))
     table = table.dropna(subset="parameter_randomisation")
-    figure = plots.intervals(
-        table,
-        ["parameter_randomisation", "label_randomisation"],
-        labels=["random weights", "random labels"],
-        xlabel="rank correlation with the map as it was",
-        kind=KIND[of],
-        order="parameter_randomisation",
-        note=note,
-    )
-    _bold_controls(figure)
-    figure.axes[0].axvspan(SURVIVES, 1.02, color="#cccccc", alpha=0.6, lw=0, zorder=0)
+    labels = {"parameter_randomisation": "random weights", "label_randomisation": "random labels"}
+    checked = scores.dropna(subset="parameter_randomisation").query("set == @of")["image"].nunique()
+    figure = _dots(table, labels, "rank correlation with the map as it was", of, f"{note}, {checked} images")
+    figure.axes[0].axvspan(STILL_ALIKE, 1.02, color="#cccccc", alpha=0.6, lw=0, zorder=0)
     figure.axes[0].set_xlim(-1.04, 1.04)
     return figure
 
@@ -487,7 +467,7 @@ def report_card(scores: pd.DataFrame) -> HTML:
             columns[f"{METRICS[metric].title}, {of}"] = against_control(scores, of, metric).map(signs)
         after = means(scores, of, "parameter_randomisation")
         columns[f"random weights, {of}"] = pd.Series(
-            np.select([after["high"] < SURVIVES, after["low"] >= SURVIVES], ["✓", "✗"], "·"), after.index
+            np.select([after["high"] < STILL_ALIKE, after["low"] >= STILL_ALIKE], ["✓", "✗"], "·"), after.index
         ).reindex(methods_of(scores))
     lines = pd.DataFrame(columns).loc[methods_of(scores)].rename(index=TITLES).rename_axis("method")
     caption = "✓ better than the best control (random weights: the map changes); ✗ worse (the map stays); · open"

@@ -18,6 +18,7 @@ from PIL import Image
 from medxai import provenance
 from medxai.attribution import CONTROLS, METHODS
 from medxai.evaluation.metrics import METRICS
+from medxai.evaluation.sanity import STILL_ALIKE
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
 from medxai.studies import own_data
@@ -29,8 +30,6 @@ OUTLINED = (230, 159, 0)
 """Colour of the outlines: orange of `plots`, on grey, on red and blue and on viridis to be told apart."""
 LARGEST = 160
 """Side of a map on the page, in pixels."""
-STILL_ALIKE = 0.5
-"""Rank correlation of a map with that for random weights from which it hardly depends on what was learnt: our line."""
 MARKS = {"better": "▲", "worse": "▼"}
 GROUPS = {"method": "Methods", "control": "Controls", "outline": "For comparison"}
 MEANS = "Means over the images, with 95 % intervals"

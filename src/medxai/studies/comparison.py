@@ -136,7 +136,7 @@ def _with_iou(
 
 
 def _checked(
-    trained: Trained, other: Trained, maps: dict[int, dict[str, np.ndarray]]
+    trained: Trained, wrong: Trained, maps: dict[int, dict[str, np.ndarray]]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Explain some images again: slightly changed, by networks more and more random, by the `misled` one.
 
@@ -147,7 +147,7 @@ def _checked(
         trained.network, trained.some(STATISTICS), stages=trained.profile.random_networks, seed=SEED
     )
     others = {share: replace(trained, network=network) for share, network in stages}
-    others["labels"] = other
+    others["labels"] = wrong
     checks, cascade = [], []
     for row, own in tqdm(maps.items(), "sanity checks", mininterval=5):
         known = {"image": images.names[row]}
@@ -173,7 +173,7 @@ def misled(trained: Trained, pretrained: Pretrained | Absent) -> Trained:
 
 
 def permuted(images: Images) -> np.ndarray:
-    """Return the labels of some images in a random order, int (n,)."""
+    """Return the labels of some images in a random order, int (n,); those of the training images are among them."""
     return sanity.label_permutation(images.labels, seed=SEED)
 
 

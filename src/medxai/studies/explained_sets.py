@@ -15,14 +15,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import explain
+from medxai.attribution import METHODS, explain
 from medxai.attribution.propagation.patterns import Patterns, fit_patterns
+from medxai.attribution.registry import effort
 from medxai.data import photo_sets
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.masks import area_average
 from medxai.data.photo_sets import ImageSet
 from medxai.data.render import cache
-from medxai.evaluation import classification
+from medxai.evaluation import classification, suite
 from medxai.models.weights import Pretrained, normalised, pixel_range
 from medxai.profiles import Profile
 from medxai.studies.store import Absent
@@ -38,8 +39,6 @@ CAM_LAYER = "0"
 """Of a network with ImageNet weights: what is averaged before the linear head."""
 CONVNET_LAYER = "15"
 """The same of the small ConvNet."""
-BATCH = 16
-"""Changed copies of an image that go through the network at once: what a processor does fastest."""
 DOUBLE = ("pattern_net", "pattern_attribution")
 """Methods that run in float64: their signals leave the range of float32 in a network with many additions."""
 PER_CLASS = 50
@@ -154,22 +153,16 @@ class Trained:
         samples = self.profile.samples
         background = self.some(max(2, samples // 4))
         low, high = pixel_range()
-        cams, path, batch = {"layer": self.layer}, {"steps": samples}, {"batch_size": BATCH}
-        regressed = {"samples": 5 * samples, **batch}
-        return {
-            "integrated_gradients": path,
-            "layer_integrated_gradients": path,
-            "expressive_gradients": {"steps": max(2, samples // 2)},
-            "smoothgrad": {"samples": samples},
-            "gradient_shap": {"samples": samples, "baseline": background},
-            "occlusion": batch,
-            "shapley_value_sampling": {"samples": max(1, samples // 10), **batch},
-            "lime": regressed,
-            "kernel_shap": regressed,
+        own: dict[str, dict[str, object]] = {
+            "gradient_shap": {"baseline": background},
             "deep_taylor": {"low": low, "high": high},
             "deep_shap": {"baselines": background},
-            **dict.fromkeys(("cam", "grad_cam", "grad_cam_plus_plus", "guided_grad_cam"), cams),
         }
+        for name, method in METHODS.items():
+            layer = {"layer": self.layer} if method.family == "class activation" else {}
+            batch = {"batch_size": suite.BATCH} if method.family == "perturbation" else {}
+            own[name] = {**effort(name, samples), **layer, **batch, **own.get(name, {})}
+        return own
 
     def some(self, number: int) -> Tensor:
         """Return some training images, spread over the classes, as the network sees them."""
@@ -245,5 +238,5 @@ def explained(trained: Trained) -> np.ndarray:
     table = table.sort_values(["wrong", "doubt"])
     table["turn"] = table.groupby(["wrong", "label"]).cumcount()
     table = table.sort_values(["wrong", "turn"], kind="stable")
-    outlined = [row for row in table["row"] if (trained.images.reference(row) >= 0.5).any()]
-    return np.array(outlined[: trained.profile.explained_images])
+    with_lesion = [row for row in table["row"] if (trained.images.reference(row) >= 0.5).any()]
+    return np.array(with_lesion[: trained.profile.explained_images])

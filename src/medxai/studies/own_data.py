@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from medxai.attribution import CONTROLS, METHODS, explain
+from medxai.attribution.registry import effort
 from medxai.data.own_images import OwnImages, read_folder
 from medxai.errors import UnsupportedModel
 from medxai.evaluation import bootstrap, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.models.own_model import load_model, normalisation
+from medxai.models.weights import normalised, pixel_range
 
 __all__ = ["QUICK", "OwnImages", "Results", "evaluate", "load_model", "read_folder", "summary"]
 
@@ -204,34 +206,24 @@ def _options(
             raise ValueError(f"method {name!r} is unknown, or gives no map: {', '.join(every)} are accepted")
         known = (METHODS.get(name) or CONTROLS[name]).options
         own = dict(methods[name]) if isinstance(methods, Mapping) and name in methods else {}
-        every_option = {**general, **_effort(name, samples), **own}
+        every_option = {**general, **effort(name, samples), **own}
         found[name] = {key: value for key, value in every_option.items() if key in known or key in own}
         if missing := [key for key, required in known.items() if required and key not in found[name]]:
             raise ValueError(f"method {name!r} needs {missing[0]}: give methods={{{name!r}: {{{missing[0]!r}: ...}}}}")
     return found
 
 
-def _effort(name: str, samples: int) -> dict[str, int]:
-    """Return what a method may be told about its effort."""
-    draws = {"lime": 5 * samples, "kernel_shap": 5 * samples, "shapley_value_sampling": max(1, samples // 10)}
-    steps = max(2, samples // 2) if name == "expressive_gradients" else samples
-    return {"samples": draws.get(name, samples), "steps": steps}
-
-
 def _general(seed: int, normalise: tuple) -> dict[str, object]:
     """Return what any method may be told: random numbers, images at once, the range of pixels and of changed ones."""
-    mean, spread = (torch.tensor(values)[:, None, None] for values in normalise)
-    low, high = -mean / spread - RADIUS, (1 - mean) / spread + RADIUS
+    low, high = pixel_range(*normalise)
     draws = torch.Generator().manual_seed(seed)
-    return {"generator": draws, "batch_size": suite.BATCH, "low": low, "high": high}
+    return {"generator": draws, "batch_size": suite.BATCH, "low": low - RADIUS, "high": high + RADIUS}
 
 
 def _pixels(network: nn.Module, pictures: np.ndarray, normalise: tuple) -> Tensor:
     """Return images as the network takes them, float32 (n, 3, side, side), on its device."""
-    mean, spread = (torch.tensor(values)[:, None, None] for values in normalise)
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    return ((images - mean) / spread).contiguous().to(device)
+    return normalised(pictures, *normalise).contiguous().to(device)
 
 
 def _probabilities(network: nn.Module, pixels: Tensor) -> np.ndarray:

@@ -31,6 +31,7 @@ def gain(call: Call, output: Tensor) -> Tensor:
 
 
 def vanishes_at_zero(call: Call) -> bool:
+    """Tell whether a function is zero at zero."""
     return not call.apply([torch.zeros_like(call.signals[0][:1])]).any()
 
 

@@ -198,6 +198,7 @@ class Propagation(TorchFunctionMode):
         return trace.tangent
 
     def tangents(self, call: Call, origins: list[Trace]) -> list[Any]:
+        """Return the tangents of all tensors that an operation uses."""
         return [self.tangent(origin, call.name) for origin in origins]
 
     def _linear(self, call: Call, origins: list[Trace], output: Any) -> list[Trace]:

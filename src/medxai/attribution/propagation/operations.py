@@ -209,6 +209,7 @@ class InPlace:
         return function, args, kwargs, None
 
     def write(self, old: Tensor, new: Tensor) -> None:
+        """Note that an operation in place would have changed `old` to `new`."""
         if _address(old) != _address(new):
             self.written[_address(old)] = (old, new)
 
