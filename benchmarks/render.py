@@ -16,7 +16,7 @@ import cv2
 
 from medxai import paths, provenance
 from medxai.data import dermxdb
-from medxai.data.render import cache, painting
+from medxai.painting import cache, painting
 
 SIZES = (260, 512)
 TIMED = 40

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from medxai.book import bootstrap, chapters, editions, student
+from medxai.book import chapters, editions, first_cell, student
 from medxai.errors import DataError
 
 HEADER = """---
@@ -166,6 +166,6 @@ def test_student_tree_replaces_an_older_one_but_nothing_else(tmp_path: Path, pub
 
 def test_bootstrap_cell_does_nothing_where_the_package_is(public_address: str, tmp_path: Path) -> None:
     names: dict = {}
-    exec(bootstrap.cell().source, names)
+    exec(first_cell.cell().source, names)
     assert "medxai" in names
     assert "subprocess" not in names

@@ -14,10 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from medxai.data import dermxdb
-from medxai.data.render import PAINTERS, cache, canvas, landmarks, noise, painting, skin
-from medxai.data.render.canvas import Canvas, Light
-from medxai.data.render.confounders import CONFOUNDERS
 from medxai.errors import DataError
+from medxai.painting import PAINTERS, cache, canvas, landmarks, noise, photograph, skin
+from medxai.painting.canvas import Canvas, Light
+from medxai.painting.confounders import CONFOUNDERS
 
 SIZE = 96
 
@@ -32,13 +32,13 @@ def disc(side: int = SIZE, radius: float = 0.25) -> np.ndarray:
     return (np.hypot(y, x) < radius).astype(np.float32)
 
 
-def plain_case(source: str = "DermNetNZ", **regions: np.ndarray) -> painting.Case:
+def plain_case(source: str = "DermNetNZ", **regions: np.ndarray) -> photograph.Case:
     regions = regions or {"Plaque": disc()}
-    return painting.Case("a", "Psoriasis", source, "light", None, "trunk", (SIZE, SIZE), regions)
+    return photograph.Case("a", "Psoriasis", source, "light", None, "trunk", (SIZE, SIZE), regions)
 
 
 def test_every_term_of_the_ontology_has_its_place_in_the_order():
-    assert sorted(painting.ORDER) == sorted(PAINTERS) == sorted(dermxdb.LOCALISED)
+    assert sorted(photograph.ORDER) == sorted(PAINTERS) == sorted(dermxdb.LOCALISED)
 
 
 def test_skin_colour_follows_beer_lambert_and_tone():
@@ -102,7 +102,7 @@ def test_blobs_lie_inside_and_one_is_there_even_in_a_single_pixel():
 
 def test_consensus_has_the_median_area_and_needs_two_raters_or_half(db):
     names = db.images.index[:24]
-    cases = [painting.case(db, name, 128) for name in names]
+    cases = [photograph.case(db, name, 128) for name in names]
     checked = 0
     for made in cases:
         first = db.select([made.name])
@@ -125,7 +125,7 @@ def test_same_seed_same_pixels_on_one_and_two_processes(db, tmp_path):
     other = cache.paint_all(db, 64, seed=1, images=names, folder=tmp_path / "two", processes=1)
     for name in names:
         np.testing.assert_array_equal(cache.read(one, name), cache.read(two, name))
-        np.testing.assert_array_equal(cache.read(one, name), painting.paint(painting.case(db, name, 64)).image)
+        np.testing.assert_array_equal(cache.read(one, name), photograph.paint(photograph.case(db, name, 64)).image)
         assert (cache.read(one, name) != cache.read(other, name)).any()
 
 
@@ -137,7 +137,7 @@ def test_cache_paints_only_what_is_missing_and_keeps_the_truth(db, tmp_path):
     assert cache.paint_all(db, 64, images=names, folder=tmp_path, processes=1) == folder
     assert sorted(path.name for path in folder.iterdir()) == sorted(f"{n}.{e}" for n in names for e in ("png", "npz"))
     assert (folder / f"{names[0]}.png").stat().st_mtime_ns == before[folder / f"{names[0]}.png"]
-    painted = painting.paint(painting.case(db, names[1], 64))
+    painted = photograph.paint(photograph.case(db, names[1], 64))
     kept = cache.truth(folder, names[1])
     assert set(kept) == set(painted.truth)
     for term, coverage in painted.truth.items():
@@ -146,8 +146,8 @@ def test_cache_paints_only_what_is_missing_and_keeps_the_truth(db, tmp_path):
 
 def test_truth_is_where_the_lesion_changed_the_picture():
     region = disc()
-    painted = painting.paint(plain_case(Plaque=region))
-    bare = painting.paint(replace(plain_case(), regions={}))
+    painted = photograph.paint(plain_case(Plaque=region))
+    bare = photograph.paint(replace(plain_case(), regions={}))
     inside = painted.truth["Plaque"] > 0.5
     far = cv2.dilate(region, np.ones((25, 25))) == 0
     change = np.abs(painted.image.astype(int) - bare.image).mean(axis=2)
@@ -158,9 +158,9 @@ def test_truth_is_where_the_lesion_changed_the_picture():
 
 
 def test_only_pictures_of_dermnetnz_carry_the_watermark():
-    marked = painting.paint(plain_case("DermNetNZ"), confounders=["watermark"])
-    other = painting.paint(plain_case("SD-260"), confounders=["watermark"])
-    without = painting.paint(plain_case("SD-260"))
+    marked = photograph.paint(plain_case("DermNetNZ"), confounders=["watermark"])
+    other = photograph.paint(plain_case("SD-260"), confounders=["watermark"])
+    without = photograph.paint(plain_case("SD-260"))
     assert marked.truth["watermark"].sum() > 20
     assert "watermark" not in other.truth
     np.testing.assert_array_equal(other.image, without.image)
@@ -168,7 +168,7 @@ def test_only_pictures_of_dermnetnz_carry_the_watermark():
 
 @pytest.mark.parametrize("name", ["watermark", "ruler", "pen"])
 def test_a_confounder_changes_the_picture_where_its_truth_says(name):
-    with_it, without = painting.paint(plain_case(), confounders=[name]), painting.paint(plain_case())
+    with_it, without = photograph.paint(plain_case(), confounders=[name]), photograph.paint(plain_case())
     change = np.abs(with_it.image.astype(int) - without.image).mean(axis=2)
     mask = with_it.truth[name]
     blocks = cv2.dilate(mask, np.ones((33, 33))) > 0  # JPEG spreads a change over blocks of 16 pixels
@@ -195,9 +195,9 @@ def test_ink_stays_inside_the_picture(shape, place, extent):
 @pytest.mark.parametrize("tone", ["light", "medium", "dark"])
 def test_a_vitiligo_patch_is_lighter_than_the_skin_and_not_burnt_out(tone):
     region = disc(200, 0.3)
-    case = painting.Case("v", "Vitiligo", "SD-260", tone, None, "trunk", (200, 200), {"Patch": region})
+    case = photograph.Case("v", "Vitiligo", "SD-260", tone, None, "trunk", (200, 200), {"Patch": region})
     for seed in range(5):
-        painted = painting.paint(case, seed=seed)
+        painted = photograph.paint(case, seed=seed)
         light = painted.image.mean(axis=2)
         patch, around = painted.truth["Patch"] > 0.9, (disc(200, 0.42) > disc(200, 0.33))
         assert light[patch].mean() > light[around].mean() + 8
@@ -223,8 +223,8 @@ def test_a_landmark_is_drawn_beside_the_lesions_or_not_at_all(site):
 
 def test_ridges_that_were_seen_put_the_lesion_on_a_palm_unless_a_tag_says_otherwise():
     def site(ridged: bool, *tags: str) -> str:
-        said = pd.DataFrame([{tag: tag in tags for tag in painting.SITE_OF_TAG}])
-        return painting._site(said, ridged, np.random.default_rng(0))
+        said = pd.DataFrame([{tag: tag in tags for tag in photograph.SITE_OF_TAG}])
+        return photograph._site(said, ridged, np.random.default_rng(0))
 
     assert site(True) == site(True, "Acral distribution") == site(False, "Palmo-plantar distribution") == "palm"
     assert site(False, "Acral distribution") == "hand"
@@ -244,17 +244,17 @@ def test_ridges_that_were_seen_put_the_lesion_on_a_palm_unless_a_tag_says_otherw
 )
 def test_a_case_that_cannot_be_painted_is_told_in_one_sentence(change, error, sentence):
     with pytest.raises(error, match=sentence):
-        painting.paint(replace(plain_case(), **change))
+        photograph.paint(replace(plain_case(), **change))
 
 
 def test_unknown_confounder_image_and_size_are_told(db, tmp_path):
     with pytest.raises(ValueError, match="no confounder 'halo': use watermark, ruler, pen"):
-        painting.paint(plain_case(), confounders=["halo"])
+        photograph.paint(plain_case(), confounders=["halo"])
     with pytest.raises(ValueError, match="no image 'x'"):
-        painting.case(db, "x", 64)
+        photograph.case(db, "x", 64)
     for size in (0, 20_000):
         with pytest.raises(ValueError, match=f"16 to 4096 pixels, not {size}"):
-            painting.case(db, db.images.index[0], size)
+            photograph.case(db, db.images.index[0], size)
         with pytest.raises(ValueError, match=f"16 to 4096 pixels, not {size}"):
             cache.paint_all(db, size, folder=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from medxai.data.ontology import ADDITIONAL_TERMS, EXTRA
-from medxai.data.render import basic
-from medxai.data.render.additional import PAINTERS
-from medxai.data.render.canvas import TONES, Canvas, Context, Light
+from medxai.painting import basic
+from medxai.painting.additional import PAINTERS
+from medxai.painting.canvas import TONES, Canvas, Context, Light
 
 LIGHT = Light()
 SIZE = 160

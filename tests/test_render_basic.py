@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import find_objects, label, maximum
 
 from medxai.data.ontology import BASIC_TERMS, DISEASES
-from medxai.data.render.basic import PAINTERS
-from medxai.data.render.canvas import TONES, Canvas, Context
+from medxai.painting.basic import PAINTERS
+from medxai.painting.canvas import TONES, Canvas, Context
 
 SIZE = 120
 RAISED = ("Nodule", "Papule", "Plaque", "Pustule")

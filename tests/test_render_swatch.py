@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from medxai.data.ontology import CHARACTERISTICS
-from medxai.data.render import PAINTERS
-from medxai.data.render.swatch import swatch
 from medxai.errors import DataError
+from medxai.painting import PAINTERS
+from medxai.painting.swatch import swatch
 
 
 def test_every_characteristic_of_the_ontology_has_a_painter():

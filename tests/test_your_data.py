@@ -16,10 +16,10 @@ from medxai.attribution import CONTROLS, METHODS
 from medxai.errors import DataError
 from medxai.models import own_model
 from medxai.models.weights import MEAN, STANDARD_DEVIATION
-from medxai.report import own_report
-from medxai.studies import optional_data, own_data, own_example
-from medxai.studies.own_data import OUTLINE, OwnImages, evaluate, load_model, read_folder, summary
+from medxai.report import your_data_page
+from medxai.studies import optional_data, your_data, your_data_example
 from medxai.studies.store import Absent
+from medxai.studies.your_data import OUTLINE, OwnImages, evaluate, load_model, read_folder, summary
 
 SIDE = 48
 TINY = "timm:test_resnet"
@@ -42,7 +42,7 @@ def bright() -> nn.Sequential:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a toy with 10 images."""
     folder = tmp_path_factory.mktemp("own")
-    own_example.toy_folder(folder, images=10, seed=3)
+    your_data_example.toy_folder(folder, images=10, seed=3)
     return folder
 
 
@@ -52,12 +52,12 @@ def images(folder: Path) -> OwnImages:
 
 
 @pytest.fixture(scope="module")
-def results(images: OwnImages) -> own_data.Results:
+def results(images: OwnImages) -> your_data.Results:
     return evaluate(bright(), images, target=1, classes=["dark", "bright"], samples=8, checked=1, progress=False)
 
 
 @pytest.fixture(scope="module")
-def table(results: own_data.Results):
+def table(results: your_data.Results):
     return summary(results, resamples=200).set_index(["metric", "method"])
 
 
@@ -70,8 +70,8 @@ def write(path: Path, size: tuple[int, int] = (20, 20), value: int = 200, mode: 
 
 class TestReadFolder:
     def test_reads_what_was_written(self, folder: Path) -> None:
-        images = read_folder(folder / "images", folder / "masks", size=own_example.SIDE)
-        pictures, masks, _ = own_example.toy_images(10, own_example.SIDE, 3)
+        images = read_folder(folder / "images", folder / "masks", size=your_data_example.SIDE)
+        pictures, masks, _ = your_data_example.toy_images(10, your_data_example.SIDE, 3)
         assert images.names == [f"toy_{i:02}.png" for i in range(10)]
         np.testing.assert_array_equal(images.pictures, pictures)
         np.testing.assert_array_equal(images.masks, masks)
@@ -257,8 +257,8 @@ def tiny(classes: int) -> dict[str, torch.Tensor]:
 
 
 class TestEvaluate:
-    def test_everything_has_maps_and_scores(self, results: own_data.Results, images: OwnImages) -> None:
-        assert list(results.maps) == [*own_data.QUICK, *CONTROLS, OUTLINE]
+    def test_everything_has_maps_and_scores(self, results: your_data.Results, images: OwnImages) -> None:
+        assert list(results.maps) == [*your_data.QUICK, *CONTROLS, OUTLINE]
         assert all(maps.shape == images.masks.shape for maps in results.maps.values())
         assert results.refused == {}
         assert (results.targets == 1).all()
@@ -277,7 +277,7 @@ class TestEvaluate:
             assert table.loc[(metric, "integrated_gradients"), "verdict"] == "better", metric
             assert table.loc[(metric, OUTLINE), "value"] == 1
 
-    def test_scores_are_those_of_the_suite(self, results: own_data.Results, images: OwnImages) -> None:
+    def test_scores_are_those_of_the_suite(self, results: your_data.Results, images: OwnImages) -> None:
         from medxai.evaluation import suite
 
         stack = np.stack([maps[2] for maps in results.maps.values()])
@@ -287,7 +287,7 @@ class TestEvaluate:
         np.testing.assert_array_equal(mine["pixel_auc"], expected["pixel_auc"])
         np.testing.assert_array_equal(mine["mass"], expected["mass"])
 
-    def test_controls_do_not_notice_a_random_network(self, table, results: own_data.Results) -> None:
+    def test_controls_do_not_notice_a_random_network(self, table, results: your_data.Results) -> None:
         values = table.loc["parameter_randomisation"]["value"]
         assert values[
             ["uniform_random", "smoothed_random", "centre_gaussian", "sobel_edges"]
@@ -296,7 +296,7 @@ class TestEvaluate:
 
     def test_difference_and_verdict_agree_with_the_means(self, table) -> None:
         compared = table[table["control"].notna()]
-        assert set(compared.index.get_level_values("metric")) <= set(own_data.compared())
+        assert set(compared.index.get_level_values("metric")) <= set(your_data.compared())
         for (metric, _), line in compared.iterrows():
             assert line["difference"] == pytest.approx(line["value"] - table.loc[(metric, line["control"]), "value"])
             assert (line["difference_low"] > 0 or line["difference_high"] < 0) == (line["verdict"] != "open")
@@ -317,7 +317,7 @@ class TestEvaluate:
         assert not {"pixel_auc", "iou", "max_sensitivity"} & set(found.scores)
         np.testing.assert_array_equal(found.targets, found.probabilities.argmax(1))
         assert found.classes == ("class 0", "class 1")
-        assert own_report.sanity_sentences(found)[0].startswith("No sanity check was made")
+        assert your_data_page.sanity_sentences(found)[0].startswith("No sanity check was made")
 
     def test_an_empty_mask_has_no_score(self, images: OwnImages) -> None:
         masks = images.masks[:3].copy()
@@ -376,10 +376,10 @@ class TestEvaluate:
 class TestReport:
     @pytest.fixture(scope="class")
     @staticmethod
-    def page(results: own_data.Results, tmp_path_factory: pytest.TempPathFactory) -> str:
+    def page(results: your_data.Results, tmp_path_factory: pytest.TempPathFactory) -> str:
         path = tmp_path_factory.mktemp("report") / "r.html"
         path.write_text("what was there before")
-        own_report.write_report(results, path, model="a < b", note="Credit & thanks", resamples=100)
+        your_data_page.write_report(results, path, model="a < b", note="Credit & thanks", resamples=100)
         assert [one.name for one in path.parent.iterdir()] == ["r.html"]
         return path.read_text(encoding="utf-8")
 
@@ -391,9 +391,9 @@ class TestReport:
         assert sources
         assert {source[:14] for source in sources} == {"data:image/png"}
 
-    def test_holds_every_map_and_every_section(self, page: str, results: own_data.Results) -> None:
+    def test_holds_every_map_and_every_section(self, page: str, results: your_data.Results) -> None:
         for name in (*results.methods, *CONTROLS):
-            assert html.escape(own_report.title(name)) in page
+            assert html.escape(your_data_page.title(name)) in page
         for words in ("What was explained", "Where a control beats a method", "What not to conclude", "Which methods"):
             assert f"<h2>{words}" in page
         for words in ("a &lt; b", "Credit &amp; thanks", "Seed</dt><dd>0", "bright for 10", "torch 2"):
@@ -404,7 +404,7 @@ class TestReport:
         assert "prefers-color-scheme: dark" in page
         assert "width=device-width" in page
         images = re.findall(r"<img ([^>]{0,200})", page)
-        assert len(images) == 3 * (1 + len(own_data.QUICK) + len(CONTROLS))
+        assert len(images) == 3 * (1 + len(your_data.QUICK) + len(CONTROLS))
         assert all(re.match(r'alt="[^"]{5,}"', image) for image in images)
         assert page.count('scope="row"') > 50
 
@@ -414,33 +414,33 @@ class TestReport:
         found = evaluate(model, few, methods=["gradient", "grad_cam"], samples=4, checked=1, progress=False)
         assert found.methods == ["gradient"]
         assert "no convolution" in found.refused["grad_cam"]
-        text = own_report.write_report(found, tmp_path / "r.html", resamples=50).read_text()
+        text = your_data_page.write_report(found, tmp_path / "r.html", resamples=50).read_text()
         assert "<dt>Grad-CAM</dt><dd>the model has no convolution" in text
         assert "Grad-CAM refused the model." in text
-        assert "Grad-CAM refused: the model" in own_report.verdicts(found, summary(found, resamples=50)).data
+        assert "Grad-CAM refused: the model" in your_data_page.verdicts(found, summary(found, resamples=50)).data
 
-    def test_sentences_name_the_best_control_and_who_is_behind(self, results: own_data.Results) -> None:
+    def test_sentences_name_the_best_control_and_who_is_behind(self, results: your_data.Results) -> None:
         lines = summary(results, resamples=200)
-        sentences = own_report.control_sentences(lines)
+        sentences = your_data_page.control_sentences(lines)
         compared = lines[lines["control"].notna()]
         assert len(sentences) == compared["metric"].nunique()
         for sentence, (_, mine) in zip(sentences, compared.groupby("metric", sort=False), strict=True):
             assert f"the best control is {CONTROLS[mine['control'].iloc[0]].title}" in sentence
             assert all(METHODS[name].title in sentence for name in mine["method"])
             assert ("Shown to be better" in sentence) == (mine["verdict"] == "better").any()
-        assert re.match(r"By \d+ of 12 metrics some method is shown", own_report.headline(lines))
+        assert re.match(r"By \d+ of 12 metrics some method is shown", your_data_page.headline(lines))
 
     @pytest.mark.parametrize(
         ("name", "said"), [("r.htm", "no name of a report"), ("no/r.html", "is not there"), ("", "no name of a report")]
     )
-    def test_writes_to_html_only(self, results: own_data.Results, tmp_path: Path, name: str, said: str) -> None:
+    def test_writes_to_html_only(self, results: your_data.Results, tmp_path: Path, name: str, said: str) -> None:
         with pytest.raises(ValueError, match=said):
-            own_report.write_report(results, tmp_path / name)
+            your_data_page.write_report(results, tmp_path / name)
         assert list(tmp_path.iterdir()) == []
 
     def test_table_of_unknown_metrics(self, table) -> None:
         with pytest.raises(ValueError, match="metrics are none of the summary's: fuzzy_f1, "):
-            own_report.table(table.reset_index(), ["nothing"], "Caption")
+            your_data_page.table(table.reset_index(), ["nothing"], "Caption")
 
 
 class TestCommand:
@@ -489,9 +489,9 @@ class TestCommand:
 
 class TestExample:
     def test_toy_is_learnt_and_its_masks_are_the_shapes(self, tmp_path: Path) -> None:
-        example = own_example.toy(tmp_path)
-        labels = own_example.toy_folder(tmp_path, own_example.IMAGES, 0)
-        images = read_folder(tmp_path / "images", tmp_path / "masks", size=own_example.SIDE)
+        example = your_data_example.toy(tmp_path)
+        labels = your_data_example.toy_folder(tmp_path, your_data_example.IMAGES, 0)
+        images = read_folder(tmp_path / "images", tmp_path / "masks", size=your_data_example.SIDE)
         found = evaluate(example.model, images, methods=["gradient"], samples=1, checked=0, progress=False)
         assert example.kind == "simulated"
         assert (found.targets == labels).mean() > 0.9
@@ -499,19 +499,19 @@ class TestExample:
         grey = images.pictures.mean(-1)
         assert grey[images.masks].mean() > grey[~images.masks].mean() + 60
         with pytest.raises(ValueError, match="images is 0: at least 1 is accepted"):
-            own_example.toy_folder(tmp_path, 0)
+            your_data_example.toy_folder(tmp_path, 0)
 
     def test_toy_without_real_data(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(optional_data, "busi", lambda _: Absent("not here"))
-        monkeypatch.setattr(own_example, "EPOCHS", 1)
-        assert own_example.prepare(tmp_path, profiles.get("smoke")).kind == "simulated"
+        monkeypatch.setattr(your_data_example, "EPOCHS", 1)
+        assert your_data_example.prepare(tmp_path, profiles.get("smoke")).kind == "simulated"
 
     @pytest.mark.real_data
     def test_ultrasound(self, tmp_path: Path) -> None:
         profile = profiles.get("smoke")
         if isinstance(optional_data.busi(profile), Absent) or isinstance(optional_data.imagenet(profile), Absent):
             pytest.skip("no real ultrasound, or no weights of ImageNet, below MEDXAI_DATA")
-        example = own_example.prepare(tmp_path, profile)
+        example = your_data_example.prepare(tmp_path, profile)
         assert example.kind == "real"
         assert "BUSI" in example.note
         images = read_folder(tmp_path / "images", tmp_path / "masks", size=profile.explained_size)

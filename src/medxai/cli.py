@@ -101,15 +101,15 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    from medxai.report import own_report
-    from medxai.studies import own_data
+    from medxai.report import your_data_page
+    from medxai.studies import your_data
 
-    own_report.check_path(options.output)  # before the work, not after it
-    images = own_data.read_folder(options.folder, options.masks, size=options.size)
-    model = own_data.load_model(options.model, classes=options.classes, weights=options.weights)
+    your_data_page.check_path(options.output)  # before the work, not after it
+    images = your_data.read_folder(options.folder, options.masks, size=options.size)
+    model = your_data.load_model(options.model, classes=options.classes, weights=options.weights)
     methods = options.methods and [name.strip() for name in options.methods.split(",")]
-    results = own_data.evaluate(model, images, target=options.target, methods=methods, samples=options.samples)
-    print(f"written: {own_report.write_report(results, options.output, model=options.model)}")
+    results = your_data.evaluate(model, images, target=options.target, methods=methods, samples=options.samples)
+    print(f"written: {your_data_page.write_report(results, options.output, model=options.model)}")
 
 
 def _fetch(options: argparse.Namespace) -> None:

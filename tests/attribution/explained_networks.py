@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution.oracles import cases
 from medxai.models import backbones
+from medxai.oracles import cases
 
 CLASSES = cases.CLASSES
 # Pixels: as few as a network's last maps need to have more than one pixel.

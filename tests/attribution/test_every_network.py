@@ -13,9 +13,9 @@ pytest.importorskip("captum")
 from explained_networks import SIZES, architecture, images  # noqa: E402
 
 from medxai.attribution import explain  # noqa: E402
-from medxai.attribution.oracles import cases  # noqa: E402
 from medxai.errors import UnsupportedModel  # noqa: E402
 from medxai.models import backbones  # noqa: E402
+from medxai.oracles import cases  # noqa: E402
 
 METHODS = {
     "gradient": {},

@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("captum")
 
 from medxai.attribution import METHODS  # noqa: E402
-from medxai.attribution.oracles import cases  # noqa: E402
 from medxai.models import backbones  # noqa: E402
+from medxai.oracles import cases  # noqa: E402
 from medxai.studies import libraries  # noqa: E402
 
 EXACT = 8.0

@@ -8,11 +8,11 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from medxai.attribution.oracles import cases  # noqa: E402
 from medxai.attribution.propagation.deeplift import deep_shap, deeplift  # noqa: E402
 from medxai.attribution.propagation.lrp import deep_taylor, lrp_alpha_beta, lrp_epsilon, lrp_gamma  # noqa: E402
 from medxai.attribution.propagation.rectifiers import deconvnet, guided_backpropagation  # noqa: E402
 from medxai.models import backbones  # noqa: E402
+from medxai.oracles import cases  # noqa: E402
 
 RULES = {"epsilon": lrp_epsilon, "gamma": lrp_gamma, "alpha_beta": lrp_alpha_beta, "deep_taylor": deep_taylor}
 

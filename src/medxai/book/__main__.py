@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from medxai.book.files import write
 from medxai.book.target import EDITIONS, Target
+from medxai.files import write
 
 
 def main() -> int:

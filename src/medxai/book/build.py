@@ -14,9 +14,9 @@ from pathlib import Path
 
 from medxai import paths, profiles
 from medxai.book import chapters, pages
-from medxai.book.files import dump, write, write_if_changed
 from medxai.book.target import Target
 from medxai.errors import DataError
+from medxai.files import dump, write, write_if_changed
 
 FETCH_WAIT = 120.0
 """Seconds that a build spends on fetching annotations before it goes on with simulated ones."""

@@ -14,9 +14,9 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from medxai import paths, provenance
-from medxai.book import bootstrap, chapters, editions, scrub
-from medxai.book.files import dump, write
+from medxai.book import chapters, editions, first_cell, scrub
 from medxai.book.target import Target
+from medxai.files import dump, write
 
 PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "opencv-python-headless", "papermill")
 SLOWEST = 3
@@ -95,7 +95,7 @@ def publishable(notebook: NotebookNode, name: str) -> NotebookNode:
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", ()):
             cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
-    notebook.cells.insert(0, bootstrap.cell())
+    notebook.cells.insert(0, first_cell.cell())
     notebook.metadata.pop("jupytext", None)
     notebook.metadata.papermill |= {"input_path": f"notebooks/{name}.md", "output_path": f"chapters/{name}.ipynb"}
     notebook = nbformat.from_dict(scrub.scrub(notebook))

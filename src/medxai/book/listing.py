@@ -1,8 +1,8 @@
 """Listing the trials of a study for Snakemake."""
 
 from medxai import profiles, studies
-from medxai.book.files import dump, write
 from medxai.book.target import Target
+from medxai.files import dump, write
 
 
 def list_trials(name: str, target: Target) -> None:

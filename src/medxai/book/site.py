@@ -12,9 +12,9 @@ import yaml
 
 from medxai import paths
 from medxai.book import chapters, methods, pages
-from medxai.book.files import dump, write, write_if_changed
 from medxai.book.target import Target
 from medxai.errors import DataError
+from medxai.files import dump, write, write_if_changed
 
 CHAPTERS = "book/chapters/"
 

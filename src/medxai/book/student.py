@@ -8,7 +8,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from medxai.book import bootstrap, chapters, editions
+from medxai.book import chapters, editions, first_cell
 from medxai.errors import DataError
 
 
@@ -30,7 +30,7 @@ def write(folder: Path) -> list[Path]:
         tree.mkdir()
         for name in chapters.names():
             notebook = editions.student(chapters.read(name), name)
-            notebook.cells.insert(0, bootstrap.cell())
+            notebook.cells.insert(0, first_cell.cell())
             (tree / f"{name}.md").write_text(jupytext.writes(notebook, fmt="md:myst"), encoding="utf-8")
             nbformat.write(notebook, tree / f"{name}.ipynb")
         found = [leak for name in chapters.names() for leak in editions.leaks(name, tree)]

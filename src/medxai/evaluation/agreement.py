@@ -14,7 +14,7 @@ import pandas as pd
 
 from medxai.data.dermxdb import DermXDB
 from medxai.data.ontology import CHARACTERISTICS, DISEASES, MODELLED
-from medxai.evaluation._sums import (  # noqa: F401 - the rules belong to the public names
+from medxai.evaluation.agreement_sums import (  # noqa: F401 - the rules belong to the public names
     RULES,
     Cube,
     averaged_scores,

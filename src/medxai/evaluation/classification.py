@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from medxai.evaluation._sums import make_table, ratio
+from medxai.evaluation.agreement_sums import make_table, ratio
 
 FOLDS = 5
 

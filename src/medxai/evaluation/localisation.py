@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import rankdata
 
-from medxai.evaluation._sums import ratio
+from medxai.evaluation.agreement_sums import ratio
 
 AXES = (-2, -1)
 INSIDE = 0.5

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from medxai import paths
 from medxai.data import photo_sets
 from medxai.data.dermxdb import DISEASES, DermXDB
-from medxai.data.render.cache import read
-from medxai.data.render.canvas import TONES, Canvas
-from medxai.data.render.confounders import CONFOUNDERS
-from medxai.data.render.painting import case, paint
-from medxai.data.render.swatch import swatch
 from medxai.errors import DataError
+from medxai.painting.cache import read
+from medxai.painting.canvas import TONES, Canvas
+from medxai.painting.confounders import CONFOUNDERS
+from medxai.painting.photograph import case, paint
+from medxai.painting.swatch import swatch
 from medxai.report import pictures, plots
 from medxai.report.dataset_figures import REFERENCE, wide
 

@@ -20,12 +20,12 @@ from medxai.attribution import METHODS, explain
 from medxai.attribution.propagation.patterns import fit_patterns
 from medxai.data import sources
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
-from medxai.data.render import cache
-from medxai.data.render.swatch import swatch
 from medxai.evaluation.complexity import gini
 from medxai.evaluation.cost import measure
 from medxai.evaluation.similarity import rank_correlation, rank_correlations
 from medxai.models.weights import normalised, pixel_range
+from medxai.painting import cache
+from medxai.painting.swatch import swatch
 from medxai.profiles import Profile
 from medxai.report import tables as report
 from medxai.studies.store import Record, Study, Trial

@@ -19,9 +19,9 @@ from medxai.attribution import CONTROLS, METHODS
 from medxai.data import sources
 from medxai.data.dermxdb import DermXDB
 from medxai.data.photo_sets import ImageSet
-from medxai.data.render import cache
 from medxai.evaluation import cost, localisation, sanity, stability, suite
 from medxai.models.weights import Pretrained, pixel_range
+from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.studies import explained_sets, optional_data
 from medxai.studies.explained_sets import SEED, Images, Trained, outlined, train

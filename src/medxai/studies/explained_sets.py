@@ -22,9 +22,9 @@ from medxai.data import photo_sets
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.masks import area_average
 from medxai.data.photo_sets import ImageSet
-from medxai.data.render import cache
 from medxai.evaluation import classification, suite
 from medxai.models.weights import Pretrained, normalised, pixel_range
+from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.studies.store import Absent
 from medxai.training.fit import fit, predict

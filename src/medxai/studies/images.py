@@ -16,12 +16,12 @@ from torch import nn
 from medxai.data import photo_sets, sources
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
-from medxai.data.render import cache
-from medxai.data.render.cache import paint_all, read
 from medxai.evaluation import bootstrap, classification
 from medxai.evaluation.classification import FitPredict, linear_model
 from medxai.models import weights
 from medxai.models.weights import Pretrained
+from medxai.painting import cache
+from medxai.painting.cache import paint_all, read
 from medxai.profiles import Profile
 from medxai.report import tables as report
 from medxai.studies import optional_data

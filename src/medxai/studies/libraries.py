@@ -2,7 +2,7 @@
 
 One trial for each network, in float64, with biases that are not zero and calibrated batch normalisation: all our
 methods, and those of captum, zennit, torchcam and, where it is installed, shap, each against the slow references of
-`medxai.attribution.oracles`. A value is the agreement in decimal digits, ``-log10`` of the relative error. What is
+`medxai.oracles`. A value is the agreement in decimal digits, ``-log10`` of the relative error. What is
 refused or fails has none, and the words of the refusal are kept.
 
 The lock cannot hold shap, whose numba asks for an older numpy: ``uv pip install shap==0.51.0`` before a reference run.
@@ -22,9 +22,9 @@ from captum import attr
 from torch import Tensor, nn
 
 from medxai.attribution import METHODS
-from medxai.attribution.oracles import trace
-from medxai.attribution.oracles.cases import ALPHA, EPSILON, GAMMA, SEED, TRUTH, Case, Explain, case, ours, undefined
 from medxai.models import backbones
+from medxai.oracles import trace
+from medxai.oracles.cases import ALPHA, EPSILON, GAMMA, SEED, TRUTH, Case, Explain, case, ours, undefined
 from medxai.profiles import Profile
 from medxai.report import tables as report
 from medxai.studies.store import Record, Study, Trial

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from medxai.attribution._inputs import baseline_like
 from medxai.attribution.propagation import operations
-from medxai.attribution.propagation.elementwise import ratio, slope, take, winners
+from medxai.attribution.propagation.coefficients import ratio, slope, take, winners
 from medxai.attribution.propagation.engine import Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 

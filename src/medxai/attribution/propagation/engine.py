@@ -25,7 +25,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from medxai.attribution._inputs import prepared, scores_of
 from medxai.attribution.propagation import operations
-from medxai.attribution.propagation.elementwise import take, winners
+from medxai.attribution.propagation.coefficients import take, winners
 from medxai.attribution.propagation.operations import Call
 from medxai.errors import UnsupportedModel
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution.propagation.elementwise import gain, ratio, vanishes_at_zero
+from medxai.attribution.propagation.coefficients import gain, ratio, vanishes_at_zero
 from medxai.attribution.propagation.engine import Affine, Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import KINDS, Call
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution._inputs import prepared
-from medxai.attribution.propagation.elementwise import ratio, slope
+from medxai.attribution.propagation.coefficients import ratio, slope
 from medxai.attribution.propagation.engine import Affine, Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 

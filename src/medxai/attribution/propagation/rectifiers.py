@@ -5,7 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution.propagation.elementwise import gain, slope
+from medxai.attribution.propagation.coefficients import gain, slope
 from medxai.attribution.propagation.engine import Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 

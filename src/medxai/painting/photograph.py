@@ -10,11 +10,11 @@ import pandas as pd
 
 from medxai.data import dermxdb
 from medxai.data.ontology import LOCALISED
-from medxai.data.render import PAINTERS, camera, landmarks, noise, skin
-from medxai.data.render.additional import RIDGED_SITE
-from medxai.data.render.canvas import TONES, Canvas, Context
-from medxai.data.render.confounders import CONFOUNDERS, WATERMARKED_SOURCE
 from medxai.errors import DataError
+from medxai.painting import PAINTERS, camera, landmarks, noise, skin
+from medxai.painting.additional import RIDGED_SITE
+from medxai.painting.canvas import TONES, Canvas, Context
+from medxai.painting.confounders import CONFOUNDERS, WATERMARKED_SOURCE
 
 SMALLEST, LARGEST = 16, 4096
 

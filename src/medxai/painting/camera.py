@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from medxai.data.render import noise
-from medxai.data.render.canvas import Light, to_srgb
+from medxai.painting import noise
+from medxai.painting.canvas import Light, to_srgb
 
 HIGHLIGHT = 0.78
 """Exposure never lifts the brightest parts of a picture above this, linear, 1 is white."""

@@ -1,6 +1,6 @@
 """Painters of the additional terms: comedones, cysts, scars, vessels, hairs, skin lines, sun damage and keratin.
 
-Each painter follows `medxai.data.render.canvas.Painter`: it changes the layers of the canvas inside the region,
+Each painter follows `medxai.painting.canvas.Painter`: it changes the layers of the canvas inside the region,
 float32 (h, w) in [0, 1], and returns what it covered, likewise. A pixel belongs to the region from one half on;
 an empty region stays unpainted. The definitions are those of the book's glossary (after the ILDS glossary,
 Nast et al., Br J Dermatol 174:1351, 2016).
@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from medxai.data.render import noise
-from medxai.data.render.canvas import TONES, Canvas, Context, Painter, from_srgb
+from medxai.painting import noise
+from medxai.painting.canvas import TONES, Canvas, Context, Painter, from_srgb
 
 PLUG = from_srgb(24, 16, 12)
 PLUG_BROWN = from_srgb(62, 40, 26)

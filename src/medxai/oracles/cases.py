@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution import METHODS, _inputs
-from medxai.attribution.oracles import coalitions, gradients, propagation
-from medxai.attribution.oracles.trace import Trace
 from medxai.attribution.perturbation import LIME_KERNEL_WIDTH, grid
 from medxai.attribution.propagation.patterns import fit_patterns
 from medxai.models import backbones
+from medxai.oracles import coalitions, gradients, propagation
+from medxai.oracles.trace import Trace
 
 SEED = 0
 SIZE = 128

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medxai.attribution.oracles.trace import Step, Trace, one_hot, walk
+from medxai.oracles.trace import Step, Trace, one_hot, walk
 
 
 def gradient(trace: Trace, images: Tensor, target: Tensor) -> Tensor:

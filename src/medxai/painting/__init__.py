@@ -1,8 +1,8 @@
 """Skin painted with the characteristics that dermatologists name, and the truth of what was painted where."""
 
 from medxai.data.ontology import CHARACTERISTICS
-from medxai.data.render import additional, basic
-from medxai.data.render.canvas import Painter
+from medxai.painting import additional, basic
+from medxai.painting.canvas import Painter
 
 _ALL: dict[str, Painter] = {**basic.PAINTERS, **additional.PAINTERS}
 

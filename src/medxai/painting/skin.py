@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from medxai.data.render import noise
-from medxai.data.render.canvas import Canvas, Context, from_srgb
+from medxai.painting import noise
+from medxai.painting.canvas import Canvas, Context, from_srgb
 
 SITES = ("face", "hand", "limb", "trunk")
 """Where a lesion may be if nobody said; "palm" comes from the raters only."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from medxai.data.render import noise
-from medxai.data.render.canvas import Canvas, from_srgb
-from medxai.data.render.skin import HAIR
+from medxai.painting import noise
+from medxai.painting.canvas import Canvas, from_srgb
+from medxai.painting.skin import HAIR
 
 SHARE = {"face": 0.8, "trunk": 0.5, "palm": 0.9}
 """How many pictures of a site get a landmark, if there is room for one."""
@@ -52,11 +52,11 @@ def add(canvas: Canvas, site: str | None, region: np.ndarray, inside: np.ndarray
     canvas
         What is painted on.
     site
-        See `medxai.data.render.canvas.Context`.
+        See `medxai.painting.canvas.Context`.
     region
         Union of the outlines, float32 (h, w) in [0, 1].
     inside
-        How far inside the body each pixel is, as `medxai.data.render.skin.silhouette` returns it.
+        How far inside the body each pixel is, as `medxai.painting.skin.silhouette` returns it.
     rng
         Source of randomness.
     """

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from medxai import paths
 from medxai.data import storage
 from medxai.data.dermxdb import DermXDB
-from medxai.data.render.painting import LARGEST, SMALLEST, case, paint
 from medxai.errors import DataError
+from medxai.painting.photograph import LARGEST, SMALLEST, case, paint
 
 VERSION = 3
 """Counted up when the same annotations and seed give other pixels."""
@@ -40,7 +40,7 @@ def paint_all(
     Parameters
     ----------
     db, size, seed, confounders
-        See `medxai.data.render.painting.case` and `paint`.
+        See `medxai.painting.photograph.case` and `paint`.
     images
         Names; by default the 554 of the paper.
     folder

@@ -1,4 +1,4 @@
-"""What `medxai.studies.own_data` found: tables, sentences, a figure, and a page of its own that needs nothing else."""
+"""What `medxai.studies.your_data` found: tables, sentences, a figure, and a page of its own that needs nothing else."""
 
 import base64
 import html
@@ -21,10 +21,10 @@ from medxai.evaluation.metrics import METRICS
 from medxai.evaluation.sanity import STILL_ALIKE
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
-from medxai.studies import own_data
-from medxai.studies.own_data import OUTLINE, Results
+from medxai.studies import your_data
+from medxai.studies.your_data import OUTLINE, Results
 
-STYLE = "own_report.css"
+STYLE = "your_data_page.css"
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy")
 OUTLINED = (230, 159, 0)
 """Colour of the outlines: orange of `plots`, on grey, on red and blue and on viridis to be told apart."""
@@ -65,7 +65,7 @@ def control_sentences(summary: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     summary
-        From `own_data.summary`.
+        From `your_data.summary`.
     """
     compared = summary[summary["control"].notna()] if "control" in summary else summary.iloc[:0]
     return [_control_sentence(metric, lines, summary) for metric, lines in compared.groupby("metric", sort=False)]
@@ -276,7 +276,7 @@ def write_report(
         As `check_path`, or if it cannot be written.
     """
     path = check_path(path)
-    text = _page(results, own_data.summary(results, resamples=resamples), heading, model, note, shown, resamples)
+    text = _page(results, your_data.summary(results, resamples=resamples), heading, model, note, shown, resamples)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_text(text, encoding="utf-8")

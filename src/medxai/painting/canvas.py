@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from medxai.data.render import noise
+from medxai.painting import noise
 
 TONES = {"light": 0.22, "medium": 0.7, "dark": 1.7}
 """Melanin of healthy skin by tone, in the units of `skin_colour`."""

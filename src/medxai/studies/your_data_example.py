@@ -1,4 +1,4 @@
-"""Images to try `own_data` on: a toy of discs and crosses, or real ultrasound where it is there."""
+"""Images to try `your_data` on: a toy of discs and crosses, or real ultrasound where it is there."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -111,7 +111,7 @@ def toy(folder: Path | str, seed: int = 0) -> Example:
     pictures, _, labels = toy_images(LEARNT, SIDE, seed + 1)
     model = fit(partial(small_convnet, len(CLASSES)), pictures, labels, epochs=EPOCHS, rate=RATE, seed=seed)
     return Example(
-        _plain(model), CLASSES, "simulated", "a toy of discs and crosses, drawn by medxai.studies.own_example."
+        _plain(model), CLASSES, "simulated", "a toy of discs and crosses, drawn by medxai.studies.your_data_example."
     )
 
 

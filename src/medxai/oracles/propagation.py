@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medxai.attribution.oracles.trace import Affine, Step, Trace, aten, one_hot, ratio, walk
+from medxai.oracles.trace import Affine, Step, Trace, aten, one_hot, ratio, walk
 
 
 def _gradient(trace: Trace, images: Tensor, target: Tensor, rectify: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

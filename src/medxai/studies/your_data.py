@@ -1,7 +1,7 @@
 """Bring your own: explain a model on a folder of images, beside controls that know nothing of the model.
 
 `read_folder` and `load_model` get images and model, `evaluate` explains and scores, `summary` says how sure the scores
-are; `medxai.report.own_report` makes a page of it.
+are; `medxai.report.your_data_page` makes a page of it.
 """
 
 import copy
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from medxai.attribution import CONTROLS, METHODS, explain
 from medxai.attribution.registry import effort
-from medxai.data.own_images import OwnImages, read_folder
+from medxai.data.image_folder import OwnImages, read_folder
 from medxai.errors import UnsupportedModel
 from medxai.evaluation import bootstrap, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS, verdicts

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from medxai.data.render import noise
-from medxai.data.render.canvas import TONES, Canvas, Context, Painter, from_srgb
+from medxai.painting import noise
+from medxai.painting.canvas import TONES, Canvas, Context, Painter, from_srgb
 
 PUS = from_srgb(240, 224, 160)
 HORN = from_srgb(200, 181, 150)

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from medxai.data.render import PAINTERS, noise
-from medxai.data.render.canvas import Canvas, Context
 from medxai.errors import DataError
+from medxai.painting import PAINTERS, noise
+from medxai.painting.canvas import Canvas, Context
 
 WIDTH_CM = 4.0
 """What a swatch shows, in centimetres."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from medxai.data.render import noise
-from medxai.data.render.canvas import from_srgb
+from medxai.painting import noise
+from medxai.painting.canvas import from_srgb
 
 WATERMARKED_SOURCE = "DermNetNZ"
 """The only source whose pictures can carry the watermark."""
