@@ -14,7 +14,7 @@ SOURCES := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null
 TESTED := _build/tested$(subst /,-,$(MEDXAI_DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-attribution test-others lint lock student clean
+.PHONY: help book test test-attribution test-others weekly lint lock student clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -42,6 +42,9 @@ test-attribution:
 
 test-others:
 	@set -o pipefail; $(BIN)/python -m pytest --ignore tests/attribution 2>&1 | tee _build/pytest.log
+
+weekly: .venv/installed ## The tests that take minutes, of which `make test` runs a smaller form
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m weekly
 
 student: .venv/installed ## Write the notebooks without solutions to _build/student
 	@$(BIN)/medxai student _build/student

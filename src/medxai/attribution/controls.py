@@ -55,7 +55,7 @@ def smoothed_random(
 
 
 def centre_gaussian(model: nn.Module, images: Tensor, target: int | Tensor, *, sigma: float = 0.25) -> Tensor:
-    """Return a Gaussian around the centre, the same for all images: photographers aim at what matters.
+    """Return a Gaussian around the centre, the same for all images: photographers put what matters in the middle.
 
     Its maximum is 1, or a little less where no pixel lies at the centre.
 
@@ -155,7 +155,7 @@ CONTROLS: dict[str, Method] = {
         all_zero,
         "none",
         NO_PASS,
-        "Says nothing: shows what a score gives for it.",
+        "No attribution at all: shows the score of a map that says nothing.",
         signed=False,
     ),
 }
