@@ -1,10 +1,16 @@
 """Shared fixtures: real data where MEDXAI_DATA has it, one small simulated DermXDB otherwise."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from medxai import paths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from medxai.data.dermxdb import DermXDB
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +20,22 @@ def real_dermxdb_root() -> Path:
     if not root.exists():
         pytest.skip(f"no real annotations: {root} does not exist (set MEDXAI_DATA)")
     return root
+
+
+@pytest.fixture(scope="session")
+def real_dermxdb(real_dermxdb_root: Path) -> "DermXDB":
+    """The real annotations, read once for all tests."""
+    from medxai.data import dermxdb
+
+    return dermxdb.load(real_dermxdb_root)
+
+
+@pytest.fixture(scope="session")
+def real_overlaps(real_dermxdb: "DermXDB") -> "pd.DataFrame":
+    """Areas and intersections of all their masks, which take seconds, counted once for all tests."""
+    from medxai.evaluation import agreement
+
+    return agreement.overlaps(real_dermxdb)
 
 
 @pytest.fixture(scope="session")
