@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from medxai.data.dermxdb import DermXDB
 
 
+SITE = Path(__file__).with_name("site")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process (pytest-xdist), and those of the site too: they share what is slow."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("site" if item.path.parent == SITE else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def real_dermxdb_root() -> Path:
     """Folder of the real DermXDB annotations; the test is skipped, with the reason, where they are not."""
