@@ -23,6 +23,8 @@ class Profile:
         Length of training of the small ConvNet that looks at them, and at real ultrasound.
     network_epochs
         Length of training of a large network as a whole; 0 for not at all: only a linear head on it is trained.
+    transfer_epochs
+        Length of training of the upper stages of the network with weights of ImageNet, see `medxai.training.transfer`.
     explained_size
         Side of the images on which methods are compared, in pixels.
     explained_folds
@@ -44,6 +46,7 @@ class Profile:
     painted_size: int
     convnet_epochs: int
     network_epochs: int
+    transfer_epochs: int
     explained_size: int
     explained_folds: int
     explained_images: int
@@ -63,6 +66,7 @@ PROFILES = {
             painted_size=128,
             convnet_epochs=2,
             network_epochs=0,
+            transfer_epochs=1,
             explained_size=64,
             explained_folds=1,
             explained_images=3,
@@ -78,6 +82,7 @@ PROFILES = {
             painted_size=200,
             convnet_epochs=10,
             network_epochs=0,
+            transfer_epochs=12,
             explained_size=128,
             explained_folds=1,
             explained_images=4,
@@ -93,7 +98,8 @@ PROFILES = {
             painted_size=260,
             convnet_epochs=20,
             network_epochs=30,
-            explained_size=160,
+            transfer_epochs=20,
+            explained_size=288,
             explained_folds=5,
             explained_images=9,
             sanity_images=1,

@@ -20,7 +20,7 @@ from medxai.data import sources
 from medxai.data.dermxdb import DermXDB
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import cost, localisation, sanity, stability, suite
-from medxai.models.weights import Pretrained, pixel_range
+from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.studies import explained_sets, optional_data
@@ -184,7 +184,7 @@ def _alike(own: np.ndarray, other: Trained, row: int, name: str) -> dict[str, fl
 
 
 def _max_sensitivity(trained: Trained, row: int, name: str) -> float:
-    low, high = pixel_range()
+    low, high = trained.normalisation.bounds()
 
     def explainer(images: Tensor) -> Tensor:  # a changed pixel is still one between black and white
         return trained.explain(images.clamp(low, high), trained.label(row), name)
@@ -201,7 +201,7 @@ def _network(trained: Trained, other: Trained, rows: Sequence[int]) -> pd.DataFr
     """Say how the network does, and how many images it was trained on."""
     seen = trained.train
     learned, by_heart = (
-        (predict(one.network, one.images.pictures[seen]).argmax(1) == labels[seen]).mean()
+        (predict(one.network, one.images.pictures[seen], one.normalisation).argmax(1) == labels[seen]).mean()
         for one, labels in ((trained, trained.images.labels), (other, permuted(trained.images)))
     )
     lines = {

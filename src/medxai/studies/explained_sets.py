@@ -23,19 +23,19 @@ from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.masks import area_average
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import classification, suite
-from medxai.models.weights import Pretrained, normalised, pixel_range
+from medxai.models.networks import normalisation_of
+from medxai.models.normalisation import IMAGENET, Normalisation
+from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.studies.store import Absent
 from medxai.training.fit import fit, predict
 from medxai.training.small_convnet import small_convnet
-from medxai.training.transfer import classifier, with_linear_head
+from medxai.training.transfer import transfer
 
 SEED = 0
-NETWORK_RATE, CONVNET_RATE = 1e-3, 2e-3
-PASSES = {"paintings": 1 / 3, "ultrasound": 1.0}
-"""Share of the profile's epochs that a large network is trained; there are four times as many paintings."""
-CAM_LAYER = "0"
+CONVNET_RATE = 2e-3
+CAM_LAYER = "bn2"
 """Of a network with ImageNet weights: what is averaged before the linear head."""
 CONVNET_LAYER = "15"
 """The same of the small ConvNet."""
@@ -145,14 +145,19 @@ class Trained:
     @property
     def layer(self) -> str:
         """Name of the layer whose average the head reads."""
-        return CAM_LAYER if len(self.network) == 5 else CONVNET_LAYER
+        return CONVNET_LAYER if isinstance(self.network, nn.Sequential) else CAM_LAYER
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What the network wants of its input."""
+        return normalisation_of(self.network)
 
     @cached_property
     def options(self) -> dict[str, dict[str, object]]:
         """What methods need beyond image and target, by method."""
         samples = self.profile.samples
         background = self.some(max(2, samples // 4))
-        low, high = pixel_range()
+        low, high = self.normalisation.bounds()
         own: dict[str, dict[str, object]] = {
             "gradient_shap": {"baseline": background},
             "deep_taylor": {"low": low, "high": high},
@@ -168,11 +173,11 @@ class Trained:
         """Return some training images, spread over the classes, as the network sees them."""
         labels = pd.Series(self.images.labels[self.train])
         order = labels.groupby(labels).cumcount().argsort(kind="stable").to_numpy()
-        return normalised(self.images.pictures[self.train[order[:number]]])
+        return self.normalisation.apply(self.images.pictures[self.train[order[:number]]])
 
     def image(self, row: int) -> Tensor:
         """Return an image as the network sees it, float32 (1, 3, side, side)."""
-        return normalised(self.images.pictures[[row]])
+        return self.normalisation.apply(self.images.pictures[[row]])
 
     def label(self, row: int) -> int:
         """Return the class of an image, which is the one that is explained."""
@@ -200,8 +205,8 @@ def train(
 ) -> Trained:
     """Train a network on all folds but one.
 
-    With weights from ImageNet the whole network is trained on, or only a linear head where the profile has no epochs
-    for it; without them a small ConvNet is trained from scratch.
+    With weights from ImageNet the upper stages of a network are trained; without them a small ConvNet is trained from
+    scratch.
 
     Parameters
     ----------
@@ -210,19 +215,15 @@ def train(
     """
     own = images.labels if labels is None else labels
     seen, unseen = list(classification.folds(images.labels, groups=images.groups, seed=SEED))[fold]
-    pictures, classes = images.pictures[seen], len(images.classes)
+    options = {"seed": SEED, "upside_down": images.upside_down}
     if isinstance(pretrained, Absent):
-        build, epochs, rate = partial(small_convnet, classes), 3 * profile.convnet_epochs, CONVNET_RATE
+        build, epochs = partial(small_convnet, len(images.classes)), 3 * profile.convnet_epochs
+        network = fit(build, images.pictures[seen], own[seen], IMAGENET, epochs=epochs, rate=CONVNET_RATE, **options)
     else:
-        build, rate = (lambda: classifier(pretrained.network, classes)), NETWORK_RATE
-        epochs = round(PASSES[images.name] * profile.network_epochs)
-    if epochs:
-        options = {"epochs": epochs, "rate": rate, "seed": SEED, "upside_down": images.upside_down}
-        network = fit(build, pictures, own[seen], **options)
-    else:
-        network = with_linear_head(pretrained.network, pictures, own[seen])
+        network = transfer(pretrained, images.pictures[seen], own[seen], epochs=profile.transfer_epochs, **options)
     network = network.to(memory_format=torch.channels_last).requires_grad_(False)  # two to three times as fast here
-    return Trained(images, network, seen, unseen, predict(network, images.pictures[unseen]), profile, fold)
+    probabilities = predict(network, images.pictures[unseen], normalisation_of(network))
+    return Trained(images, network, seen, unseen, probabilities, profile, fold)
 
 
 def explained(trained: Trained) -> np.ndarray:

@@ -11,12 +11,12 @@ from medxai.models.weights import Pretrained
 from medxai.profiles import Profile
 from medxai.studies.store import Absent, optional
 
-NETWORK = "mobilenet_v2"
+NETWORK = weights.DEFAULT
 """The large network of the studies."""
 
 
 def imagenet(_: Profile) -> Pretrained | Absent:
-    """Return `NETWORK` with weights from ImageNet: those below MEDXAI_DATA, or torchvision's."""
+    """Return `NETWORK` with weights from ImageNet: see `medxai.models.weights`."""
     return _pretrained(paths.data_root())
 
 
@@ -27,7 +27,7 @@ def busi(_: Profile) -> ImageSet | Absent:
 
 @functools.cache
 def _pretrained(root: Path) -> Pretrained | Absent:
-    return optional(lambda: weights.imagenet(NETWORK))
+    return optional(lambda: weights.pretrained(NETWORK))
 
 
 @functools.cache

@@ -6,7 +6,7 @@ are; `medxai.report.your_data_page` makes a page of it.
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,9 @@ from medxai.data.image_folder import OwnImages, read_folder
 from medxai.errors import UnsupportedModel
 from medxai.evaluation import bootstrap, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS, verdicts
-from medxai.models.own_model import load_model, normalisation
-from medxai.models.weights import normalised, pixel_range
+from medxai.models.networks import load as load_model
+from medxai.models.networks import normalisation_of
+from medxai.models.normalisation import Normalisation
 
 __all__ = ["QUICK", "OwnImages", "Results", "evaluate", "load_model", "read_folder", "summary"]
 
@@ -155,7 +156,7 @@ def evaluate(
     for name, value in counts.items():
         if not isinstance(value, int) or value < (1 if name == "samples" else 0):
             raise ValueError(f"{name} is {value!r}: a whole number{' above 0' * (name == 'samples')} is accepted")
-    normalise = _checked_normalisation(normalisation(model) if normalise is None else normalise)
+    normalise = _checked_normalisation(astuple(normalisation_of(model)) if normalise is None else normalise)
     options = _options(methods, samples, seed, normalise)
     network = copy.deepcopy(model).float().eval().requires_grad_(False)
     pixels = _pixels(network, images.pictures, normalise)
@@ -215,7 +216,7 @@ def _options(
 
 def _general(seed: int, normalise: tuple) -> dict[str, object]:
     """Return what any method may be told: random numbers, images at once, the range of pixels and of changed ones."""
-    low, high = pixel_range(*normalise)
+    low, high = Normalisation(*normalise).bounds()
     draws = torch.Generator().manual_seed(seed)
     return {"generator": draws, "batch_size": suite.BATCH, "low": low - RADIUS, "high": high + RADIUS}
 
@@ -223,7 +224,7 @@ def _general(seed: int, normalise: tuple) -> dict[str, object]:
 def _pixels(network: nn.Module, pictures: np.ndarray, normalise: tuple) -> Tensor:
     """Return images as the network takes them, float32 (n, 3, side, side), on its device."""
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    return normalised(pictures, *normalise).contiguous().to(device)
+    return Normalisation(*normalise).apply(pictures).contiguous().to(device)
 
 
 def _probabilities(network: nn.Module, pixels: Tensor) -> np.ndarray:

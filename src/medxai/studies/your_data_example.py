@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from medxai.data.photo_sets import ImageSet
+from medxai.models.normalisation import IMAGENET
 from medxai.models.weights import Pretrained
 from medxai.profiles import Profile
 from medxai.studies import explained_sets, optional_data
@@ -109,7 +110,7 @@ def toy(folder: Path | str, seed: int = 0) -> Example:
     """Write the toy to a folder, and return a small ConvNet that was trained on other toy images."""
     toy_folder(folder, IMAGES, seed)
     pictures, _, labels = toy_images(LEARNT, SIDE, seed + 1)
-    model = fit(partial(small_convnet, len(CLASSES)), pictures, labels, epochs=EPOCHS, rate=RATE, seed=seed)
+    model = fit(partial(small_convnet, len(CLASSES)), pictures, labels, IMAGENET, epochs=EPOCHS, rate=RATE, seed=seed)
     return Example(
         _plain(model), CLASSES, "simulated", "a toy of discs and crosses, drawn by medxai.studies.your_data_example."
     )
