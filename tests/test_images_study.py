@@ -36,9 +36,9 @@ def simulated(simulated_root, monkeypatch, tmp_path):
 
 
 def test_chosen_images_are_spread_over_the_diseases(simulated):
-    names = study.chosen(simulated, 12)
+    names = dermxdb.chosen(simulated, 12)
     assert simulated.images.loc[names, "reference"].value_counts().to_dict() == dict.fromkeys(dermxdb.DISEASES, 2)
-    assert len(study.chosen(simulated, None)) == simulated.images["paper"].sum()
+    assert len(dermxdb.chosen(simulated, None)) == simulated.images["paper"].sum()
 
 
 def test_the_study_runs_on_simulated_annotations_alone_and_says_what_is_absent(simulated):
