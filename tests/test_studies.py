@@ -11,7 +11,7 @@ from medxai import results as reference_results
 from medxai.data import dermxdb, sources
 from medxai.data.typical import typical_image
 from medxai.errors import DataError
-from medxai.evaluation import agreement, published
+from medxai.evaluation import published
 from medxai.report import dataset_figures
 from medxai.studies import dataset, sitting, store
 
@@ -152,11 +152,11 @@ def test_the_reference_gives_every_printed_cell_back():
 
 
 @pytest.mark.real_data
-def test_the_reference_is_what_the_code_gives_now(real_dermxdb_root):
-    db = dermxdb.load(real_dermxdb_root)
+def test_the_reference_is_what_the_code_gives_now(real_dermxdb, real_overlaps):
+    db = real_dermxdb
     for made in report.provenance("dataset").values():
         assert made["data"]["dermxdb"]["sha256"] == db.digest
-    rebuilt = published.dermatologist_tables(db, agreement.overlaps(db))
+    rebuilt = published.dermatologist_tables(db, real_overlaps)
     for name, table in rebuilt.items():
         now = report.tidy(table).set_index(["row", "metric"])["value"]
         kept = report.reference("dataset", name).set_index(["row", "metric"])["value"]
