@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.data.dermxdb import CHARACTERISTICS, DermXDB
 from medxai.evaluation import agreement, bootstrap, localisation
 from medxai.evaluation.published import dermatologist_tables
@@ -230,6 +230,6 @@ STUDY = Study(
         Trial("intra_rater", _intra_rater, ("dermxdb",)),
         Trial("ceiling", _ceiling, ("dermxdb",)),
     ],
-    data={"dermxdb": sources.open_dermxdb},
+    data={"dermxdb": real_or_simulated.open_dermxdb},
     seed=SEED,
 )
