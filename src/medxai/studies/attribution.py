@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from medxai.attribution import METHODS, explain
 from medxai.attribution.propagation.patterns import fit_patterns
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.evaluation.complexity import gini
 from medxai.evaluation.cost import measure
@@ -361,6 +361,6 @@ STUDY = Study(
     chapter="02_attribution",
     version=3,
     trials=lambda profile: [Trial("measured", _measured, ("dermxdb",))],
-    data={"dermxdb": sources.open_dermxdb},
+    data={"dermxdb": real_or_simulated.open_dermxdb},
     seed=SEED,
 )

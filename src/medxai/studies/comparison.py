@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from medxai.attribution import CONTROLS, METHODS
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import cost, localisation, sanity, stability, suite
@@ -272,7 +272,7 @@ STUDY = Study(
     version=cache.VERSION,  # other paintings, other results
     trials=_trials,
     data={
-        "dermxdb": sources.open_dermxdb,
+        "dermxdb": real_or_simulated.open_dermxdb,
         "busi": optional_data.busi,
         NETWORK: optional_data.imagenet,
     },

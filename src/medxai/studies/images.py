@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from medxai.data import photo_sets, sources
+from medxai.data import photo_sets, real_or_simulated
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import classification
@@ -143,7 +143,7 @@ STUDY = Study(
         Trial("transfer", _transfer, ("busi", NETWORK)),
     ],
     data={
-        "dermxdb": sources.open_dermxdb,
+        "dermxdb": real_or_simulated.open_dermxdb,
         "busi": optional_data.busi,
         NETWORK: optional_data.imagenet,
     },
