@@ -1,10 +1,10 @@
 """Measure a build of the book in a fresh clone: cold, and again with nothing to do.
 
-Usage: ``python benchmarks/build.py NAME [REVISION] [--profile quick] [--data simulated] [--chapters ...]``. Clones this
-checkout into a temporary folder, builds there with the running interpreter's packages, and writes the numbers under NAME
-(``before``, ``after``) to ``build.json`` beside this file. CPU time is the user's and the system's of all processes;
-importing is counted in each Python process by `medxai.book.imports`, to which the start of the interpreter is added.
-Silence is the longest time without a word on the terminal. Nothing is gated on these numbers.
+Usage: ``python benchmarks/build.py NAME [REVISION] [--profile quick] [--data simulated] [--chapters ...]``. Clones
+this checkout into a temporary folder, builds there with the running interpreter's packages, and writes the numbers
+under NAME (``before``, ``after``) to ``build.json`` beside this file. CPU time is the user's and the system's of all
+processes; importing is counted in each Python process by `medxai.book.imports`, to which the start of the interpreter
+is added. Silence is the longest time without a word on the terminal. Nothing is gated on these numbers.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from medxai import paths, provenance
+from medxai import paths
 
 COUNTER = """
 import importlib.util, json, os, sys, time
@@ -58,9 +58,9 @@ def build(checkout: Path, options: list[str]) -> dict[str, object]:
             command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         said = _words(process, start)
-        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         if process.wait():
             raise SystemExit(f"the build failed: {checkout}")
+        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = [json.loads(path.read_text()) for path in counted.iterdir()]
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     importing = sum(seconds for seconds, _ in spent)

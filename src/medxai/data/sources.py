@@ -11,9 +11,8 @@ from medxai.data import dermxdb, simulate
 from medxai.data.dermxdb import DermXDB
 from medxai.data.fetch import DATASETS, Dataset, Download, Repository, holds_dermxdb
 from medxai.errors import DataError
-from medxai.profiles import Profile
+from medxai.profiles import KINDS, Profile
 
-KINDS = ("auto", "real", "simulated")
 SEED = 0
 
 
