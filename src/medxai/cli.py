@@ -7,7 +7,6 @@ from pathlib import Path
 
 from medxai import paths, profiles
 from medxai.book.target import EDITIONS, Target
-from medxai.data.real_or_simulated import KINDS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
     build = commands.add_parser("build", help="execute the chapters and build the site")
     build.add_argument("--profile", **profile)
-    build.add_argument("--data", choices=KINDS, default="auto", help="which annotations (default: auto)")
+    build.add_argument("--data", choices=profiles.KINDS, default="auto", help="which annotations (default: auto)")
     build.add_argument("--chapters", nargs="+", metavar="NN_name", help="only these chapters")
     build.add_argument("--edition", choices=EDITIONS, default="student", help="instructor: with solutions")
     build.set_defaults(command=_build)

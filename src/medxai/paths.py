@@ -30,7 +30,7 @@ def data_root() -> Path:
 
 def published(table: str) -> Path:
     """Return the file of a published table."""
-    return CARRIED / "published" / f"{table}.csv"
+    return PUBLISHED / f"{table}.csv"
 
 
 def simulated(name: str) -> Path:
@@ -41,3 +41,34 @@ def simulated(name: str) -> Path:
 def painted(name: str) -> Path:
     """Return the folder of the paintings of one data set, size and seed."""
     return RESULTS / "painted" / name
+
+
+NOTEBOOKS = ROOT / "notebooks"
+"""The chapters, as text."""
+
+PAGES = ROOT / "book"
+"""Pages without code, bibliography, quizzes, extensions and style of the site."""
+
+SITE_CONFIG = ROOT / "_config.yml"
+TABLE_OF_CONTENTS = ROOT / "_toc.yml"
+
+SOURCE = ROOT / "src"
+"""The folder of the package, which is what the interpreter searches."""
+
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+"""The graph of the build."""
+
+BUDGET = ROOT / "budget.csv"
+"""How long each chapter may take."""
+
+SECONDS = RESULTS / "seconds"
+"""How long each step of a build took when it last ran, by profile."""
+
+PUBLISHED = CARRIED / "published"
+"""Tables of the papers, as printed."""
+
+METHODS = CARRIED / "methods.csv"
+"""Which method of this book a row of the review's first table is, and the methods that the table lacks."""
+
+REVIEW_REFERENCES = CARRIED / "review_references.csv"
+"""Who is behind the review's reference numbers."""

@@ -2,6 +2,9 @@
 
 from dataclasses import asdict, dataclass, fields
 
+KINDS = ("auto", "real", "simulated")
+"""Which annotations a run can ask for; ``auto`` takes real ones where they are there."""
+
 
 @dataclass(frozen=True)
 class Profile:

@@ -10,9 +10,8 @@ from medxai.data import dermxdb, simulate
 from medxai.data.datasets import DATASETS
 from medxai.data.dermxdb import DermXDB
 from medxai.errors import DataError
-from medxai.profiles import Profile
+from medxai.profiles import KINDS, Profile
 
-KINDS = ("auto", "real", "simulated")
 SEED = 0
 
 
