@@ -118,7 +118,7 @@ def toy(folder: Path | str, seed: int = 0) -> Example:
 
 def _ultrasound(folder: Path, images: ImageSet, pretrained: Pretrained, profile: Profile) -> Example:
     """Take a fold of the ultrasound images that the linear head has not seen."""
-    profile = replace(profile, network_epochs=0, explained_images=SCANS)
+    profile = replace(profile, explained_images=SCANS)
     trained = explained_sets.train(explained_sets.ultrasound(images, profile), pretrained, profile, fold=0)
     rows = explained_sets.explained(trained)
     known = trained.images
