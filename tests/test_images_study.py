@@ -22,7 +22,7 @@ SMOKE = profiles.get("smoke")
 
 @pytest.fixture
 def simulated(simulated_root, monkeypatch, tmp_path):
-    """Simulated annotations and no other data."""
+    """Simulated annotations, no other data."""
     monkeypatch.setattr(real_or_simulated, "dermxdb_root", lambda profile, kind=None: simulated_root)
     monkeypatch.setattr(paths, "RESULTS", tmp_path)
     monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "nothing"))

@@ -5,7 +5,7 @@ ImageNet?) and transfer (do weights from ImageNet help on real breast ultrasound
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -44,13 +44,14 @@ NETWORK_RATE = 1e-3
 PER_CLASS = 50
 """At most so many ultrasound images of a class, as in our selection; all 780 of BUSI would take six times as long."""
 
-HEAD = f"{NETWORKS[NETWORK].paper_name}, ImageNet weights, linear head"
+TITLE = NETWORKS[NETWORK].paper_name
+HEAD = f"{TITLE}, ImageNet weights, linear head"
 TRANSFER = (
     "Small ConvNet, from scratch",
-    f"{NETWORKS[NETWORK].paper_name}, random weights, linear head",
+    f"{TITLE}, random weights, linear head",
     HEAD,
-    f"{NETWORKS[NETWORK].paper_name}, from scratch",
-    f"{NETWORKS[NETWORK].paper_name}, ImageNet weights, fine-tuned",
+    f"{TITLE}, from scratch",
+    f"{TITLE}, ImageNet weights, fine-tuned",
 )
 """The models of the transfer trial. A linear head is trained on frozen features, the last two networks as a whole."""
 
@@ -69,7 +70,8 @@ def _separability(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Reco
         "Small ConvNet": _convnet(small, labels, profile),
         HEAD: _linear_head(pretrained, large, labels),
     }
-    return {"separability": _scored(models, labels, DISEASES, profile)}
+    found = classification.compared(models, labels, DISEASES, resamples=profile.bootstrap, seed=SEED)
+    return {"separability": tidy(*found)}
 
 
 def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained, profile: Profile) -> Record:
@@ -94,18 +96,8 @@ def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained, profile: Pr
     )
     groups = photo_sets.near_copies(images)
     named = dict(zip(TRANSFER, models, strict=True))
-    return {"transfer": _scored(named, labels, names, profile, groups=groups, positive="malignant")}
-
-
-def _scored(
-    models: Mapping[str, FitPredict | None],
-    labels: np.ndarray,
-    names: Sequence[str],
-    profile: Profile,
-    **options: object,
-) -> pd.DataFrame:
-    scored = classification.compared(models, labels, names, resamples=profile.bootstrap, seed=SEED, **options)
-    return tidy(*scored)
+    options = {"groups": groups, "positive": "malignant", "resamples": profile.bootstrap, "seed": SEED}
+    return {"transfer": tidy(*classification.compared(named, labels, names, **options))}
 
 
 def _resized(images: Sequence[np.ndarray], side: int) -> np.ndarray:

@@ -15,7 +15,7 @@ NETWORK = weights.DEFAULT
 """The large network of the studies."""
 
 
-def imagenet(_: Profile) -> Pretrained | Absent:
+def imagenet(_: Profile) -> Pretrained:
     """Return `NETWORK` with weights from ImageNet: see `medxai.models.weights`."""
     return _pretrained(paths.data_root())
 
@@ -26,8 +26,8 @@ def busi(_: Profile) -> ImageSet | Absent:
 
 
 @functools.cache
-def _pretrained(root: Path) -> Pretrained | Absent:
-    return optional(lambda: weights.pretrained(NETWORK))
+def _pretrained(root: Path) -> Pretrained:
+    return weights.pretrained(NETWORK)
 
 
 @functools.cache
