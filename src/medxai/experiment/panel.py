@@ -148,7 +148,7 @@ class Panel:
             samples,
             methods,
             trained.layer,
-            trained.background(max(STATISTICS, 2 * samples)),
+            trained.background(max(STATISTICS, samples)),
         )
 
     @property
@@ -168,7 +168,7 @@ class Panel:
 
     def pixels(self, rows: Sequence[int]) -> Tensor:
         """Return images as the network sees them, float32 (len(rows), 3, side, side), on its device."""
-        return self.normalisation.apply(self.images.pictures[list(rows)]).to(self._device)
+        return self.normalisation.apply(self.images.pictures[list(rows)]).contiguous().to(self._device)
 
     def options(self, method: str, network: nn.Module | None = None) -> dict[str, object]:
         """Return what a method or control is told on this panel, for its network or for a changed one."""
@@ -195,7 +195,7 @@ class Panel:
 
     def _fitted(self, network: nn.Module) -> Patterns:
         if network not in self._patterns:
-            self._patterns[network] = fit_patterns(network, self.training[: 2 * self.samples])
+            self._patterns[network] = fit_patterns(network, self.training)
         return self._patterns[network]
 
     def explain(
@@ -315,6 +315,9 @@ class Panel:
         misled
             The network that learnt random labels.
         """
+        columns = ["image", "method", "share", "rank_correlation", "absolute_rank_correlation", "structural_similarity"]
+        if not len(rows):
+            return Checked(pd.DataFrame(columns=columns[:2]), pd.DataFrame(columns=columns), ())
         panel = replace(self, samples=min(self.samples, max(8, self.samples // 3)))
         own = {name: panel.explain(rows, name).cpu().numpy() for name in names}
         known = pd.MultiIndex.from_product([[self.images.names[row] for row in rows], names], names=["image", "method"])
@@ -331,7 +334,6 @@ class Panel:
         if misled is not None:
             checks["label_randomisation"] = panel._alike(rows, own, misled)["absolute_rank_correlation"]
         checks["max_sensitivity"] = panel._max_sensitivity(rows, own)
-        columns = ["image", "method", "share", "rank_correlation", "absolute_rank_correlation", "structural_similarity"]
         table = pd.concat(cascade).reset_index()[columns] if cascade else pd.DataFrame(columns=columns)
         return Checked(checks.reset_index(), table, left_out)
 

@@ -4,23 +4,21 @@
 are; `medxai.report.your_data_page` makes a page of it.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from medxai.attribution import CONTROLS, METHODS
 from medxai.data.image_folder import read_folder
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation.metrics import METRICS
-from medxai.experiment import against_controls
+from medxai.experiment import against_controls, own_network
+from medxai.experiment.own_network import OwnNetwork
 from medxai.experiment.panel import Options, Panel
-from medxai.models.normalisation import Normalisation
-from medxai.models.own_model import load_model, normalisation
+from medxai.models.own_model import load_model
 
 __all__ = ["QUICK", "Results", "evaluate", "load_model", "read_folder", "summary"]
 
@@ -49,13 +47,8 @@ class Results:
     """What was explained, all maps, and all scores."""
 
     images: LabelledImages
-    model: str
-    """Its class and size, in words."""
-    classes: tuple[str, ...]
-    targets: np.ndarray
-    """int (n,): the class that is explained for each image."""
-    probabilities: np.ndarray
-    """float64 (n, classes)."""
+    model: OwnNetwork
+    """The network, and the class that is explained for each image."""
     maps: dict[str, np.ndarray]
     """float32 (n, side, side) by name: methods, then controls, then `OUTLINE` where there are outlines."""
     scores: pd.DataFrame
@@ -66,7 +59,6 @@ class Results:
     """Why, by method."""
     left_out: tuple[str, ...]
     """Checks that could not be made, a sentence each."""
-    normalisation: Normalisation
     samples: int
     seed: int
 
@@ -130,84 +122,35 @@ def evaluate(
     for name, value, least in (("samples", samples, 1), ("checked", checked, 0)):
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{name} is {value!r}: expected a whole number{' above 0' * least}")
-    network = copy.deepcopy(model).float().eval().requires_grad_(False)
-    wanted = _checked_normalisation(normalisation(model) if normalise is None else normalise)
-    methods = QUICK if methods is None else methods
-    panel = Panel(network, images, np.zeros(len(images), int), wanted, samples, methods, None, None, seed, progress)
-    probabilities = _probabilities(network, panel.pixels(range(len(images))))
-    panel.targets[:] = _targets(target, probabilities)
-    names, rows = _names(classes, probabilities.shape[1]), range(len(images))
-    maps, refused, _ = panel.maps(rows)
-    given = list(maps)
+    own = own_network.checked(model, images, target=target, classes=classes, normalise=normalise)
+    panel = Panel(
+        own.network,
+        images,
+        own.targets,
+        own.normalisation,
+        samples,
+        QUICK if methods is None else methods,
+        seed=seed,
+        progress=progress,
+    )
+    rows = range(len(images))
+    explained = panel.maps(rows)
+    maps, names = dict(explained.maps), list(explained.maps)
     if images.raters is not None:
         maps[OUTLINE] = np.stack([images.reference(row) for row in rows]).astype(np.float32)
-    scores, cascade, left_out = panel.scores(rows, maps).scores, pd.DataFrame({"image": [], "method": []}), ()
-    if checked:
-        checks, cascade, left_out = panel.sanity(rows[:checked], given, stages=STAGES)
-        scores = scores.merge(checks, on=["image", "method"], how="left")
+    scores = panel.scores(rows, maps).scores
+    checks, cascade, left_out = panel.sanity(rows[:checked], names, stages=STAGES)
     return Results(
         images,
-        _described(model),
-        names,
-        panel.targets,
-        probabilities,
+        own,
         maps,
-        scores,
+        scores.merge(checks, on=["image", "method"], how="left"),
         cascade,
-        refused,
+        explained.refused,
         left_out,
-        wanted,
         samples,
         seed,
     )
-
-
-def _checked_normalisation(normalise: tuple) -> Normalisation:
-    mean, deviation = (tuple(float(value) for value in values) for values in normalise)
-    if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0:
-        raise ValueError(f"normalise is {normalise}: expected three means and three standard deviations above 0")
-    return Normalisation(mean, deviation)
-
-
-def _probabilities(network: nn.Module, pixels: Tensor) -> np.ndarray:
-    with torch.no_grad():
-        logits = [network(one[None].clone()) for one in pixels]
-    first = logits[0]
-    if not isinstance(first, Tensor) or first.ndim != 2 or len(first) != 1 or first.shape[1] < 2:
-        found = tuple(first.shape) if isinstance(first, Tensor) else type(first).__name__
-        raise ValueError(
-            f"the model returns {found} for one image: expected logits (1, classes) of at least two classes; "
-            "give a model with one logit z as a model with the logits 0 and z"
-        )
-    logits = torch.cat(logits)
-    if not logits.isfinite().all():
-        raise ValueError("the model's logits are not finite: expected finite ones")
-    return logits.double().softmax(1).cpu().numpy()
-
-
-def _targets(target: int | Sequence[int] | None, probabilities: np.ndarray) -> np.ndarray:
-    images, classes = probabilities.shape
-    targets = probabilities.argmax(1) if target is None else np.asarray(target)
-    targets = np.full(images, targets) if targets.ndim == 0 else targets
-    wrong = targets.shape != (images,) or targets.dtype.kind not in "iu"
-    if wrong or targets.min() < 0 or targets.max() >= classes:
-        raise ValueError(
-            f"target is {target}: expected a class from 0 to {classes - 1}, for all images or for each of {images}"
-        )
-    return targets
-
-
-def _names(classes: Sequence[str] | None, number: int) -> tuple[str, ...]:
-    names = tuple(f"class {i}" for i in range(number)) if classes is None else tuple(classes)
-    if len(names) != number:
-        raise ValueError(f"classes are {len(names)} names: expected {number}, one for each logit of the model")
-    return names
-
-
-def _described(model: nn.Module) -> str:
-    """Name a model by its class, and say how large it is."""
-    known = (getattr(model, "pretrained_cfg", None) or {}).get("architecture") or type(model).__name__
-    return f"{known}, {sum(weight.numel() for weight in model.parameters()):,} parameters"
 
 
 def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> pd.DataFrame:
