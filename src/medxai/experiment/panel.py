@@ -4,6 +4,7 @@ Each number is defined here, once, for every chapter and for a reader's own netw
 scored, how they are compared with those of random networks and of changed images, what they cost.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -26,6 +27,8 @@ from medxai.models.normalisation import Normalisation
 
 MAP_METHODS = tuple(name for name, method in METHODS.items() if method.kind == "map")
 """Every method that gives a map."""
+DOUBLE = ("pattern_net", "pattern_attribution")
+"""Methods that run in float64: their signals leave the range of float32 in a network with many additions."""
 STATISTICS = 32
 """Images that give a random network the statistics of its batch normalisation."""
 CHANGE = 3 / 255
@@ -119,7 +122,9 @@ class Panel:
     training: Tensor | None = None
     seed: int = 0
     progress: bool = True
-    _patterns: "WeakKeyDictionary[nn.Module, Patterns]" = field(default_factory=WeakKeyDictionary, repr=False)
+    _fitted: "WeakKeyDictionary[nn.Module, tuple[nn.Module, Patterns]]" = field(
+        default_factory=WeakKeyDictionary, repr=False
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.methods, str) or (self.methods is not None and not self.methods):
@@ -185,18 +190,20 @@ class Panel:
         if self.training is not None:
             background = self.training[: max(2, self.samples // 4)]
             every |= {"baseline": background} if method == "gradient_shap" else {"baselines": background}
-            if "patterns" in known:
-                every["patterns"] = self._fitted(self.network if network is None else network)
+            if method in DOUBLE:
+                every["patterns"] = self._double(self.network if network is None else network)[1]
         return {key: value for key, value in (every | self._given(method)).items() if key in known}
 
     def _given(self, method: str) -> dict[str, object]:
         """Options that the caller gave."""
         return dict(self.methods.get(method, {})) if isinstance(self.methods, Mapping) else {}
 
-    def _fitted(self, network: nn.Module) -> Patterns:
-        if network not in self._patterns:
-            self._patterns[network] = fit_patterns(network, self.training)
-        return self._patterns[network]
+    def _double(self, network: nn.Module) -> tuple[nn.Module, Patterns]:
+        """Return a copy of a network in float64, and its patterns; fitted once for each network."""
+        if network not in self._fitted:
+            patterns = {place: value.double() for place, value in fit_patterns(network, self.training).items()}
+            self._fitted[network] = copy.deepcopy(network).double(), patterns
+        return self._fitted[network]
 
     def explain(
         self,
@@ -222,7 +229,10 @@ class Panel:
         network = self.network if network is None else network
         pixels = self.pixels(rows) if pixels is None else pixels
         classes = torch.as_tensor(self.targets[list(rows)] if targets is None else targets)
-        return explain(network, pixels, classes, method, **{**self.options(method, network), **options})
+        options = self.options(method, network) | options
+        if method in DOUBLE and self.training is not None:
+            network, pixels = self._double(network)[0], pixels.double()
+        return explain(network, pixels, classes, method, **options)
 
     def map(self, row: int, method: str, **changes: object) -> np.ndarray:
         """Return the map of one row, float32 (side, side); `changes` as of `explain`."""
@@ -251,10 +261,10 @@ class Panel:
 
     def _metered(self, rows: Sequence[int], name: str) -> tuple[np.ndarray, cost.Cost]:
         """Explain row by row; return the maps, and the images and the least seconds of one."""
-        self.options(name)  # patterns are fitted once for all rows, and are no cost of a map
+        network = self._double(self.network)[0] if name in DOUBLE and self.training is not None else self.network
         found, spent = [], []
         for row in rows:
-            with cost.metered(self.network) as meter:
+            with cost.metered(network) as meter:
                 found.append(self.map(row, name))
             if not np.isfinite(found[-1]).all():
                 raise ValueError(f"the map of {self.images.names[row]} holds NaN or infinity")
