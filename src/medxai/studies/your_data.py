@@ -18,7 +18,7 @@ from medxai.evaluation.metrics import METRICS
 from medxai.experiment import against_controls, own_network
 from medxai.experiment.own_network import OwnNetwork
 from medxai.experiment.panel import Options, Panel
-from medxai.models.own_model import load_model
+from medxai.models.networks import load as load_model
 
 __all__ = ["QUICK", "Results", "evaluate", "load_model", "read_folder", "summary"]
 
