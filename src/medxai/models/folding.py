@@ -13,8 +13,9 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
     """Return a copy with each batch normalisation that directly follows a convolution folded into its weights.
 
     In evaluation mode both are linear, so that one convolution does the work of the two. Names of layers stay; a folded
-    normalisation becomes an identity, or the activation that timm makes a part of it. The copy's weights lie in memory as channels-last, which processors convolve
-    faster; a network that reshapes maps by ``view`` where it should by ``reshape`` does not run on that.
+    normalisation becomes an identity, or the activation that timm makes a part of it. The copy's weights lie in memory
+    as channels-last, which processors convolve faster; a network that reshapes maps by ``view`` where it should by
+    ``reshape`` does not run on that.
 
     Parameters
     ----------
