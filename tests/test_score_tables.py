@@ -74,9 +74,10 @@ def test_the_best_has_rank_one_whichever_way_is_better():
 
 def test_the_best_control_depends_on_the_metric():
     scores = of_means(RANKED)
-    assert score_tables.best(scores, "pixel_auc") == "sobel_edges"
-    assert score_tables.best(scores, "deletion") == "centre_gaussian"
-    assert score_tables.best(scores, "pixel_auc", score_tables.methods_of(scores)) == "cam"
+    assert score_tables.best_control(scores, "pixel_auc") == "sobel_edges"
+    assert score_tables.best_control(scores, "deletion") == "centre_gaussian"
+    assert score_tables.best_control(scores[scores["method"] == "cam"], "pixel_auc") is None
+    assert score_tables.compare(scores[scores["method"] == "cam"], "pixel_auc").empty
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +94,14 @@ def noisy() -> pd.DataFrame:
 
 
 def test_a_method_that_is_always_better_is_called_so(noisy):
-    assert score_tables.best(noisy, "pixel_auc") == "centre_gaussian"
-    assert score_tables.best(noisy, "deletion") == "uniform_random"
-    found = score_tables.against(noisy, "pixel_auc")
+    assert score_tables.best_control(noisy, "pixel_auc") == "centre_gaussian"
+    assert score_tables.best_control(noisy, "deletion") == "uniform_random"
+    found = score_tables.compare(noisy, "pixel_auc")
     assert found["verdict"].to_dict() == {"gradient": "better", "saliency": "open", "cam": "worse"}
+    assert (found["control"] == "centre_gaussian").all()
     assert found.loc["gradient", "difference"] == pytest.approx(0.3, abs=0.02)
     assert score_tables.counted(found["verdict"]).to_dict() == {"better": 1, "open": 1, "worse": 1}
-    lower = score_tables.against(noisy, "deletion", "centre_gaussian")
+    lower = score_tables.compare(noisy, "deletion", "centre_gaussian")
     assert lower["verdict"].to_dict() == {"gradient": "worse", "saliency": "open", "cam": "better"}
 
 

@@ -30,8 +30,10 @@ def wide(scores: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, np.ndarray]:
     return table, scores.groupby("image")["group"].first().reindex(table.index).to_numpy()
 
 
-def means(scores: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return mean metrics of each map with their intervals (95 %, bootstrap over groups of images).
+def means(
+    scores: pd.DataFrame, metrics: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED, level: float = 0.95
+) -> pd.DataFrame:
+    """Return mean metrics of each map with their intervals (bootstrap over groups of images).
 
     Returns
     -------
@@ -41,7 +43,7 @@ def means(scores: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     parts = []
     for metric in metrics:
         values, groups = wide(scores, metric)
-        found = bootstrap.mean_intervals(values, groups=groups, resamples=RESAMPLES, seed=SEED)
+        found = bootstrap.mean_intervals(values, groups=groups, resamples=resamples, seed=seed, level=level)
         parts.append(found.rename_axis("row").reset_index().assign(metric=metric))
     return pd.concat(parts, ignore_index=True)[["row", "metric", "value", "low", "high", "images"]]
 
@@ -70,34 +72,49 @@ def ranks(scores: pd.DataFrame, metrics: Sequence[str], maps: Sequence[str] | No
     return pd.DataFrame({name: values[name].rank(ascending=METRICS[name].better == "lower") for name in metrics})
 
 
-def best(scores: pd.DataFrame, metric: str, among: Sequence[str] = tuple(CONTROLS)) -> str:
-    """Return the map with the best mean of a metric; of the controls by default."""
-    return str(ranks(scores, [metric], [*among])[metric].idxmin())
+def best_control(scores: pd.DataFrame, metric: str) -> str | None:
+    """Return the control with the best mean of a metric, ``None`` where none has a value.
+
+    That is hard on the methods: by chance alone one of several controls is ahead.
+    """
+    found = ranks(scores, [metric], list(CONTROLS))[metric].dropna()
+    return None if found.empty else str(found.idxmin())
 
 
-def against(scores: pd.DataFrame, metric: str, control: str | None = None) -> pd.DataFrame:
+def compare(
+    scores: pd.DataFrame,
+    metric: str,
+    control: str | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    level: float = 0.95,
+) -> pd.DataFrame:
     """Compare every method with a control, by default the best one, on the same images.
 
     Returns
     -------
     DataFrame
-        As `medxai.evaluation.bootstrap.differences`, whose 95 % intervals hold for all methods at once; and
-        ``verdict``: ``better``, ``worse``, or ``open`` where the interval holds 0.
+        A row for each method, none where no control has a value: ``difference`` (method less control), ``low``,
+        ``high`` and ``p`` of `medxai.evaluation.bootstrap.differences`, which hold for all methods of the metric
+        together, ``images``, ``control``, and ``verdict``: ``better``, ``worse``, or ``open`` where 0 is inside.
     """
+    control, methods = control or best_control(scores, metric), methods_of(scores)
+    if control is None or not methods:
+        return pd.DataFrame(columns=["difference", "low", "high", "p", "images", "control", "verdict"])
     values, groups = wide(scores, metric)
-    control = control or best(scores, metric)
-    columns = values[[*methods_of(scores), control]]
-    found = bootstrap.differences(columns, control, groups=groups, resamples=RESAMPLES, seed=SEED)
-    return found.assign(verdict=verdicts(found, metric))
+    options = {"resamples": resamples, "seed": seed, "level": level}
+    found = bootstrap.differences(values[[*methods, control]], control, groups=groups, **options)
+    return found.assign(control=control, verdict=verdicts(found, metric))
 
 
 def counted(verdict: pd.Series) -> pd.Series:
-    """Count the verdicts of `against`: ``better``, ``open``, ``worse``."""
+    """Count the verdicts of `compare`: ``better``, ``open``, ``worse``."""
     return verdict.value_counts().reindex(["better", "open", "worse"], fill_value=0)
 
 
 def report_card(scores: pd.DataFrame, metrics: Sequence[str], check: str = "parameter_randomisation") -> pd.DataFrame:
-    """Return where each method stands: `against` the best control by some metrics, and in a sanity check.
+    """Return where each method stands: beside the best control by some metrics, and in a sanity check.
 
     Returns
     -------
@@ -105,7 +122,7 @@ def report_card(scores: pd.DataFrame, metrics: Sequence[str], check: str = "para
         A row for each method, a column for each metric with its verdict, and one named `check`: ``better`` if the
         interval of its mean lies below `STILL_ALIKE` (maps change), ``worse`` if above, else ``open``.
     """
-    card = pd.DataFrame({metric: against(scores, metric)["verdict"] for metric in metrics})
+    card = pd.DataFrame({metric: compare(scores, metric)["verdict"] for metric in metrics})
     alike = means(scores, [check]).set_index("row").reindex(card.index)
     word = np.select([alike["high"] < STILL_ALIKE, alike["low"] >= STILL_ALIKE], ["better", "worse"], "open")
     return card.assign(**{check: word})
