@@ -129,6 +129,7 @@ def intervals(
     plot = so.Plot(ours, y=rows, x="value", xmin="low", xmax="high", **dict.fromkeys(looks, series)).facet(panels)
     plot = plot.add(so.Range(linewidth=1.6, alpha=0.8), *dodge, legend=False)
     plot = plot.add(so.Dot(pointsize=6.5, edgecolor="white", edgewidth=0.8), *dodge, legend=False)
+    xlabel = textwrap.fill(xlabel, 20) if panels else xlabel
     plot = plot.scale(y=so.Nominal(order=names)).label(x=xlabel, y="").limit(x=limits or (None, None))
     height = 1.4 + sum(0.1 + 0.22 * (name.count("\n") + 1) for name in names)
     figure, handles = _drawn(plot, list(dict.fromkeys(ours[series])) if series else [], looks, height)
@@ -272,12 +273,13 @@ def heat_map(
     top = 0.07 * max(len(str(name)) for name in numbers.columns) if on_side else 0.2
     figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + top + (0.25 if small == 9 else 0.4) * rows + 0.7 * bool(bar)))
     options = {"vmin": limits and limits[0], "vmax": limits and limits[1], "cmap": colours, "cbar": bool(bar)}
-    legend = {"label": bar, "location": "bottom", "shrink": 0.8, "aspect": 30}
+    legend = {"label": bar, "location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.01}
     text = {"annot": bool(form), "fmt": form, "annot_kws": {"fontsize": small - 1}}
     sns.heatmap(numbers.astype(float), ax=axes, cbar_kws=legend, **options, **text)
     axes.set_xticks(np.arange(columns) + 0.5, numbers.columns, rotation=90 if on_side else 0, fontsize=small)
     axes.set_yticks(np.arange(rows) + 0.5, numbers.index, rotation=0, fontsize=small)
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(visible=False)
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("▸") else "normal")
     return mark_data(figure, kind, note)
