@@ -126,13 +126,15 @@ def intervals(
     ours = values if printed is None else values[values[series] != printed]
     looks = ("color", "marker") if series else ()
     dodge = (so.Dodge(by=["color"]),) if series else ()
-    plot = so.Plot(ours, y=rows, x="value", xmin="low", xmax="high", **dict.fromkeys(looks, series)).facet(panels)
-    plot = plot.add(so.Range(linewidth=1.6, alpha=0.8), *dodge, legend=False)
+    plot = so.Plot(ours, y=rows, x="value", **dict.fromkeys(looks, series)).facet(panels)
+    if {"low", "high"} <= set(ours):
+        plot = plot.add(so.Range(linewidth=1.6, alpha=0.8), *dodge, xmin="low", xmax="high", legend=False)
     plot = plot.add(so.Dot(pointsize=6.5, edgecolor="white", edgewidth=0.8), *dodge, legend=False)
     xlabel = textwrap.fill(xlabel, 20) if panels else xlabel
     plot = plot.scale(y=so.Nominal(order=names)).label(x=xlabel, y="").limit(x=limits or (None, None))
-    height = 1.4 + sum(0.1 + 0.22 * (name.count("\n") + 1) for name in names)
-    figure, handles = _drawn(plot, list(dict.fromkeys(ours[series])) if series else [], looks, height)
+    levels = list(dict.fromkeys(ours[series])) if series else []
+    height = 1.4 + sum(0.1 + 0.22 * (name.count("\n") + 1) + 0.06 * max(0, len(levels) - 2) for name in names)
+    figure, handles = _drawn(plot, levels, looks, height)
     for axes in figure.axes:
         for place in lines:
             axes.axvline(place, color="#999999", lw=0.8, zorder=0)
@@ -317,13 +319,13 @@ def picture_sheet(
     rows
         Names of the rows, written on their left.
     bar
-        What shares are of, for a bar on the right; without it there is none.
+        What shares are of, for a bar below; without it there is none.
     """
-    height = -(-len(pictures) // columns)
-    ratio = max(picture.shape[0] / picture.shape[1] for picture in pictures)
-    above = 0.08 + 0.2 * max(title.count("\n") + 1 if title else 0 for title in titles)
-    size = (WIDTH, height * ((WIDTH - 1.1 * bool(bar)) / columns * ratio + above) + 0.3)
-    figure, panels = plt.subplots(height, columns, figsize=size, squeeze=False)
+    parts = [slice(start, start + columns) for start in range(0, len(pictures), columns)]
+    heights = [WIDTH / columns * max(one.shape[0] / one.shape[1] for one in pictures[part]) for part in parts]
+    above = [0.08 + 0.2 * max(title.count("\n") + 1 if title else 0 for title in titles[part]) for part in parts]
+    size = (WIDTH, sum(heights) + sum(above) + 0.3 + 0.9 * bool(bar))
+    figure, panels = plt.subplots(len(parts), columns, figsize=size, squeeze=False, height_ratios=heights)
     alike = outlines is None or (isinstance(outlines, np.ndarray) and outlines.ndim == 2)
     each = zip(
         pictures,
@@ -346,7 +348,9 @@ def picture_sheet(
     for axes, name in zip(panels[:, 0], rows, strict=bool(rows)):
         axes.annotate(name, (-0.04, 0.5), xycoords="axes fraction", rotation=90, ha="right", va="center", fontsize=10)
     if bar:
-        figure.colorbar(shown, ax=panels, label=bar, shrink=0.8, ticks=np.linspace(0, 1, 5))
+        figure.colorbar(
+            shown, ax=panels, label=bar, location="bottom", shrink=0.8, aspect=30, ticks=np.linspace(0, 1, 5)
+        )
     return mark_data(figure, kind, note)
 
 
