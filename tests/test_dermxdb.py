@@ -291,9 +291,9 @@ def test_select(root: Path) -> None:
     assert db.select("benchmark").empty
 
 
-@pytest.fixture(scope="module")
-def real(real_dermxdb_root: Path) -> dermxdb.DermXDB:
-    return dermxdb.load(real_dermxdb_root)
+@pytest.fixture
+def real(real_dermxdb: dermxdb.DermXDB) -> dermxdb.DermXDB:
+    return real_dermxdb
 
 
 @pytest.mark.real_data

@@ -270,8 +270,8 @@ def macro_f1(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 @pytest.mark.real_data
-def test_disease_cannot_be_told_by_mean_colour(real_dermxdb_root, tmp_path):
-    db = dermxdb.load(real_dermxdb_root)
+def test_disease_cannot_be_told_by_mean_colour(real_dermxdb, tmp_path):
+    db = real_dermxdb
     paper = db.images[db.images["paper"]]
     names = paper.sample(150, random_state=0).index
     folder = cache.paint_all(db, SIZE, images=names, folder=tmp_path)

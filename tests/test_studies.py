@@ -10,7 +10,7 @@ import pytest
 from medxai import paths, profiles, report, studies
 from medxai.data import dermxdb, sources
 from medxai.errors import DataError
-from medxai.evaluation import agreement, published
+from medxai.evaluation import published
 from medxai.report import dataset_figures
 from medxai.studies import dataset, references, store
 
@@ -160,10 +160,10 @@ def test_the_reference_is_a_full_run_on_real_data():
 
 
 @pytest.mark.real_data
-def test_the_reference_is_what_the_code_gives_now(real_dermxdb_root):
-    db = dermxdb.load(real_dermxdb_root)
+def test_the_reference_is_what_the_code_gives_now(real_dermxdb, real_overlaps):
+    db = real_dermxdb
     assert db.digest == report.provenance("dataset")["data"]["dermxdb"]["sha256"]
-    rebuilt = published.dermatologist_tables(db, agreement.overlaps(db))
+    rebuilt = published.dermatologist_tables(db, real_overlaps)
     for name, table in rebuilt.items():
         now = report.tidy(table).set_index(["row", "metric"])["value"]
         kept = report.reference("dataset", name).set_index(["row", "metric"])["value"]
