@@ -79,8 +79,7 @@ def real_images(image_set: ImageSet, number: int = 6) -> Figure:
     """Show some images of a real set, its outlined lesions in orange, with the credit that its licence asks for."""
     per_label = -(-number // image_set.images["label"].nunique())
     labels = image_set.images.groupby("label").head(per_label)["label"].iloc[:number]
-    images = [_outlined(image_set, name) for name in labels.index]
-    return picture_sheet(images, list(labels), kind="real", note=image_set.credit)
+    return picture_sheet([_outlined(image_set, n) for n in labels.index], [*labels], kind="real", note=image_set.credit)
 
 
 def _outlined(image_set: ImageSet, name: str) -> np.ndarray:
