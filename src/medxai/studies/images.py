@@ -16,14 +16,14 @@ from torch import nn
 from medxai.data import photo_sets, sources
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
-from medxai.evaluation import bootstrap, classification
+from medxai.evaluation import classification
 from medxai.evaluation.classification import FitPredict, linear_model
 from medxai.models import weights
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.painting.cache import paint_all, read
 from medxai.profiles import Profile
-from medxai.report import tables as report
+from medxai.results import tidy
 from medxai.studies import optional_data
 from medxai.studies.optional_data import NETWORK
 from medxai.studies.store import Absent, Record, Study, Trial
@@ -54,15 +54,6 @@ TRANSFER = (
 """The models of the transfer trial. A linear head is trained on frozen features, the last two networks as a whole."""
 
 
-def example(db: DermXDB, disease: str, source: str | None = None) -> str:
-    """Return the image of `disease` (and `source`) with the median number of outlined regions."""
-    mine = db.images["paper"] & (db.images["reference"] == disease)
-    if source:
-        mine &= db.images["source"] == source
-    regions = db.instances.query("round == 1").groupby("image").size().reindex(db.images.index[mine], fill_value=0)
-    return regions.sort_values(kind="stable").index[len(regions) // 2]
-
-
 def _separability(db: DermXDB, pretrained: Pretrained | Absent, profile: Profile) -> Record:
     """Predict the disease of each painting from its colour, with a small ConvNet, and from features of ImageNet."""
     names = chosen(db, profile.painted_images)
@@ -85,7 +76,7 @@ def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained | Absent, pr
     names = photo_sets.BUSI_LABELS
     if isinstance(ultrasound, Absent):
         columns = [*(f"f1_{name}" for name in names), "macro_f1", "auc_malignant"]
-        return {"transfer": report.tidy(pd.DataFrame(np.nan, TRANSFER, columns))}
+        return {"transfer": tidy(pd.DataFrame(np.nan, TRANSFER, columns))}
     table = ultrasound.images.groupby("label").head(PER_CLASS)
     images = [ultrasound.image(name) for name in table.index]
     labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy()
@@ -109,19 +100,10 @@ def _scored(
     labels: np.ndarray,
     names: Sequence[str],
     profile: Profile,
-    *,
-    groups: np.ndarray | None = None,
-    positive: str | None = None,
+    **options: object,
 ) -> pd.DataFrame:
-    """Cross-validate models and score them, with intervals over the groups of images; NaN for a model that is not."""
-    groups = np.arange(len(labels)) if groups is None else groups
-    validate = functools.partial(classification.cross_validated, labels=labels, groups=groups, seed=SEED)
-    predicted = {name: validate(model) for name, model in models.items() if model is not None}
-    score = functools.partial(classification.scores, labels, predicted, names, positive=positive)
-    low, high = bootstrap.interval(
-        lambda weights: score(weights=weights[:, groups]), groups.max() + 1, resamples=profile.bootstrap, seed=SEED
-    )
-    return report.tidy(score().reindex(list(models)), low, high)
+    scored = classification.compared(models, labels, names, resamples=profile.bootstrap, seed=SEED, **options)
+    return tidy(*scored)
 
 
 def _resized(images: Sequence[np.ndarray], side: int) -> np.ndarray:
