@@ -13,7 +13,7 @@ from torchvision.models import mobilenet_v2
 
 from medxai import profiles, report
 from medxai.attribution import CONTROLS, METHODS
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.evaluation import classification
 from medxai.evaluation.metrics import METRICS
 from medxai.report import comparison_figures as figures
@@ -67,7 +67,7 @@ def test_folds_are_those_of_cross_validation_and_keep_groups_together():
 
 @pytest.fixture(scope="module")
 def painted() -> sets.Images:
-    return sets.paintings(sources.open_dermxdb(SMOKE), SMOKE)
+    return sets.paintings(real_or_simulated.open_dermxdb(SMOKE), SMOKE)
 
 
 def test_images_that_are_right_are_explained_first_and_classes_take_turns(painted):
@@ -159,7 +159,7 @@ def test_controls_that_must_lose_lose_in_the_reference(reference, of):
 
 @pytest.mark.real_data
 def test_dermatologists_against_themselves_come_back(reference):
-    db = sources.open_dermxdb(SMOKE)
+    db = real_or_simulated.open_dermxdb(SMOKE)
     if db.kind != "real":
         pytest.skip("MEDXAI_DATA holds no real DermXDB")
     twice = reference["twice"].set_index(["image", "kind"])

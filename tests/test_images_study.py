@@ -10,7 +10,7 @@ import torch
 from torchvision.models import get_model_weights
 
 from medxai import paths, profiles, report
-from medxai.data import dermxdb, photo_sets, sources
+from medxai.data import dermxdb, photo_sets, real_or_simulated
 from medxai.errors import DataError
 from medxai.models import weights
 from medxai.report import image_figures
@@ -28,11 +28,11 @@ def simulated(simulated_root, monkeypatch, tmp_path):
     def no_route(*_, **__):
         raise OSError("no route")
 
-    monkeypatch.setattr(sources, "dermxdb_root", lambda profile, kind=None: simulated_root)
+    monkeypatch.setattr(real_or_simulated, "dermxdb_root", lambda profile, kind=None: simulated_root)
     monkeypatch.setattr(paths, "RESULTS", tmp_path)
     monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "nothing"))
     monkeypatch.setattr(type(get_model_weights(study.NETWORK).IMAGENET1K_V1), "get_state_dict", no_route)
-    return sources.open_dermxdb(SMOKE)
+    return real_or_simulated.open_dermxdb(SMOKE)
 
 
 def test_chosen_images_are_spread_over_the_diseases(simulated):

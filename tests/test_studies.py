@@ -8,7 +8,7 @@ import pytest
 
 from medxai import paths, profiles, report, studies
 from medxai import results as reference_results
-from medxai.data import dermxdb, sources
+from medxai.data import dermxdb, real_or_simulated
 from medxai.data.typical import typical_image
 from medxai.errors import DataError
 from medxai.evaluation import published
@@ -118,7 +118,7 @@ def test_an_unknown_study_is_told():
 
 @pytest.fixture
 def simulated(simulated_root, monkeypatch):
-    monkeypatch.setattr(sources, "dermxdb_root", lambda profile, kind=None: simulated_root)
+    monkeypatch.setattr(real_or_simulated, "dermxdb_root", lambda profile, kind=None: simulated_root)
 
 
 def test_the_dataset_study_runs_on_simulated_annotations(simulated, results):
@@ -131,7 +131,7 @@ def test_the_dataset_study_runs_on_simulated_annotations(simulated, results):
 
 
 def test_typical_image_was_diagnosed_right_by_most(simulated):
-    db = sources.open_dermxdb(SMOKE)
+    db = real_or_simulated.open_dermxdb(SMOKE)
     right = db.select("paper").groupby("image")["correct"].sum()
     for disease in dermxdb.DISEASES:
         image = typical_image(db, disease, recognised=True)

@@ -1,15 +1,14 @@
 """Which modules of the package a chapter depends on: the static closure of its imports."""
 
 import ast
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medxai import paths
 
-SOURCE = paths.ROOT / "src"
 
-
-def modules(code: Iterable[str], source: Path = SOURCE, package: str = "medxai") -> list[Path]:
+def modules(code: Iterable[str], source: Path = paths.SOURCE, package: str = "medxai") -> list[Path]:
     """Return the files of `package` that `code` imports, directly or through other modules.
 
     Importing ``a.b.c`` runs ``a/__init__.py`` and ``a/b/__init__.py`` too, so they belong to the closure. Imports
@@ -49,6 +48,18 @@ def modules(code: Iterable[str], source: Path = SOURCE, package: str = "medxai")
                 waiting += _imported(tree, parent)
                 found.update(_named_files(tree, path.parent))
     return sorted(found)
+
+
+def others(code: Iterable[str], files: Iterable[Path], package: str = "medxai") -> list[str]:
+    """Return the names of modules outside of `package` and the standard library that code cells or modules import."""
+    pieces = [*code, *(path.read_text(encoding="utf-8") for path in files if path.suffix == ".py")]
+    names = set()
+    for node in (node for piece in pieces for node in ast.walk(ast.parse(piece))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module)
+    return sorted(name for name in names if name.split(".")[0] not in {package, *sys.stdlib_module_names})
 
 
 def _named_files(tree: ast.AST, folder: Path) -> Iterator[Path]:
