@@ -93,8 +93,6 @@ def test_the_reference_holds_the_separability_that_the_paintings_must_have():
     table = report.reference("images", "separability").query("metric == 'macro_f1'").set_index("row")["value"]
     assert table["Mean colour, linear model"] < 0.6
     assert table["Small ConvNet"] > table["Mean colour, linear model"] + 0.1
-    sentence, _, _ = image_figures.separability_finding(report.reference("images", "separability"))
-    assert f"{table['Small ConvNet']:.2f}" in sentence
 
 
 def test_in_the_reference_weights_of_imagenet_help_on_ultrasound():
