@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CARRIED = ROOT / "data"
 """Small tables that are part of the repository: published figures, reference results, our image list."""
 
+IMAGE_LIST = CARRIED / "dermxdb" / "images.csv"
+"""Which images of DermXDB the papers used."""
+
 RESULTS = ROOT / "results"
 """Cached trials and other things that cost time to make again."""
 
@@ -23,6 +26,26 @@ def data_root() -> Path:
     are executed in their own folder.
     """
     return (ROOT / os.environ.get("MEDXAI_DATA", "data/external")).resolve()
+
+
+def published(table: str) -> Path:
+    """Return the file of a published table."""
+    return PUBLISHED / f"{table}.csv"
+
+
+def simulated(name: str) -> Path:
+    """Return the folder of a simulated data set."""
+    return RESULTS / "simulated" / name
+
+
+def trained(name: str) -> Path:
+    """Return the file of the weights of a network that a study trained."""
+    return RESULTS / "networks" / f"{name}.pth"
+
+
+def painted(name: str) -> Path:
+    """Return the folder of the paintings of one data set, size and seed."""
+    return RESULTS / "painted" / name
 
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -48,6 +71,9 @@ SECONDS = RESULTS / "seconds"
 
 PUBLISHED = CARRIED / "published"
 """Tables of the papers, as printed."""
+
+REFERENCE = CARRIED / "reference"
+"""Our own full-size results: a folder for each study."""
 
 METHODS = CARRIED / "methods.csv"
 """Which method of this book a row of the review's first table is, and the methods that the table lacks."""

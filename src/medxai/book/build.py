@@ -77,13 +77,13 @@ def settle_data(target: Target, kind: str) -> str:
 
     The manifest is what makes chapters execute again, so its digest changes with the data and with nothing else.
     """
-    from medxai.data import sources
+    from medxai.data import real_or_simulated
 
     profile = profiles.get(target.profile)
-    if kind == "auto" and target.profile != "smoke" and sources.real_dermxdb() is None:
+    if kind == "auto" and target.profile != "smoke" and real_or_simulated.real_dermxdb() is None:
         _try_to_fetch("dermxdb")
-    root = sources.dermxdb_root(profile, kind)
-    kind = "real" if root == sources.real_dermxdb() else "simulated"
+    root = real_or_simulated.dermxdb_root(profile, kind)
+    kind = "real" if root == real_or_simulated.real_dermxdb() else "simulated"
     manifest = {"dermxdb": {"kind": kind, "root": str(root), "digest": digest(root)}}
     manifest["others"] = {name: digest(paths.data_root() / name) for name in OTHERS}
     write_if_changed(target.data, dump(manifest))

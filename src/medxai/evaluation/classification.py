@@ -4,11 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from medxai.evaluation import bootstrap
 from medxai.evaluation.agreement_sums import make_table, ratio
 
 FOLDS = 5
@@ -48,12 +45,17 @@ def folds(
     labels: np.ndarray, *, groups: np.ndarray | None = None, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows to train on and the rows to test on, `FOLDS` times; parameters as of `cross_validated`."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     yield from splitter(FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups)
 
 
 def linear_model(features: np.ndarray, labels: np.ndarray) -> FitPredict:
     """Return what fits and applies a multinomial logistic regression on standardised features (n, f)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     def fit_predict(train: np.ndarray, test: np.ndarray) -> np.ndarray:
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
@@ -125,6 +127,48 @@ def scores(
         areas = [area_under_curve(is_positive, each[:, column], weights) for each in probabilities.values()]
         table[f"auc_{positive}"] = np.stack(areas, axis=-1).ravel()
     return table
+
+
+def compared(
+    models: Mapping[str, FitPredict | None],
+    labels: np.ndarray,
+    names: Sequence[str],
+    *,
+    groups: np.ndarray | None = None,
+    positive: str | None = None,
+    resamples: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Cross-validate several models on the same folds and score them.
+
+    Parameters
+    ----------
+    models
+        By name; ``None`` for one that is not to be had, whose scores are NaN.
+    labels, groups
+        As of `cross_validated`; intervals come from resampling the groups.
+    names, positive
+        As of `scores`.
+    resamples, seed
+        Of the intervals; the seed is that of the folds, too.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        What `scores` gives, and the low and high ends of its 95 % intervals, without the models that are ``None``.
+    """
+    groups = np.arange(len(labels)) if groups is None else groups
+    predicted = {
+        name: cross_validated(model, labels, groups=groups, seed=seed)
+        for name, model in models.items()
+        if model is not None
+    }
+
+    def resampled(weights: np.ndarray) -> pd.DataFrame:
+        return scores(labels, predicted, names, positive=positive, weights=weights[:, groups])
+
+    low, high = bootstrap.interval(resampled, groups.max() + 1, resamples=resamples, seed=seed)
+    return scores(labels, predicted, names, positive=positive).reindex(list(models)), low, high
 
 
 def area_under_curve(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medxai.attribution import METHODS, explain
 from medxai.data.dermxdb import DISEASES
-from medxai.models.weights import normalised, pixel_range
+from medxai.models.normalisation import IMAGENET
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
 from medxai.report.tables import Comparison, compare, text_table
@@ -154,7 +154,7 @@ def against() -> Figure:
 
 def coarse(trained: Trained, row: int) -> Figure:
     """Show CAM as the network computes it, and as it is usually drawn."""
-    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
+    target, image = int(trained.labels[row]), IMAGENET.apply(trained.pictures[[row]])
     smooth = trained.explain(image, target, "cam")[0].numpy()
     with torch.no_grad():
         maps = trained.network[: int(study.CAM_LAYER) + 1](image)[0]
@@ -171,9 +171,9 @@ def coarse(trained: Trained, row: int) -> Figure:
 
 def baselines(trained: Trained, row: int) -> Figure:
     """Show integrated gradients and DeepLIFT for four baselines."""
-    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
-    low, high = pixel_range()
-    blurred = normalised(cv2.GaussianBlur(trained.pictures[row], (0, 0), study.SIDE / 8)[None])
+    target, image = int(trained.labels[row]), IMAGENET.apply(trained.pictures[[row]])
+    low, high = IMAGENET.bounds()
+    blurred = IMAGENET.apply(cv2.GaussianBlur(trained.pictures[row], (0, 0), study.SIDE / 8)[None])
     chosen = {"black": low, "white": high, "mean colour": 0.0, "blurred": blurred}
     methods = ("integrated_gradients", "deeplift")
     maps = [
@@ -187,8 +187,8 @@ def baselines(trained: Trained, row: int) -> Figure:
 
 def windows(trained: Trained, row: int, sides: Sequence[int] = (8, 16, 32)) -> Figure:
     """Show occlusion with squares of three sizes, filled with the mean colour and with black."""
-    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
-    fills = {"mean colour": 0.0, "black": pixel_range()[0]}
+    target, image = int(trained.labels[row]), IMAGENET.apply(trained.pictures[[row]])
+    fills = {"mean colour": 0.0, "black": IMAGENET.bounds()[0]}
     maps = [
         trained.explain(image, target, "occlusion", window=side, stride=side // 2, baseline=fill)[0].numpy()
         for fill in fills.values()
@@ -200,8 +200,8 @@ def windows(trained: Trained, row: int, sides: Sequence[int] = (8, 16, 32)) -> F
 
 def asked(trained: Trained, row: int) -> Figure:
     """Show images that perturbation methods put to the network, each with the answer."""
-    low, _ = pixel_range()
-    image = normalised(trained.pictures[[row]])[0]
+    low, _ = IMAGENET.bounds()
+    image = IMAGENET.apply(trained.pictures[[row]])[0]
     y, x = np.argwhere(trained.truth[row]).mean(0).astype(int)
     square = np.s_[:, max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]
     draw = torch.rand(8, 8, generator=torch.Generator().manual_seed(1)) < 0.5
@@ -217,7 +217,7 @@ def asked(trained: Trained, row: int) -> Figure:
         answers = trained.network(torch.stack([*images.values()])).softmax(1).numpy()
     for axes, (name, one), answer in zip(panels.flat, images.items(), answers, strict=True):
         title = f"{name}:\n{DISEASES[answer.argmax()]} {answer.max():.2f}"
-        _picture(axes, study.pictures_of(one[None])[0], title)
+        _picture(axes, IMAGENET.undo(one[None])[0], title)
     return plots.mark_data(figure, "rendered", "the diagnosis and its probability")
 
 
@@ -252,7 +252,7 @@ SHOWN_RANDOMISED = ("gradient", "guided_backpropagation", "deconvnet", "cam")
 
 def randomised(trained: Trained, row: int) -> Figure:
     """Show maps of the trained network, above, and of the one with a new top, below."""
-    target, image = int(trained.labels[row]), normalised(trained.pictures[[row]])
+    target, image = int(trained.labels[row]), IMAGENET.apply(trained.pictures[[row]])
     both = (trained, replace(trained, network=study.with_new_top(trained)))
     maps = [one.explain(image, target, name)[0].numpy() for one in both for name in SHOWN_RANDOMISED]
     short = {"guided_backpropagation": "Guided\nbackpropagation"}
@@ -357,7 +357,7 @@ def explorer(trained: Trained, number: int = 3) -> HTML:
     """Return the saliency explorer for the paintings of `number` diseases, and for these diseases as classes."""
     rows = sorted(study.shown(trained), key=lambda row: row != study.explained(trained))[:number]
     targets = [int(trained.labels[row]) for row in rows]
-    images = normalised(trained.pictures[np.repeat(rows, number)])
+    images = IMAGENET.apply(trained.pictures[np.repeat(rows, number)])
     maps = study.all_maps(trained, images, targets * number)
     shape = (number, number, study.SIDE, study.SIDE)
     methods = [

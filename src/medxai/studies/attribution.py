@@ -18,16 +18,16 @@ from torch import Tensor, nn
 
 from medxai.attribution import METHODS, explain
 from medxai.attribution.propagation.patterns import fit_patterns
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.evaluation.complexity import gini
 from medxai.evaluation.cost import measure
 from medxai.evaluation.similarity import rank_correlation, rank_correlations
-from medxai.models.weights import normalised, pixel_range
+from medxai.models.normalisation import IMAGENET
 from medxai.painting import cache
 from medxai.painting.swatch import swatch
 from medxai.profiles import Profile
-from medxai.report import tables as report
+from medxai.results import TIDY
 from medxai.studies.store import Record, Study, Trial
 from medxai.training.fit import fit, predict
 from medxai.training.small_convnet import small_convnet
@@ -116,13 +116,13 @@ class Trained:
     def background(self) -> Tensor:
         """Some training paintings, spread over the diseases, as the network sees them."""
         order = pd.Series(self.labels[self.train]).groupby(self.labels[self.train]).cumcount().argsort(kind="stable")
-        return normalised(self.pictures[self.train[order[:BACKGROUND]]])
+        return IMAGENET.apply(self.pictures[self.train[order[:BACKGROUND]]])
 
     @cached_property
     def options(self) -> dict[str, dict[str, object]]:
         """What methods need beyond image and target, by method; the others do with their defaults."""
-        patterns = fit_patterns(self.network, normalised(self.pictures[self.train]))
-        low, high = pixel_range()
+        patterns = fit_patterns(self.network, IMAGENET.apply(self.pictures[self.train]))
+        low, high = IMAGENET.bounds()
         return {
             "shapley_value_sampling": {"samples": SHAPLEY_SAMPLES},
             "deep_taylor": {"low": low, "high": high},
@@ -148,9 +148,11 @@ def train(db: DermXDB, profile: Profile) -> Trained:
     rows = np.arange(len(names))
     seen, unseen = map(np.sort, train_test_split(rows, test_size=HELD_OUT, random_state=SEED, stratify=labels))
     options = {"epochs": PASSES_OVER_DATA * profile.convnet_epochs, "rate": RATE, "seed": SEED}
-    network = fit(lambda: small_convnet(len(DISEASES)), pictures[seen], labels[seen], **options)
+    network = fit(lambda: small_convnet(len(DISEASES)), pictures[seen], labels[seen], IMAGENET, **options)
     network = network.to(memory_format=torch.contiguous_format).requires_grad_(False)
-    return Trained(network, np.array(names), pictures, truth, labels, seen, unseen, predict(network, pictures[unseen]))
+    return Trained(
+        network, np.array(names), pictures, truth, labels, seen, unseen, predict(network, pictures[unseen], IMAGENET)
+    )
 
 
 def _square(picture: np.ndarray) -> np.ndarray:
@@ -190,12 +192,6 @@ def classes_of(trained: Trained, row: int) -> tuple[int, int]:
     return truth, int(probabilities.argmax())
 
 
-def pictures_of(images: Tensor) -> np.ndarray:
-    """Turn images as the network sees them (n, 3, h, w) back into pictures, uint8 (n, h, w, 3)."""
-    low, high = pixel_range()
-    return (((images - low) / (high - low)).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-
-
 def map_methods() -> list[str]:
     """Return the names of the methods that give maps, in the order of the table of methods."""
     return [name for name, method in METHODS.items() if method.kind == "map"]
@@ -225,10 +221,10 @@ def _measured(db: DermXDB, profile: Profile) -> Record:
     trained = train(db, profile)
     rows = shown(trained)
     pairs = [classes_of(trained, row) for row in rows]
-    images = normalised(trained.pictures[rows])
+    images = IMAGENET.apply(trained.pictures[rows])
     own, other = (all_maps(trained, images, list(targets)) for targets in zip(*pairs, strict=True))
     row = explained(trained)
-    image, target = normalised(trained.pictures[[row]]), int(trained.labels[row])
+    image, target = IMAGENET.apply(trained.pictures[[row]]), int(trained.labels[row])
     sparse = {name: [{"metric": "gini", **spread(gini(maps))}] for name, maps in own.items()}
     tables = {
         "network": {
@@ -248,7 +244,7 @@ def _measured(db: DermXDB, profile: Profile) -> Record:
     }
     return {
         name: pd.DataFrame([{"row": row, **line} for row, lines in table.items() for line in lines]).reindex(
-            columns=report.TIDY
+            columns=TIDY
         )
         for name, table in tables.items()
     }
@@ -354,7 +350,7 @@ def concept_pictures() -> tuple[dict[str, Tensor], list[Tensor]]:
             swatch([term], size=SIDE, tone=tone, seed=int(seed))
             for term, tone, seed in zip(names, tones, seeds, strict=True)
         ]
-        return normalised(np.stack([one.finish() for one in all_]))
+        return IMAGENET.apply(np.stack([one.finish() for one in all_]))
 
     concepts = {term: painted([term] * SWATCHES) for term in CONCEPTS}
     return concepts, [painted(list(generator.choice(terms, SWATCHES))) for _ in range(4)]
@@ -365,6 +361,6 @@ STUDY = Study(
     chapter="02_attribution",
     version=3,
     trials=lambda profile: [Trial("measured", _measured, ("dermxdb",))],
-    data={"dermxdb": sources.open_dermxdb},
+    data={"dermxdb": real_or_simulated.open_dermxdb},
     seed=SEED,
 )
