@@ -17,6 +17,9 @@ from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.evaluation.sanity import STILL_ALIKE
 
 RESAMPLES, SEED = 2000, 0
+NOT_COMPARED = ("fuzzy_sensitivity", "fuzzy_specificity", "completeness_gap")
+"""Metrics by which no method is compared with controls: a map of everything, or of nothing, has the best of the first
+two, and only some methods are made for the sum of which the last speaks."""
 
 
 def methods_of(scores: pd.DataFrame) -> list[str]:
@@ -106,6 +109,37 @@ def compare(
     options = {"resamples": resamples, "seed": seed, "level": level}
     found = bootstrap.differences(values[[*methods, control]], control, groups=groups, **options)
     return found.assign(control=control, verdict=verdicts(found, metric))
+
+
+def compared() -> list[str]:
+    """Return the metrics by which methods are compared with controls: of place and faithfulness, but `NOT_COMPARED`."""
+    families = ("place", "faithfulness")  # a control depends on nothing that a sanity check changes
+    return [name for name, metric in METRICS.items() if metric.family in families and name not in NOT_COMPARED]
+
+
+def summary(scores: pd.DataFrame, **options: float) -> pd.DataFrame:
+    """Average every metric over images, and by those of `compared` set each method beside the best control.
+
+    Parameters
+    ----------
+    **options
+        ``resamples``, ``seed`` and ``level`` of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        A line for each metric and map: ``metric``, ``method``, the columns of `means`, and for methods ``control``,
+        ``difference``, ``difference_low``, ``difference_high``, ``p`` and ``verdict`` of `compare`, which hold for all
+        methods of a metric together, not for all metrics together.
+    """
+    metrics = [name for name in METRICS if name in scores]
+    table = means(scores, metrics, **options).rename(columns={"row": "method"})
+    found = {name: compare(scores, name, **options).drop(columns="images") for name in metrics if name in compared()}
+    if found:
+        beside = pd.concat(found, names=["metric", "method"]).reset_index()
+        names = {"low": "difference_low", "high": "difference_high"}
+        table = table.merge(beside.rename(columns=names), on=["metric", "method"], how="left")
+    return table[["metric", "method", *table.columns.drop(["metric", "method"])]]
 
 
 def counted(verdict: pd.Series) -> pd.Series:
