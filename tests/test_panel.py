@@ -16,7 +16,6 @@ from medxai.attribution import CONTROLS, METHODS, explain
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import sanity
 from medxai.evaluation.metrics import METRICS
-from medxai.experiment import against_controls
 from medxai.experiment.panel import CHANGE, MAP_METHODS, Panel
 from medxai.models.normalisation import Normalisation
 from tiny_network import SIDE, tiny
@@ -316,49 +315,6 @@ class TestSanity:
         panel = Panel(network, drawn(1), np.zeros(1, int), NORMALISATION, SAMPLES, ["gradient"], progress=False)
         assert "a single module" in panel.sanity([0], ["gradient"], stages=3).left_out[0]
         assert panel.sanity([], ["gradient"], stages=3).checks.empty
-
-
-class TestAgainstControls:
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def scores() -> pd.DataFrame:
-        generator = np.random.default_rng(0)
-        base = generator.random(30) / 4
-        noise = {name: generator.normal(0, 0.02, 30) for name in ("gradient", "saliency", "cam")}
-        values = {"gradient": base + 0.3, "saliency": base, "cam": base - 0.3}
-        values = {name: value + noise[name] for name, value in values.items()}
-        values |= {"centre_gaussian": base, "uniform_random": base - 0.2, "truth": base + 1}
-        return pd.concat(
-            pd.DataFrame({"image": range(30), "group": range(30), "method": name, "pixel_auc": value})
-            for name, value in values.items()
-        ).assign(deletion=lambda table: table["pixel_auc"], infidelity=lambda table: table["pixel_auc"])
-
-    @pytest.mark.parametrize(
-        ("metric", "control", "verdicts"),
-        [
-            ("pixel_auc", "centre_gaussian", ["better", "open", "worse"]),
-            ("deletion", "uniform_random", ["worse", "worse", "better"]),
-            ("infidelity", "uniform_random", ["worse", "worse", "better"]),
-        ],
-    )
-    def test_a_method_that_is_always_better_is_called_so(self, scores, metric: str, control: str, verdicts) -> None:
-        found = against_controls.compare(scores, metric, resamples=500)
-        assert (found["control"] == control).all()
-        assert found["verdict"].to_dict() == dict(zip(("gradient", "saliency", "cam"), verdicts, strict=True))
-        lower = against_controls.compare(scores, metric, "centre_gaussian", resamples=500)
-        means = against_controls.means(scores, metric, resamples=100)
-        differences = means["value"] - means.loc["centre_gaussian", "value"]
-        pd.testing.assert_series_equal(lower["difference"], differences[lower.index], check_names=False)
-
-    def test_without_a_control_nothing_is_compared(self, scores: pd.DataFrame) -> None:
-        assert against_controls.best_control(scores.query("method == 'cam'"), "pixel_auc") is None
-        assert against_controls.compare(scores.query("method == 'cam'"), "pixel_auc").empty
-
-    def test_near_copies_are_drawn_together(self, scores: pd.DataFrame) -> None:
-        apart = against_controls.means(scores, "pixel_auc", resamples=300)
-        copies = pd.concat([scores, scores.assign(image=scores["image"] + 30)])
-        together = against_controls.means(copies, "pixel_auc", resamples=300)
-        np.testing.assert_allclose(together[["value", "low", "high"]], apart[["value", "low", "high"]])
 
 
 def test_titles_of_all_maps_are_known() -> None:

@@ -1,7 +1,9 @@
 """Do maps depend on what the network has learnt? Its weights, or its labels, are made random.
 
 A method whose maps stay the same cannot explain the network (Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim 2018).
-Maps that change pass this check and no other.
+Maps that change pass this check and no other. How much they change is told by the rank correlation of their absolute
+values, ``absolute_rank_correlation`` of `similarity_after`: with signs, a map and its negative would count as the most
+unlike, though both mark the same pixels, and the mean over images would hide maps of which half flip.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ from medxai.evaluation._checks import finite_maps, positive
 from medxai.evaluation.similarity import rank_correlation, structural_similarity
 
 STILL_ALIKE = 0.5
-"""Rank correlation with the map of a random network from which a map hardly depends on what was learnt: our line."""
+"""Absolute rank correlation with the map of a random network from which on a map hardly depends on what was learnt: a
+limit of our choice."""
 
 
 def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0) -> Iterator[tuple[float, nn.Module]]:
@@ -63,7 +66,7 @@ def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0)
     """
     order = _from_output(model, images)
     if not 2 <= positive("stages", stages) <= len(order):
-        raise ValueError(f"stages is {stages}: from 2 to {len(order)}, the modules with parameters, is accepted")
+        raise ValueError(f"stages is {stages}: expected from 2 to {len(order)}, the modules with parameters")
     groups = [order[:1], *np.array_split(order[1:], stages - 1)]
     return _cascaded(deepcopy(model).cpu(), images.cpu(), groups, seed, next(model.parameters()).device)
 
@@ -89,7 +92,7 @@ def label_permutation(labels: np.ndarray, seed: int) -> np.ndarray:
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:
-        raise ValueError(f"labels have the shape {labels.shape}: (n,) is accepted")
+        raise ValueError(f"labels have the shape {labels.shape}: expected (n,)")
     return np.random.default_rng(seed).permutation(labels)
 
 
@@ -104,10 +107,12 @@ def similarity_after(maps: np.ndarray, others: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row an image. ``rank_correlation``: Spearman's, in [-1, 1]; ``absolute_rank_correlation``: that of the
-        absolute values, which a flipped sign leaves high; ``structural_similarity``: of
-        `medxai.evaluation.similarity`, in [-1, 1]. NaN where one of the two maps is constant. 0 is what unrelated maps
-        have on average for the correlations, but not for the structure; compare it with that of random maps.
+        One row for each image. ``rank_correlation``: Spearman's, in [-1, 1], lost where the sign flips;
+        ``absolute_rank_correlation``: that of the absolute values, in [-1, 1], which a flipped sign leaves at 1, and
+        which the metrics `parameter_randomisation` and `label_randomisation` are; ``structural_similarity``: of
+        `medxai.evaluation.similarity`, in [-1, 1]. NaN where one of the two maps, or its absolute values, are constant.
+        Unrelated maps have correlations of 0 on average, but another structural similarity: compare it with that of
+        random maps.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def similarity_after(maps: np.ndarray, others: np.ndarray) -> pd.DataFrame:
     """
     maps, others = (finite_maps(values, "maps", "(n, h, w)", 3) for values in (maps, others))
     if maps.shape != others.shape:
-        raise ValueError(f"maps are {maps.shape} and {others.shape}: the same shape is accepted")
+        raise ValueError(f"maps are {maps.shape} and {others.shape}: expected the same shape")
     rows = [
         {
             "rank_correlation": rank_correlation(one, other),

@@ -14,7 +14,8 @@ from torch import nn
 from medxai.attribution import CONTROLS, METHODS
 from medxai.data.image_folder import read_folder
 from medxai.data.labelled_images import LabelledImages
-from medxai.experiment import against_controls, own_network
+from medxai.evaluation import score_tables
+from medxai.experiment import own_network
 from medxai.experiment.own_network import OwnNetwork
 from medxai.experiment.panel import Options, Panel
 from medxai.models.networks import load as load_model
@@ -160,10 +161,10 @@ def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> 
     Returns
     -------
     pandas.DataFrame
-        As of `medxai.experiment.against_controls.summary`, with the ``kind`` of each map: ``method``, ``control`` or
+        As of `medxai.evaluation.score_tables.summary`, with the ``kind`` of each map: ``method``, ``control`` or
         ``outline``.
     """
-    table = against_controls.summary(results.scores, resamples=resamples, seed=results.seed, level=level)
+    table = score_tables.summary(results.scores, resamples=resamples, seed=results.seed, level=level)
     kinds = dict.fromkeys(CONTROLS, "control") | {OUTLINE: "outline"}
     table.insert(1, "kind", table["method"].map(kinds).fillna("method"))
     return table
