@@ -117,29 +117,26 @@ def compared() -> list[str]:
     return [name for name, metric in METRICS.items() if metric.family in families and name not in NOT_COMPARED]
 
 
-def summary(scores: pd.DataFrame, **options: float) -> pd.DataFrame:
+def summary(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = SEED, level: float = 0.95) -> pd.DataFrame:
     """Average every metric over images, and by those of `compared` set each method beside the best control.
-
-    Parameters
-    ----------
-    **options
-        ``resamples``, ``seed`` and ``level`` of the bootstrap.
 
     Returns
     -------
     DataFrame
-        A line for each metric and map: ``metric``, ``method``, the columns of `means`, and for methods ``control``,
-        ``difference``, ``difference_low``, ``difference_high``, ``p`` and ``verdict`` of `compare`, which hold for all
-        methods of a metric together, not for all metrics together.
+        A line for each metric and map: ``metric``, ``method``, ``value``, ``low``, ``high``, ``images``, and for
+        methods ``control``, ``difference``, ``difference_low``, ``difference_high``, ``p`` and ``verdict`` of
+        `compare`, which hold for all methods of a metric together, not for all metrics together.
     """
-    metrics = [name for name in METRICS if name in scores]
-    table = means(scores, metrics, **options).rename(columns={"row": "method"})
-    found = {name: compare(scores, name, **options).drop(columns="images") for name in metrics if name in compared()}
-    if found:
-        beside = pd.concat(found, names=["metric", "method"]).reset_index()
-        names = {"low": "difference_low", "high": "difference_high"}
-        table = table.merge(beside.rename(columns=names), on=["metric", "method"], how="left")
-    return table[["metric", "method", *table.columns.drop(["metric", "method"])]]
+    tables, options = [], {"resamples": resamples, "seed": seed, "level": level}
+    for metric in (metric for metric in METRICS if metric in scores):
+        table = means(scores, [metric], **options).rename(columns={"row": "method"}).set_index("method")
+        if metric in compared():
+            found = compare(scores, metric, **options).drop(columns="images")
+            table = table.join(found.rename(columns={"low": "difference_low", "high": "difference_high"}))
+        tables.append(table.reset_index())
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(0, "metric", table.pop("metric"))
+    return table
 
 
 def counted(verdict: pd.Series) -> pd.Series:
