@@ -18,24 +18,12 @@ from medxai.evaluation import sanity
 from medxai.evaluation.metrics import METRICS
 from medxai.experiment.panel import CHANGE, MAP_METHODS, Panel
 from medxai.models.normalisation import Normalisation
+from tiny_network import SIDE, tiny
 
-SIDE, SAMPLES = 24, 12
+SAMPLES = 12
 NORMALISATION = Normalisation((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 ROW = 1
 """The image whose numbers are computed by hand."""
-
-
-def tiny(seed: int = 0) -> nn.Sequential:
-    """Three classes, biases everywhere: neither a sigmoid nor a missing baseline would go unnoticed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            *(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
-        )
-        nn.init.normal_(network[-1].weight, std=3)
-        nn.init.normal_(network[-1].bias)
-    return network.eval().requires_grad_(False)
 
 
 def drawn(images: int = 3, masks: bool = True) -> LabelledImages:
@@ -113,7 +101,7 @@ class TestMaps:
         assert costs.loc["smoothgrad", "images"] == SAMPLES
         assert (costs.loc[list(CONTROLS), "images"] == 0).all()
         assert (costs["seconds"] > 0).all()
-        np.testing.assert_allclose(costs["seconds"] / costs["ratio"], (costs["seconds"] / costs["ratio"]).iloc[0])
+        assert np.ptp(costs["seconds"] / costs["ratio"]) < 1e-9
         assert not panel.network._forward_pre_hooks
 
     def test_a_method_that_refuses_leaves_its_reason_and_the_others_go_on(self) -> None:
@@ -255,7 +243,7 @@ class TestScores:
         keys = ["method", "curve", "share"]
         table = all_.merge(one, on=keys).merge(other, on=keys)
         assert len(table) == len(one)
-        np.testing.assert_allclose(table["value_x"], table["value_y"] / 3 + 2 * table["value"] / 3)
+        np.testing.assert_allclose(table["value_x"], table["value_y"] / 3 + 2 * table["value"] / 3, atol=1e-6)
         ends = one.set_index(["curve", "share"])["value"]
         assert ends[("deletion", 0)] == ends[("insertion", 1)] == pytest.approx(float(probability(pixels())[0]))
         assert ends[("deletion", 1)] == pytest.approx(float(probability(torch.zeros(1, 3, SIDE, SIDE))[0]))
@@ -287,7 +275,8 @@ class TestSanity:
         line = found.loc["gradient_x_input"]
         assert line["parameter_randomisation"] == pytest.approx(spearmanr(own, by_chance).statistic)
         assert line["label_randomisation"] == pytest.approx(spearmanr(own, by_heart).statistic)
-        assert found.loc["sobel_edges", ["parameter_randomisation", "label_randomisation"]].tolist() == [1, 1]
+        edges = found.loc["sobel_edges", ["parameter_randomisation", "label_randomisation"]]
+        assert edges.tolist() == pytest.approx([1, 1])
         last = checked.cascade.set_index(["method", "share"]).loc[("gradient_x_input", share)]
         assert last["absolute_rank_correlation"] == line["parameter_randomisation"]
         assert checked.cascade.groupby("method")["share"].nunique().tolist() == [2, 2, 2]

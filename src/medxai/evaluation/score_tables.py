@@ -17,6 +17,9 @@ from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.evaluation.sanity import STILL_ALIKE
 
 RESAMPLES, SEED = 2000, 0
+NOT_COMPARED = ("fuzzy_sensitivity", "fuzzy_specificity", "completeness_gap")
+"""Metrics by which no method is compared with controls: a map of everything, or of nothing, has the best of the first
+two, and only some methods are made for the sum of which the last speaks."""
 
 
 def methods_of(scores: pd.DataFrame) -> list[str]:
@@ -106,6 +109,34 @@ def compare(
     options = {"resamples": resamples, "seed": seed, "level": level}
     found = bootstrap.differences(values[[*methods, control]], control, groups=groups, **options)
     return found.assign(control=control, verdict=verdicts(found, metric))
+
+
+def compared() -> list[str]:
+    """Return the metrics by which methods are compared with controls: of place and faithfulness, but `NOT_COMPARED`."""
+    families = ("place", "faithfulness")  # a control depends on nothing that a sanity check changes
+    return [name for name, metric in METRICS.items() if metric.family in families and name not in NOT_COMPARED]
+
+
+def summary(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = SEED, level: float = 0.95) -> pd.DataFrame:
+    """Average every metric over images, and by those of `compared` set each method beside the best control.
+
+    Returns
+    -------
+    DataFrame
+        A line for each metric and map: ``metric``, ``method``, ``value``, ``low``, ``high``, ``images``, and for
+        methods ``control``, ``difference``, ``difference_low``, ``difference_high``, ``p`` and ``verdict`` of
+        `compare`, which hold for all methods of a metric together, not for all metrics together.
+    """
+    tables, options = [], {"resamples": resamples, "seed": seed, "level": level}
+    for metric in (metric for metric in METRICS if metric in scores):
+        table = means(scores, [metric], **options).rename(columns={"row": "method"}).set_index("method")
+        if metric in compared():
+            found = compare(scores, metric, **options).drop(columns="images")
+            table = table.join(found.rename(columns={"low": "difference_low", "high": "difference_high"}))
+        tables.append(table.reset_index())
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(0, "metric", table.pop("metric"))
+    return table
 
 
 def counted(verdict: pd.Series) -> pd.Series:

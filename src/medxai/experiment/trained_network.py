@@ -13,14 +13,17 @@ from torch import Tensor, nn
 
 from medxai import files, paths, training
 from medxai.data.labelled_images import LabelledImages
-from medxai.evaluation import classification
+from medxai.evaluation import classification, sanity
+from medxai.models import weights
 from medxai.models.normalisation import Normalisation
-from medxai.models.weights import Pretrained, pretrained
+from medxai.models.weights import Pretrained
 from medxai.profiles import Profile
 from medxai.training.fit import predict
 from medxai.training.transfer import transfer, with_new_head
 
 SEED = 0
+BY_HEART, EPOCHS_BY_HEART = 64, 3
+"""Images whose random labels are learnt by heart, and how many times the epochs of a profile that takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +110,7 @@ class TrainedNetwork:
         return np.array([row for row in self.test if not (self.images.reference(row) >= 0.5).any()], dtype=int)
 
 
-def train(
-    images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int, labels: np.ndarray | None = None
-) -> TrainedNetwork:
+def train(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
     """Train a network on all folds but one, or read it from ``results/networks`` where that was done before.
 
     A file of weights is named by a digest of all that they depend on: pictures, labels, rows, the weights that training
@@ -117,15 +118,41 @@ def train(
 
     Parameters
     ----------
+    pretrained
+        The network to start from.
     fold
         From 0 to 4: the part of the images that is held out.
-    labels
-        int (n,) to train on in place of the images' own.
     """
-    taught = images.labels if labels is None else labels
-    seen, unseen = list(classification.folds(images.labels, groups=images.groups, seed=SEED))[fold]
-    options = {"epochs": profile.transfer_epochs, "seed": SEED, "upside_down": images.upside_down}
-    path = paths.trained(_digest(images, taught, seen, pretrained, options))
+    seen, unseen = _fold(images, fold)
+    return _trained(images, pretrained, images.labels, seen, unseen, profile.transfer_epochs)
+
+
+def misled(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
+    """Train a network in the same way on a few images of the same folds, with all labels in random order.
+
+    It can only learn them by heart, for which it gets few images and many epochs.
+    """
+    seen, unseen = _fold(images, fold)
+    shuffled = sanity.label_permutation(images.labels, seed=SEED)
+    few = np.sort(np.random.default_rng(SEED).permutation(seen)[:BY_HEART])
+    return _trained(images, pretrained, shuffled, few, unseen, EPOCHS_BY_HEART * profile.transfer_epochs)
+
+
+def _fold(images: LabelledImages, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those held out."""
+    return list(classification.folds(images.labels, groups=images.groups, seed=SEED))[fold]
+
+
+def _trained(
+    images: LabelledImages,
+    pretrained: Pretrained,
+    taught: np.ndarray,
+    seen: np.ndarray,
+    unseen: np.ndarray,
+    epochs: int,
+) -> TrainedNetwork:
+    options = {"epochs": epochs, "seed": SEED, "upside_down": images.upside_down}
+    path = paths.trained(_digest(images, pretrained, taught, seen, options))
     if not path.is_file():
         network = transfer(pretrained, images.pictures[seen], taught[seen], **options)
         probabilities = predict(network, images.pictures, pretrained.normalisation)
@@ -149,7 +176,7 @@ def train(
 
 
 def _digest(
-    images: LabelledImages, taught: np.ndarray, seen: np.ndarray, pretrained: Pretrained, options: dict[str, object]
+    images: LabelledImages, pretrained: Pretrained, taught: np.ndarray, seen: np.ndarray, options: dict[str, object]
 ) -> str:
     """Return 16 hexadecimal digits for all that trained weights depend on, the program that trains among it."""
     programs = [path.read_bytes() for path in sorted(Path(training.__file__).parent.glob("*.py"))]
@@ -161,9 +188,9 @@ def _digest(
 
 def start() -> Pretrained:
     """Return the network with the weights that training starts from; loaded once per process."""
-    return _start(paths.data_root())
+    return _open(paths.data_root())
 
 
 @functools.cache
-def _start(root: Path) -> Pretrained:
-    return pretrained()
+def _open(root: Path) -> Pretrained:
+    return weights.pretrained()

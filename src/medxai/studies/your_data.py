@@ -15,7 +15,6 @@ from medxai.attribution import CONTROLS, METHODS
 from medxai.data.image_folder import read_folder
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import score_tables
-from medxai.evaluation.metrics import METRICS
 from medxai.experiment import own_network
 from medxai.experiment.own_network import OwnNetwork
 from medxai.experiment.panel import Options, Panel
@@ -38,9 +37,6 @@ OUTLINE = "outline"
 """The outlines themselves as maps: what a map would score that shows exactly what was outlined."""
 STAGES = 3
 """Of the randomisation of the network, from the head down."""
-NOT_COMPARED = ("fuzzy_sensitivity", "fuzzy_specificity", "completeness_gap")
-"""Metrics by which no method is compared with controls: a map of everything, or of nothing, has the best of the first
-two, and only some methods are made for the sum of which the last speaks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +85,15 @@ def evaluate(
 ) -> Results:
     """Explain a model's decisions on some images, and ask what the explanations are worth.
 
-    Each control (`medxai.attribution.CONTROLS`) is scored as the methods are. The model itself is not changed: a copy
-    in float32 and evaluation mode is used, on the device of the model.
+    The model is not changed: a copy in float32 and evaluation mode is used, on the device of the model. A method that
+    refuses it is not scored, but named in ``refused``.
 
     Parameters
     ----------
     model
         Takes float32 (n, 3, side, side), returns logits (n, classes) of at least two classes, before any softmax.
     images
-        From `read_folder`, or made of arrays.
+        From `read_folder`, or `LabelledImages.with_masks`.
     target
         The class to explain, from 0: one for all images or one for each; ``None`` for the class that is predicted.
     classes
@@ -110,11 +106,6 @@ def evaluate(
     checked
         On how many images, the first ones, the sanity checks are made.
 
-    Returns
-    -------
-    Results
-        A method that refuses the model is not scored, but named in ``refused``.
-
     Raises
     ------
     ValueError
@@ -124,16 +115,8 @@ def evaluate(
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{name} is {value!r}: expected a whole number{' above 0' * least}")
     own = own_network.checked(model, images, target=target, classes=classes, normalise=normalise)
-    panel = Panel(
-        own.network,
-        images,
-        own.targets,
-        own.normalisation,
-        samples,
-        QUICK if methods is None else methods,
-        seed=seed,
-        progress=progress,
-    )
+    methods, options = QUICK if methods is None else methods, {"seed": seed, "progress": progress}
+    panel = Panel(own.network, images, own.targets, own.normalisation, samples, methods, **options)
     rows = range(len(images))
     explained = panel.maps(rows)
     maps, names = dict(explained.maps), list(explained.maps)
@@ -141,53 +124,19 @@ def evaluate(
         maps[OUTLINE] = np.stack([images.reference(row) for row in rows]).astype(np.float32)
     scores = panel.scores(rows, maps).scores
     checks, cascade, left_out = panel.sanity(rows[:checked], names, stages=STAGES)
-    return Results(
-        images,
-        own,
-        maps,
-        scores.merge(checks, on=["image", "method"], how="left"),
-        cascade,
-        explained.refused,
-        left_out,
-        samples,
-        seed,
-    )
+    scores = scores.merge(checks, on=["image", "method"], how="left")
+    return Results(images, own, maps, scores, cascade, explained.refused, left_out, samples, seed)
 
 
 def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> pd.DataFrame:
-    """Average the scores over images, with intervals, and compare each method with the best control.
-
-    Intervals and p-values of the differences hold for all methods of a metric together
-    (`medxai.evaluation.score_tables.compare`), not for all metrics together.
+    """Return `medxai.evaluation.score_tables.summary` with the ``kind`` of each map: method, control or outline.
 
     Parameters
     ----------
     resamples, level
         Of the bootstrap over images; each image counts as one, so give near copies only once.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A line for each metric and map: ``metric``, ``kind`` (``method``, ``control`` or ``outline``), ``method``,
-        ``value``, ``low``, ``high``, ``images`` (how many have a value); for methods, by the metrics of
-        `compared`, ``control`` (the best one), ``difference`` (method less control), ``difference_low``,
-        ``difference_high``, ``p``, and ``verdict``.
     """
-    tables, options = [], {"resamples": resamples, "seed": results.seed, "level": level}
-    for metric in (metric for metric in METRICS if metric in results.scores):
-        table = score_tables.means(results.scores, [metric], **options).set_index("row").drop(columns="metric")
-        if metric in compared():
-            found = score_tables.compare(results.scores, metric, **options).drop(columns="images")
-            table = table.join(found.rename(columns={"low": "difference_low", "high": "difference_high"}))
-        tables.append(table.rename_axis("method").reset_index().assign(metric=metric))
-    table = pd.concat(tables, ignore_index=True)
+    table = score_tables.summary(results.scores, resamples=resamples, seed=results.seed, level=level)
     kinds = dict.fromkeys(CONTROLS, "control") | {OUTLINE: "outline"}
-    table.insert(0, "kind", table["method"].map(kinds).fillna("method"))
-    table.insert(0, "metric", table.pop("metric"))
+    table.insert(1, "kind", table["method"].map(kinds).fillna("method"))
     return table
-
-
-def compared() -> list[str]:
-    """Return the metrics by which methods are compared with controls: of place and faithfulness, but `NOT_COMPARED`."""
-    families = ("place", "faithfulness")  # a control depends on nothing that a sanity check changes
-    return [name for name, metric in METRICS.items() if metric.family in families and name not in NOT_COMPARED]
