@@ -131,10 +131,10 @@ PROFILES = {
             transfer_epochs=10,
             explained_size=288,
             explained_folds=5,
-            explained_images=9,
+            explained_images=4,
             sanity_images=1,
-            random_networks=4,
-            samples=50,
+            random_networks=3,
+            samples=32,
         ),
     )
 }
