@@ -30,10 +30,6 @@ def reference() -> dict[str, pd.DataFrame]:
     return {name: report.reference("comparison", name) for name in names}
 
 
-def means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return score_tables.means(scores, [metric]).set_index("row")
-
-
 def test_folds_are_those_of_cross_validation_and_keep_groups_together():
     labels, groups = np.arange(60) % 3, np.repeat(np.arange(30), 2)
     tested = []
