@@ -11,7 +11,7 @@ from medxai.attribution import METHODS
 from medxai.book import methods
 from medxai.models.weights import normalised
 from medxai.report import attribution_figures as figures
-from medxai.report.tables import TIDY
+from medxai.results import TIDY
 from medxai.studies import attribution as study
 from medxai.training.small_convnet import small_convnet
 

@@ -25,7 +25,7 @@ def test_debug_shows_where_an_error_comes_from() -> None:
     ("arguments", "message"),
     [
         (["run", "nothing"], "unknown study 'nothing'"),
-        (["run", "dataset", "nothing"], "study dataset has no trial nothing: use "),
+        (["run", "dataset", "nothing"], "trial of study dataset is nothing: expected some of presence, "),
         (["data", "fetch", "nothing"], "nothing"),
     ],
 )

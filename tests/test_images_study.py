@@ -15,7 +15,7 @@ from medxai.errors import DataError
 from medxai.models import weights
 from medxai.report import image_figures
 from medxai.studies import images as study
-from medxai.studies import store
+from medxai.studies import sitting, store
 from pictures import stripes
 
 SMOKE = profiles.get("smoke")
@@ -89,7 +89,7 @@ def test_every_model_of_the_transfer_trial_is_trained_at_full_size(simulated, tm
 
 def test_a_reference_is_never_made_from_simulated_annotations(simulated):
     with pytest.raises(DataError, match="'images' need the real dermxdb: set MEDXAI_DATA"):
-        study.STUDY.write_reference(SMOKE, "medxai run images")
+        sitting.write_reference(study.STUDY, SMOKE, "medxai run images")
 
 
 def test_a_reference_is_never_made_without_some_of_its_data(simulated, monkeypatch):
@@ -97,7 +97,7 @@ def test_a_reference_is_never_made_without_some_of_its_data(simulated, monkeypat
     absent = lambda profile: store.Absent("put it there")  # noqa: E731
     partly = replace(study.STUDY, data=real | {"busi": absent})
     with pytest.raises(DataError, match="'images' need the real busi: put it there"):
-        partly.write_reference(SMOKE, "medxai run images")
+        sitting.write_reference(partly, SMOKE, "medxai run images")
 
 
 def test_the_reference_holds_the_separability_that_the_paintings_must_have():

@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(error, file=sys.stderr)
         return 1 if isinstance(error, BuildFailed) else 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("study")
     run.add_argument("trials", nargs="*", metavar="TRIAL", help="all by default")
     run.add_argument("--profile", **profile)
-    run.add_argument("--reference", action="store_true", help="write data/reference/STUDY")
+    run.add_argument("--reference", action="store_true", help="keep the trials in data/reference/STUDY")
     run.set_defaults(command=_run)
 
     explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
@@ -86,18 +86,15 @@ def _build(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from medxai import studies
+    from medxai.studies import sitting
 
     profile, study = profiles.get(options.profile), studies.study(options.study)
     if options.reference:
-        command = shlex.join(["medxai", "run", options.study, "--profile", options.profile, "--reference"])
-        print(f"written: {study.write_reference(profile, command)}")
+        words = ["run", options.study, *options.trials, "--profile", options.profile, "--reference"]
+        sitting.write_reference(study, profile, shlex.join(["medxai", *words]), options.trials)
         return
-    trials = {trial.name: trial for trial in study.trials(profile)}
-    unknown = sorted(set(options.trials) - set(trials))
-    if unknown:
-        raise ValueError(f"study {options.study} has no trial {', '.join(unknown)}: use {', '.join(trials)}")
-    for name in options.trials or trials:
-        study.run_trial(trials[name], profile)
+    for trial in study.named(options.trials, profile):
+        study.run_trial(trial, profile)
 
 
 def _explain(options: argparse.Namespace) -> None:

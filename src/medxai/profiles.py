@@ -1,6 +1,6 @@
 """Run sizes: every size that a run depends on is a field of one frozen dataclass."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,33 @@ class Profile:
     sanity_images: int
     random_networks: int
     samples: int
+
+
+SIZES = frozenset(field.name for field in fields(Profile))
+
+
+class RecordingProfile(Profile):
+    """A profile that notes in ``sizes_read`` which of its sizes a computation reads: the others cannot matter to it.
+
+    Whatever takes it as a whole (comparing, hashing, copying) reads all.
+    """
+
+    sizes_read: set[str]
+
+    def __init__(self, **sizes: object) -> None:
+        object.__setattr__(self, "sizes_read", set())
+        super().__init__(**sizes)
+
+    def __getattribute__(self, name: str) -> object:
+        """Note the name, if it is that of a size."""
+        if name in SIZES or name == "__dict__":
+            object.__getattribute__(self, "sizes_read").update(SIZES if name == "__dict__" else [name])
+        return super().__getattribute__(name)
+
+
+def recording(profile: Profile) -> RecordingProfile:
+    """Return a copy that notes what is read of it."""
+    return RecordingProfile(**asdict(profile))
 
 
 PROFILES = {
@@ -115,4 +142,4 @@ def get(name: str) -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        raise ValueError(f"unknown profile {name!r}: use one of {', '.join(PROFILES)}") from None
+        raise ValueError(f"profile is {name!r}: expected one of {', '.join(PROFILES)}") from None

@@ -15,7 +15,8 @@ from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.evaluation.sanity import STILL_ALIKE
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
-from medxai.report.tables import Comparison, compare, published, text_table, tidy
+from medxai.report.tables import Comparison, compare, text_table
+from medxai.results import published, tidy
 from medxai.studies import comparison as study
 from medxai.studies.explained_sets import Trained
 

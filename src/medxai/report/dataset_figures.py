@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from medxai.report import plots
 from medxai.report.findings import DataKind
-from medxai.report.tables import published
+from medxai.results import published
 
 Tables = dict[str, pd.DataFrame]
 

@@ -27,7 +27,7 @@ from medxai.models.weights import normalised, pixel_range
 from medxai.painting import cache
 from medxai.painting.swatch import swatch
 from medxai.profiles import Profile
-from medxai.report import tables as report
+from medxai.results import TIDY
 from medxai.studies.store import Record, Study, Trial
 from medxai.training.fit import fit, predict
 from medxai.training.small_convnet import small_convnet
@@ -248,7 +248,7 @@ def _measured(db: DermXDB, profile: Profile) -> Record:
     }
     return {
         name: pd.DataFrame([{"row": row, **line} for row, lines in table.items() for line in lines]).reindex(
-            columns=report.TIDY
+            columns=TIDY
         )
         for name, table in tables.items()
     }
