@@ -217,17 +217,17 @@ def test_bad_input_is_refused() -> None:
     for call, message in (
         (
             lambda: bootstrap.mean_intervals(values.assign(a="x")),
-            "column 'a' is object: numbers, NaN where there",
+            "column 'a' is object: expected numbers, NaN where there",
         ),
-        (lambda: bootstrap.mean_intervals(values / 0), "column 'a' holds infinity: finite numbers"),
-        (lambda: bootstrap.mean_intervals(values[:0]), "needs images and resamples, not 0 and 1000"),
-        (lambda: bootstrap.mean_intervals(values, groups=np.arange(9)), r"groups are int64 \(9,\): integers \(10,\)"),
-        (lambda: bootstrap.mean_intervals(values, groups=np.ones(10)), r"groups are float64 \(10,\): integers"),
-        (lambda: bootstrap.mean_intervals(values, level=2), "level is a share between 0 and 1, not 2"),
-        (lambda: bootstrap.differences(values, "z"), "values have the columns a, b, none: 'z' and another are needed"),
-        (lambda: bootstrap.differences(values[["a"]], "a"), "values have the columns a: 'a' and another"),
-        (lambda: bootstrap.differences(values, "a", resamples=18), "resamples are 18: at least 19 are accepted"),
-        (lambda: bootstrap.differences(values, "a", level=0), "level is a share between 0 and 1, not 0"),
+        (lambda: bootstrap.mean_intervals(values / 0), "column 'a' holds infinity: expected finite numbers"),
+        (lambda: bootstrap.mean_intervals(values[:0]), "images are 0 and resamples 1000: expected at least 1"),
+        (lambda: bootstrap.mean_intervals(values, groups=np.arange(9)), r"groups are int64 \(9,\): expected integers \(10,\)"),
+        (lambda: bootstrap.mean_intervals(values, groups=np.ones(10)), r"groups are float64 \(10,\): expected integers"),
+        (lambda: bootstrap.mean_intervals(values, level=2), "level is 2: expected a share between 0 and 1"),
+        (lambda: bootstrap.differences(values, "z"), "values have the columns a, b, none: expected 'z' and another"),
+        (lambda: bootstrap.differences(values[["a"]], "a"), "values have the columns a: expected 'a' and another"),
+        (lambda: bootstrap.differences(values, "a", resamples=18), "resamples are 18: expected at least 19"),
+        (lambda: bootstrap.differences(values, "a", level=0), "level is 0: expected a share between 0 and 1"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

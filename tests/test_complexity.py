@@ -46,7 +46,7 @@ def test_a_sparser_map_has_a_higher_index_and_a_lower_entropy():
 @pytest.mark.parametrize(
     ("maps", "message"),
     [
-        (np.ones(4), r"maps have the shape \(4,\): \(\.\.\., h, w\) is accepted"),
+        (np.ones(4), r"maps have the shape \(4,\): expected \(\.\.\., h, w\)"),
         (np.ones((2, 0, 3)), "none of it 0"),
         (np.full((2, 2), np.nan), "NaN or infinity"),
     ],

@@ -35,5 +35,5 @@ def test_nothing_stays_on_a_model_whose_call_fails():
 
 @pytest.mark.parametrize("repeats", [0, 1.5, True])
 def test_repeats_are_a_count(repeats):
-    with pytest.raises(ValueError, match=f"repeats is {repeats}: an integer of at least 1 is accepted"):
+    with pytest.raises(ValueError, match=f"repeats is {repeats}: expected an integer of at least 1"):
         cost.measure(lambda: None, nn.Flatten(), repeats=repeats)

@@ -248,8 +248,8 @@ def test_the_seed_gives_the_draws(bent, name):
     [
         ({"maps": np.where(np.eye(12, 10), np.nan, NOISE)}, "maps hold NaN or infinity"),
         ({"maps": NOISE[:, :9]}, r"maps are \(4, 9, 10\) and the image \(3, 12, 10\)"),
-        ({"maps": NOISE[0]}, r"maps have the shape \(12, 10\): \(m, h, w\) is accepted"),
-        ({"image": IMAGE[None]}, r"image is torch.float64 \(1, 3, 12, 10\): one image"),
+        ({"maps": NOISE[0]}, r"maps have the shape \(12, 10\): expected \(m, h, w\)"),
+        ({"image": IMAGE[None]}, r"image is torch.float64 \(1, 3, 12, 10\): expected one image"),
         ({"image": IMAGE.numpy()}, "image is ndarray"),
         ({"image": IMAGE.log()}, "image holds NaN"),
         ({"score": lambda images: images.sum()}, r"score returns torch.float64 \(\) for"),
@@ -268,16 +268,16 @@ def test_what_cannot_be_scored_is_refused(name, changed, message):
     [
         (
             lambda: metrics.covered(IMAGE, np.zeros((2, 12, 9), bool)),
-            r"areas are bool \(2, 12, 9\): bool \(k, 12, 10\)",
+            r"areas are bool \(2, 12, 9\): expected bool \(k, 12, 10\)",
         ),
         (lambda: metrics.occlusion_drop(linear, IMAGE, np.zeros((2, 12, 10))), "areas are float64"),
         (lambda: metrics.covered(IMAGE, np.zeros((2, 12, 10), bool), torch.zeros(3)), r"fill has the shape \(3,\)"),
         (lambda: metrics.deletion(linear, IMAGE, NOISE, steps=0), "steps is 0"),
         (lambda: metrics.insertion(linear, IMAGE, NOISE, sigma=0), "sigma is 0"),
-        (lambda: metrics.sensitivity_n(linear, IMAGE, NOISE, sizes=(65,)), "a size is 65: from 1 to 64"),
+        (lambda: metrics.sensitivity_n(linear, IMAGE, NOISE, sizes=(65,)), "a size is 65: expected from 1 to 64"),
         (lambda: metrics.sensitivity_n(linear, IMAGE, NOISE, subsets=1), "subsets is 1"),
-        (lambda: metrics.sensitivity_n(linear, IMAGE, NOISE, cells=11), "cells is 11: from 1 to 10"),
-        (lambda: metrics.infidelity(linear, IMAGE, NOISE, side=11), "side is 11: from 1 to 10"),
+        (lambda: metrics.sensitivity_n(linear, IMAGE, NOISE, cells=11), "cells is 11: expected from 1 to 10"),
+        (lambda: metrics.infidelity(linear, IMAGE, NOISE, side=11), "side is 11: expected from 1 to 10"),
         (lambda: metrics.infidelity(linear, IMAGE, NOISE, samples=0), "samples is 0"),
     ],
 )

@@ -42,19 +42,33 @@ def test_identical_maps_score_one_and_undefined_is_nan() -> None:
     assert np.isnan(fuzzy_scores(empty, full).specificity)
 
 
+def test_specificity_to_a_reference_that_is_one_everywhere_is_undefined_whatever_the_rounding() -> None:
+    """Sums of such maps leave rounding where zero belongs: infinity, and specificities a little above 1."""
+    attention = np.random.default_rng(2).random((50, 9, 11))
+    scores = fuzzy_scores(attention, np.ones_like(attention))
+    assert np.isnan(scores.specificity).all()
+    inside = np.ones((9, 11))
+    inside[0, 0] = 1 - 1e-15
+    assert fuzzy_scores(np.zeros((9, 11)), inside).specificity == 1
+    counts = np.random.default_rng(3).integers(0, 7, (30, 9, 11), dtype=np.uint8)
+    for own in counts:
+        scores = localisation.leave_one_out({1: own, 2: np.full_like(own, 3)})
+        assert np.isnan(scores[1].specificity)
+
+
 @pytest.mark.parametrize("bad", [np.nan, -0.1, 1.1])
 def test_values_out_of_range_are_refused(bad: float) -> None:
     good = np.full((2, 3), 0.5)
-    with pytest.raises(ValueError, match="attention has values that are NaN or not in"):
+    with pytest.raises(ValueError, match="attention holds NaN or values out of"):
         fuzzy_scores(np.where(np.eye(2, 3, dtype=bool), bad, good), good)
-    with pytest.raises(ValueError, match="reference has values"):
+    with pytest.raises(ValueError, match="reference holds NaN"):
         fuzzy_scores(good, np.where(np.eye(2, 3, dtype=bool), bad, good))
 
 
 def test_shapes_must_agree() -> None:
-    with pytest.raises(ValueError, match=r"same shape, not \(2, 3\) and \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"are \(2, 3\) and \(3, 2\): expected \(..., H, W\), the same"):
         fuzzy_scores(np.zeros((2, 3)), np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="same shape"):
+    with pytest.raises(ValueError, match=r"are \(3,\) and \(3,\): expected"):
         fuzzy_scores(np.zeros(3), np.zeros(3))
 
 
@@ -174,7 +188,7 @@ def test_best_threshold() -> None:
     assert localisation.best_threshold(attention, (attention >= 0.58).astype(float), [0.2, 0.58, 0.9]) == 0.58
     assert localisation.best_threshold(reference > 2, reference, [0.3, 0.7]) == 0.3  # the smallest of the best
     assert np.isnan(localisation.best_threshold(attention, 0 * reference))
-    with pytest.raises(ValueError, match=r"thresholds hold 1.5: numbers in \[0, 1\] are accepted"):
+    with pytest.raises(ValueError, match=r"thresholds hold 1.5: expected numbers in \[0, 1\]"):
         localisation.best_threshold(attention, reference, [0.5, 1.5])
     with pytest.raises(ValueError, match=r"thresholds have the shape \(0,\)"):
         localisation.best_threshold(attention, reference, [])
@@ -202,7 +216,7 @@ def test_pointing_game_by_hand() -> None:
     maps = np.roll(reference, 29, axis=1)
     assert localisation.pointing_game(maps, reference, tolerance=0.29) == 1  # 0.29 * 100 is a little less than 29
     assert np.isnan(localisation.pointing_game(maps, 0 * reference))
-    with pytest.raises(ValueError, match=r"tolerance is -0\.1: a share of the longer side"):
+    with pytest.raises(ValueError, match=r"tolerance is -0\.1: expected a share of the longer side"):
         localisation.pointing_game(maps, reference, tolerance=-0.1)
 
 
@@ -278,25 +292,25 @@ def test_every_score_alone_and_in_a_batch_and_empty_references(name: str) -> Non
 def test_every_score_refuses_what_it_cannot_score(name: str) -> None:
     good = np.full((2, 3), 0.5)
     broken = np.where(np.eye(2, 3, dtype=bool), np.nan, good)
-    with pytest.raises(ValueError, match=r"(maps|attention) and reference are .* not \(2, 3\) and \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"(maps|attention) and reference are \(2, 3\) and \(3, 2\): expected"):
         SCORES[name](good, good.T)
-    with pytest.raises(ValueError, match=r"maps hold NaN or infinity|attention has values that are NaN"):
+    with pytest.raises(ValueError, match=r"maps hold NaN or infinity|attention holds NaN"):
         SCORES[name](broken, good)
-    with pytest.raises(ValueError, match="reference has values that are NaN"):
+    with pytest.raises(ValueError, match="reference holds NaN"):
         SCORES[name](good, broken)
-    with pytest.raises(ValueError, match="reference has values that are NaN or not in"):
+    with pytest.raises(ValueError, match="reference holds NaN or values out of"):
         SCORES[name](good, 3 * good)
 
 
 def test_bad_options_are_refused() -> None:
     good = np.full((2, 3), 0.5)
-    with pytest.raises(ValueError, match='scale is \'max\': "maximum", "quantile" or "rank" is accepted'):
+    with pytest.raises(ValueError, match='scale is \'max\': expected "maximum", "quantile" or "rank"'):
         localisation.attention(good, scale="max")
-    with pytest.raises(ValueError, match="maps hold NaN or infinity: finite values"):
+    with pytest.raises(ValueError, match="maps hold NaN or infinity: expected finite values"):
         localisation.attention(np.inf * good)
-    with pytest.raises(ValueError, match=r"maps are \(2, 0\): \(..., H, W\) with at least one pixel"):
+    with pytest.raises(ValueError, match=r"maps are \(2, 0\): expected \(..., H, W\) with at least one pixel"):
         localisation.attention(good[:, :0])
-    with pytest.raises(ValueError, match=r"threshold is nan: a number in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"threshold is nan: expected a number in \[0, 1\]"):
         localisation.iou(good, good, float("nan"))
-    with pytest.raises(ValueError, match=r"rates hold -1.0: numbers in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"rates hold -1.0: expected numbers in \[0, 1\]"):
         localisation.roc(good, good, [0.5, -1])

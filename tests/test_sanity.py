@@ -138,7 +138,7 @@ def test_a_module_without_its_own_way_keeps_mean_and_deviation():
 
 @pytest.mark.parametrize("stages", [1, 7])
 def test_stages_are_within_the_modules(stages):
-    with pytest.raises(ValueError, match=f"stages is {stages}: from 2 to 6, the modules with parameters, is accepted"):
+    with pytest.raises(ValueError, match=f"stages is {stages}: expected from 2 to 6, the modules with parameters"):
         sanity.cascade(Odd(), IMAGES, stages=stages)
 
 
@@ -171,7 +171,7 @@ def test_similarity_has_a_row_an_image():
     ("others", "message"),
     [
         (np.ones((3, 9, 8)), r"maps are \(4, 9, 8\) and \(3, 9, 8\)"),
-        (np.ones((9, 8)), r"maps have the shape \(9, 8\): \(n, h, w\)"),
+        (np.ones((9, 8)), r"maps have the shape \(9, 8\): expected \(n, h, w\)"),
         (np.full((4, 9, 8), np.nan), "NaN or infinity"),
     ],
 )

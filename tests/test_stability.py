@@ -97,11 +97,11 @@ def test_the_seed_gives_the_draws_and_the_global_generator_stays():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"images": IMAGES[0]}, r"images are torch.float64 \(2, 6, 5\): a float tensor"),
+        ({"images": IMAGES[0]}, r"images are torch.float64 \(2, 6, 5\): expected a float tensor"),
         ({"images": IMAGES.numpy()}, "images are ndarray"),
-        ({"radius": 0}, "radius is 0: a number above 0"),
+        ({"radius": 0}, "radius is 0: expected a number above 0"),
         ({"samples": 0}, "samples is 0"),
-        ({"explainer": lambda images: images}, r"returns \(3, 2, 6, 5\) for .*: maps \(3, 6, 5\) are accepted"),
+        ({"explainer": lambda images: images}, r"returns \(3, 2, 6, 5\) for .*: expected maps \(3, 6, 5\)"),
         ({"explainer": lambda images: linear(images) / 0}, "NaN or infinity"),
     ],
 )

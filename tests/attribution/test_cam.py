@@ -259,7 +259,7 @@ def test_bfloat16_stays_within_its_stated_error(resnet18):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ("layer5", "layer 'layer5' is no layer of the model: use a name such as layer"),
+        ("layer5", "layer 'layer5' is no layer of the model: expected a name such as layer"),
         ("", "layer '' is no layer"),
         (nn.ReLU(), "layer a ReLU is no layer of the model"),
         ([], "layers are empty"),

@@ -118,7 +118,7 @@ def test_equal_scores_have_no_p_value():
     ("kinds", "chance", "message"),
     [
         ({}, RANDOM, "concepts are empty"),
-        (CONCEPTS, RANDOM[:2], "random_sets are 2: at least 3"),
+        (CONCEPTS, RANDOM[:2], "random_sets are 2: expected at least 3"),
         ({"rare": RANDOM[0][:2]}, RANDOM, "'rare' has 2 pictures"),
         (CONCEPTS, [*RANDOM, RANDOM[0][:1]], "'random set 6' has 1 pictures"),
     ],
@@ -156,7 +156,7 @@ def test_an_image_is_its_own_neighbour_and_cosine_leaves_out_strength():
 
 
 def test_bad_neighbours():
-    with pytest.raises(ValueError, match="number is 6: there are 5 references"):
+    with pytest.raises(ValueError, match="number is 6: expected at most 5"):
         examples.nearest(Colours(), pictures(1, 0), pictures(5, 1), number=6)
     with pytest.raises(ValueError, match="number is 0"):
         examples.nearest(Colours(), pictures(1, 0), pictures(5, 1), number=0)

@@ -170,13 +170,13 @@ def test_noise_finds_nothing(name, kind):
 
 def test_bad_input():
     with pytest.raises(
-        ValueError, match=r"'sobel' is unknown; maps are made by gradient, .*; controls are uniform_ran"
+        ValueError, match=r"'sobel' is unknown: expected one of gradient, .*, or a control, uniform_ran"
     ):
         explain(Small(), X, 0, "sobel")
-    with pytest.raises(ValueError, match="option 'sigma' is not known to sobel_edges: it takes no option"):
+    with pytest.raises(ValueError, match="option 'sigma' is unknown to sobel_edges: expected none"):
         explain(Small(), X, 0, "sobel_edges", sigma=1)
     for name in ("smoothed_random", "centre_gaussian"):
-        with pytest.raises(ValueError, match="sigma is 0: a share of each side, above 0, is accepted"):
+        with pytest.raises(ValueError, match="sigma is 0: expected a share of each side, above 0"):
             explain(Small(), X, 0, name, sigma=0)
     for name in CONTROLS:
         with pytest.raises(ValueError, match="images hold NaN or infinity"):

@@ -186,7 +186,7 @@ def test_explain_reduces_channels(small):
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("integrated_gradients", {"steps": 0}, "steps is 0: an integer of at least 1"),
+        ("integrated_gradients", {"steps": 0}, "steps is 0: expected an integer of at least 1"),
         ("smoothgrad", {"samples": 1.5}, "samples is 1.5"),
         ("smoothgrad", {"noise": -1.0}, "noise is -1.0"),
         ("integrated_gradients", {"baseline": torch.zeros(5)}, r"baseline has the shape \(5,\)"),

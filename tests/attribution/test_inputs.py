@@ -25,19 +25,19 @@ def small():
     ("batch", "target", "message"),
     [
         (X[:0], 0, r"images are empty, \(0, 3, 8, 8\)"),
-        (X[:, :2], 0, "images have 2 channels: the model's first convolution takes 3"),
-        (X[0], 0, r"images are \(3, 8, 8\): a tensor \(n, channels, height, width\)"),
+        (X[:, :2], 0, "images have 2 channels: expected 3, of the model's first convolution"),
+        (X[0], 0, r"images are \(3, 8, 8\): expected a tensor \(n, channels, height, width\)"),
         ([[1.0]], 0, "images are list"),
-        ((X * 99).to(torch.uint8), 0, "images are torch.uint8: float32 or float64"),
+        ((X * 99).to(torch.uint8), 0, "images are torch.uint8: expected float32 or float64"),
         (X.long(), 0, "images are torch.int64"),
         (X.half(), 0, "images are torch.float16"),
         (X.float(), 0, "images are torch.float32 on cpu, the model's first.0.weight torch.float64 on cpu"),
         (X / 0, 0, "images hold NaN or infinity"),
-        (X, 6, "target 6 is out of range: the model has the classes 0 to 5"),
+        (X, 6, "target 6 is out of range: expected a class of the model, 0 to 5"),
         (X, -1, "target -1 is out of range"),
         (X, torch.tensor([0, 9]), "target 9 is out of range"),
-        (X, torch.tensor([0, 1, 2]), r"target has the shape \(3,\): \(2,\) is needed"),
-        (X, torch.tensor([0.0, 1.0]), "target is tensor.*: a class as an integer"),
+        (X, torch.tensor([0, 1, 2]), r"target has the shape \(3,\): expected \(2,\)"),
+        (X, torch.tensor([0.0, 1.0]), "target is tensor.*: expected a class as an integer"),
         (X, 1.5, "target is 1.5"),
         (X, True, "target is True"),
     ],
@@ -49,19 +49,19 @@ def test_bad_images_and_targets(small, batch, target, message, method):
 
 
 def test_bad_methods_and_options(small):
-    with pytest.raises(ValueError, match="method 'gradcam' is unknown; maps are made by gradient, saliency, "):
+    with pytest.raises(ValueError, match="method 'gradcam' is unknown: expected one of gradient, saliency, "):
         explain(small, X, 0, "gradcam")
-    with pytest.raises(ValueError, match=r"'tcav' is no map but a table, call medxai.attribution.concepts.tcav"):
+    with pytest.raises(ValueError, match=r"'tcav' is made by medxai.attribution.concepts.tcav, as a table"):
         explain(small, X, 0, "tcav")
-    with pytest.raises(ValueError, match="option 'steps' is not known to grad_cam: it takes layer"):
+    with pytest.raises(ValueError, match="option 'steps' is unknown to grad_cam: expected layer"):
         explain(small, X, 0, "grad_cam", steps=3)
-    with pytest.raises(ValueError, match="option 'layer' is not known to gradient: it takes no option"):
+    with pytest.raises(ValueError, match="option 'layer' is unknown to gradient: expected none"):
         explain(small, X, 0, "gradient", layer="first")
     with pytest.raises(ValueError, match="pattern_net needs the option 'patterns': see medxai"):
         explain(small, X, 0, "pattern_net")
-    with pytest.raises(ValueError, match="option 'create_graph' is not known to lrp_epsilon: it takes epsilon"):
+    with pytest.raises(ValueError, match="option 'create_graph' is unknown to lrp_epsilon: expected epsilon"):
         explain(small, X, 0, "lrp_epsilon", create_graph=True)
-    with pytest.raises(ValueError, match="layer 'frist' is no layer of the model: use a name such as first"):
+    with pytest.raises(ValueError, match="layer 'frist' is no layer of the model: expected a name such as first"):
         explain(small, X, 0, "grad_cam", layer="frist")
 
 
@@ -74,7 +74,7 @@ def test_bad_models(small):
     with pytest.raises(UnsupportedModel, match="the model has no convolution"):
         explain(flat, X, 0, "grad_cam")
     assert explain(flat, X, 0, "gradient").shape == (2, 8, 8)
-    with pytest.raises(ValueError, match=r"the model returns \(2, 4, 8, 8\): logits \(2, classes\)"):
+    with pytest.raises(ValueError, match=r"the model returns \(2, 4, 8, 8\): expected logits \(2, classes\)"):
         explain(small.first, X, 0, "gradient")
     batchwise = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Flatten()).double()
     with pytest.raises(UnsupportedModel, match="1 normalises by its batch"):

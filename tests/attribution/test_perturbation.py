@@ -181,7 +181,7 @@ def test_regions_of_each_image(small):
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("occlusion", {"window": 9}, "window is 9 and stride 4: stride <= window <= 8"),
+        ("occlusion", {"window": 9}, "window is 9 and stride 4: expected stride <= window <= 8"),
         ("occlusion", {"window": 2, "stride": 3}, "window is 2 and stride 3"),
         ("occlusion", {"batch_size": 0}, "batch_size is 0"),
         ("lime", {"samples": -1}, "samples is -1"),

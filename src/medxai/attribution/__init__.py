@@ -34,8 +34,8 @@ def explain(
     target
         The class: one for all images, or integers (n,).
     method
-        A name in `METHODS` of kind ``map``, or in `CONTROLS`: maps that know nothing of the model. They do not run
-        it, and so do not see whether it knows the target.
+        A name in `METHODS` of kind ``map``, or in `CONTROLS`, whose maps are made without the model: they do not run
+        it, and so cannot tell whether it has the target's class.
     layer
         Name or module, for methods that look at one; the last that gives maps of more than one pixel without it.
     **options
@@ -57,23 +57,16 @@ def explain(
     found = METHODS.get(method) or CONTROLS.get(method)
     if found is None or found.kind != "map":
         maps = ", ".join(name for name, one in METHODS.items() if one.kind == "map")
-        why = (
-            "unknown"
-            if found is None
-            else f"no map but a table, call medxai.attribution.{found.path.replace(':', '.')}"
-        )
-        raise ValueError(f"method {method!r} is {why}; maps are made by {maps}; controls are {', '.join(CONTROLS)}")
+        why = "unknown" if found is None else f"made by {found.path}, as a table and no map"
+        raise ValueError(f"method {method!r} is {why}: expected one of {maps}, or a control, {', '.join(CONTROLS)}")
     if layer is not None:
         options["layer"] = layer
     for name in options:
         if name not in found.options:
-            accepted = ", ".join(found.options) or "no option"
-            raise ValueError(f"option {name!r} is not known to {method}: it takes {accepted}")
+            raise ValueError(f"option {name!r} is unknown to {method}: expected {', '.join(found.options) or 'none'}")
     for name, required in found.options.items():
         if required and name not in options:
-            raise ValueError(
-                f"{method} needs the option {name!r}: see medxai.attribution.{found.path.replace(':', '.')}"
-            )
+            raise ValueError(f"{method} needs the option {name!r}: see {found.path}")
     with _inputs.prepared(model, images, target) as (checked, targets):
         if found.family == "propagation":  # the engine takes logits and targets as they come
             with torch.no_grad():

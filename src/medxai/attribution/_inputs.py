@@ -42,7 +42,7 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
             if first is None or first.in_channels == images.shape[1] or "channels" not in str(error):
                 raise
             raise ValueError(
-                f"images have {images.shape[1]} channels: the model's first convolution takes {first.in_channels}"
+                f"images have {images.shape[1]} channels: expected {first.in_channels}, of the model's first convolution"
             ) from error
 
 
@@ -65,24 +65,24 @@ def preserved(model: nn.Module) -> Iterator[None]:
 
 def _check_model(model: nn.Module, images: Tensor) -> None:
     if not isinstance(model, nn.Module):
-        raise ValueError(f"model is a {type(model).__name__}: a torch.nn.Module is accepted")
+        raise ValueError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
     if not isinstance(images, Tensor) or images.ndim != 4:
         found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"images are {found}: a tensor (n, channels, height, width) is accepted")
+        raise ValueError(f"images are {found}: expected a tensor (n, channels, height, width)")
     if images.numel() == 0:
-        raise ValueError(f"images are empty, {tuple(images.shape)}: at least one is needed")
+        raise ValueError(f"images are empty, {tuple(images.shape)}: expected at least one")
     if images.dtype not in FLOATS:
-        raise ValueError(f"images are {images.dtype}: float32 or float64, normalised as for training, is accepted")
+        raise ValueError(f"images are {images.dtype}: expected float32 or float64, normalised as for training")
     for name, weight in model.named_parameters():
         if weight.dtype not in FLOATS:
-            raise ValueError(f"the model's {name} is {weight.dtype}: float32 or float64 is accepted, use model.float()")
+            raise ValueError(f"the model's {name} is {weight.dtype}: expected float32 or float64, use model.float()")
         if weight.dtype != images.dtype or weight.device != images.device:
             raise ValueError(
                 f"images are {images.dtype} on {images.device}, the model's {name} {weight.dtype} on {weight.device}: "
-                f"the same is needed"
+                "expected the same"
             )
     if not images.isfinite().all():
-        raise ValueError("images hold NaN or infinity: finite values are accepted")
+        raise ValueError("images hold NaN or infinity: expected finite values")
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and module.running_mean is None:
             raise UnsupportedModel(f"{name} normalises by its batch: an image's explanation would depend on the others")
@@ -95,11 +95,9 @@ def _checked_target(target: int | Tensor | None, images: Tensor) -> Tensor:
     if isinstance(target, int) and not isinstance(target, bool):
         return torch.full((number,), target, dtype=torch.long, device=images.device)
     if not isinstance(target, Tensor) or target.is_floating_point() or target.dtype == torch.bool:
-        raise ValueError(
-            f"target is {target!r}: a class as an integer, or a tensor of one integer an image, is accepted"
-        )
+        raise ValueError(f"target is {target!r}: expected a class as an integer, or a tensor of one integer an image")
     if target.shape != (number,):
-        raise ValueError(f"target has the shape {tuple(target.shape)}: ({number},) is needed, one class an image")
+        raise ValueError(f"target has the shape {tuple(target.shape)}: expected ({number},), one class an image")
     return target.to(images.device, torch.long, copy=True)
 
 
@@ -118,14 +116,14 @@ def scores_of(logits: Tensor, model: nn.Module, target: Tensor) -> Tensor:
     """Return the targets' logits (n,), checked as `scores` says."""
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(target):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"the model returns {found}: logits ({len(target)}, classes) are accepted")
+        raise ValueError(f"the model returns {found}: expected logits ({len(target)}, classes)")
     if not logits.isfinite().all():
         weights = (name for name, weight in model.named_parameters() if not weight.isfinite().all())
         raise ValueError(f"the model's logits are not finite: look at {next(weights, 'its statistics')}")
     lowest, highest = int(target.min()), int(target.max())
     if lowest < 0 or highest >= logits.shape[1]:
         wrong = lowest if lowest < 0 else highest
-        raise ValueError(f"target {wrong} is out of range: the model has the classes 0 to {logits.shape[1] - 1}")
+        raise ValueError(f"target {wrong} is out of range: expected a class of the model, 0 to {logits.shape[1] - 1}")
     return logits.gather(1, target[:, None])[:, 0]
 
 
@@ -149,14 +147,14 @@ def baseline_like(images: Tensor, baseline: Tensor | float | None) -> Tensor:
         return baseline.detach().expand_as(images)
     except RuntimeError as error:
         raise ValueError(
-            f"baseline has the shape {tuple(baseline.shape)}: one that broadcasts to {tuple(images.shape)} is accepted"
+            f"baseline has the shape {tuple(baseline.shape)}: expected one that broadcasts to {tuple(images.shape)}"
         ) from error
 
 
 def positive(name: str, value: int) -> int:
     """Return a count, or say that it is none."""
     if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}: an integer of at least 1 is accepted")
+        raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
     return value
 
 
@@ -193,10 +191,10 @@ def named_layers(
         if name not in modules or name == "":
             near = difflib.get_close_matches(str(layer), modules, 3, 0.3) or [name for name in modules if name][-3:]
             shown = repr(layer) if isinstance(layer, str) else f"a {type(layer).__name__}"
-            raise ValueError(f"layer {shown} is no layer of the model: use a name such as {', '.join(near)}")
+            raise ValueError(f"layer {shown} is no layer of the model: expected a name such as {', '.join(near)}")
         found[name] = modules[name]
     if not found:
-        raise ValueError("layers are empty: at least one is needed")
+        raise ValueError("layers are empty: expected at least one")
     return found
 
 
@@ -228,7 +226,7 @@ def last_maps(model: nn.Module, images: Tensor) -> str:
     if not found:
         raise UnsupportedModel(
             f"no layer gives maps of more than one pixel for images of {images.shape[-2]} x {images.shape[-1]}: "
-            "larger images are needed"
+            "expected larger images"
         )
     return found[-1]
 
@@ -252,7 +250,7 @@ def recorded(layers: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
         def note(_: nn.Module, __: tuple, output: object) -> Tensor:
             if not isinstance(output, Tensor) or output.ndim != 4:
                 found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-                raise ValueError(f"layer {name!r} gives {found}: a layer that gives maps (n, c, h, w) is needed")
+                raise ValueError(f"layer {name!r} gives {found}: expected a layer that gives maps (n, c, h, w)")
             if torch.is_grad_enabled() and not output.requires_grad:
                 output = output.detach().requires_grad_().clone()  # a clone may be changed in place, a leaf may not
             outputs[name] = output
@@ -287,7 +285,7 @@ def maps_and_gradients(
     found = {name: slope for name, slope in zip(reached, gradients, strict=True) if slope is not None}
     for name in layers:
         if name not in found:
-            raise ValueError(f"the score does not depend on layer {name!r}: use a layer on the way to the logits")
+            raise ValueError(f"the score does not depend on layer {name!r}: expected a layer on the way to the logits")
     return {name: (outputs[name].detach(), found[name]) for name in layers}
 
 

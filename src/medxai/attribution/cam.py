@@ -158,7 +158,7 @@ def concept_cams(feature_maps: Tensor, head: Callable[[Tensor], Tensor]) -> Tens
         (n, c, h, w), at least 0; can be differentiated by the maps and by the weights of the head.
     """
     if feature_maps.ndim != 4 or feature_maps.numel() == 0:
-        raise ValueError(f"feature_maps are {tuple(feature_maps.shape)}: (n, k, h, w), not empty, is accepted")
+        raise ValueError(f"feature_maps are {tuple(feature_maps.shape)}: expected (n, k, h, w), not empty")
     differentiable = torch.is_grad_enabled()
     with torch.enable_grad():
         pooled = feature_maps.mean((2, 3))
@@ -166,7 +166,7 @@ def concept_cams(feature_maps: Tensor, head: Callable[[Tensor], Tensor]) -> Tens
             pooled.requires_grad_()
         outputs = head(pooled)
         if outputs.ndim != 2 or len(outputs) != len(pooled):
-            raise ValueError(f"head returns {tuple(outputs.shape)}: ({len(pooled)}, concepts) is accepted")
+            raise ValueError(f"head returns {tuple(outputs.shape)}: expected ({len(pooled)}, concepts)")
         one_each = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
         one_each = one_each[:, None].expand(-1, len(pooled), -1)
         (jacobian,) = torch.autograd.grad(outputs, pooled, one_each, is_grads_batched=True, create_graph=differentiable)
@@ -200,7 +200,7 @@ def grad_cam_plus_plus_map(
 
 def _at_input_size(maps: dict[str, Tensor], images: Tensor) -> Tensor:
     if len(maps) != 1:
-        raise ValueError(f"layer names {len(maps)} layers: one is accepted")
+        raise ValueError(f"layer names {len(maps)} layers: expected one")
     (one,) = maps.values()
     return _inputs.resized(one[:, None], images)
 

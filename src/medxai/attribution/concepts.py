@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import ttest_ind_from_stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
@@ -89,6 +86,9 @@ def tcav(
 
 def concept_vector(concept: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
     """Return the unit normal (k,) from ``other`` (m, k) to ``concept`` (n, k), and the accuracy on unseen pictures."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+
     values = np.concatenate([other, concept])
     labels = np.repeat([0, 1], [len(other), len(concept)])
     parts = train_test_split(values, labels, test_size=TEST_SHARE, random_state=seed, stratify=labels)
@@ -105,6 +105,8 @@ def _score(concept: np.ndarray, other: np.ndarray, slopes: np.ndarray, seed: int
 
 
 def _welch(scores: np.ndarray, random_scores: list[float]) -> float:
+    from scipy.stats import ttest_ind_from_stats
+
     if np.ptp(scores) == 0 and np.ptp(random_scores) == 0:
         return float("nan")
     statistics = [(np.mean(some), np.std(some, ddof=1), len(some)) for some in (scores, random_scores)]
@@ -127,9 +129,9 @@ def _flat(model: nn.Module, pictures: Tensor, layer: str | nn.Module | None) -> 
 
 def _check(concepts: Mapping[str, Tensor], random_sets: Sequence[Tensor]) -> None:
     if not concepts:
-        raise ValueError("concepts are empty: at least one is needed")
+        raise ValueError("concepts are empty: expected at least one")
     if len(random_sets) < 3:
-        raise ValueError(f"random_sets are {len(random_sets)}: at least 3 are needed to compare with chance")
+        raise ValueError(f"random_sets are {len(random_sets)}: expected at least 3 to compare with chance")
     for name, pictures in (*concepts.items(), *((f"random set {i}", one) for i, one in enumerate(random_sets))):
         if len(pictures) < 3:
-            raise ValueError(f"{name!r} has {len(pictures)} pictures: at least 3 are needed")
+            raise ValueError(f"{name!r} has {len(pictures)} pictures: expected at least 3")

@@ -1,11 +1,10 @@
-"""Maps that know nothing of the model: what a score gives them is what it gives for nothing.
+"""Control maps, made without the model: the score to beat.
 
-Each takes what `medxai.attribution.explain` says, model and target included, checks it as `_inputs.prepared` does, and
-returns (n, 1, height, width), dtype and device of the images. The model is never run, so no map depends on it or the
-target.
+Each function takes the arguments of `medxai.attribution.explain`, checks them as `_inputs.prepared` does, and returns
+(n, 1, height, width), of the dtype and on the device of the images. The model is never run.
 
-Noise is drawn for each image from ``generator``'s seed, 0 without one, and the image's bytes: images that differ get
-independent noise, and an image gets the same in any batch.
+The seed of an image's noise is made of the generator's seed (0 if there is no generator) and of the image's bytes:
+different images get independent noise, and an image gets the same noise in any batch.
 """
 
 import math
@@ -13,7 +12,6 @@ import zlib
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
@@ -46,6 +44,8 @@ def smoothed_random(
     sigma
         Standard deviation of the Gaussian as a share of each side, above 0.
     """
+    from scipy.ndimage import gaussian_filter
+
     _check_sigma(sigma)
     with _inputs.prepared(model, images, target) as (images, _):
         shape = images.shape[-2:]
@@ -93,7 +93,7 @@ def all_zero(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
 
 def _check_sigma(sigma: float) -> None:
     if not 0 < sigma < math.inf:
-        raise ValueError(f"sigma is {sigma}: a share of each side, above 0, is accepted")
+        raise ValueError(f"sigma is {sigma}: expected a share of each side, above 0")
 
 
 def _draws(images: Tensor, generator: torch.Generator | None) -> list[np.random.Generator]:
@@ -113,7 +113,7 @@ CONTROLS: dict[str, Method] = {
         "Uniform noise",
         "map",
         "control",
-        "controls:uniform_random",
+        uniform_random,
         "none",
         NO_PASS,
         "Knows neither the model nor the image.",
@@ -123,7 +123,7 @@ CONTROLS: dict[str, Method] = {
         "Smoothed noise",
         "map",
         "control",
-        "controls:smoothed_random",
+        smoothed_random,
         "none",
         NO_PASS,
         "Knows neither the model nor the image; as smooth as a map of a late layer.",
@@ -132,7 +132,7 @@ CONTROLS: dict[str, Method] = {
         "Centre",
         "map",
         "control",
-        "controls:centre_gaussian",
+        centre_gaussian,
         "Judd, Ehinger, Durand, Torralba 2009",
         NO_PASS,
         "Knows neither the model nor the image, only that photographs are aimed.",
@@ -142,7 +142,7 @@ CONTROLS: dict[str, Method] = {
         "Edges",
         "map",
         "control",
-        "controls:sobel_edges",
+        sobel_edges,
         "Adebayo, Gilmer, Muelly et al. 2018",
         NO_PASS,
         "Knows the image, not the model.",
@@ -152,7 +152,7 @@ CONTROLS: dict[str, Method] = {
         "Zero",
         "map",
         "control",
-        "controls:all_zero",
+        all_zero,
         "none",
         NO_PASS,
         "Says nothing: shows what a score gives for it.",

@@ -2,7 +2,6 @@
 
 import pandas as pd
 import torch
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
@@ -50,9 +49,11 @@ def nearest(
     ------
     Papernot and McDaniel 2018, "Deep k-nearest neighbors", for neighbours in the space of a layer.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     _inputs.positive("number", number)
     if number > len(references):
-        raise ValueError(f"number is {number}: there are {len(references)} references")
+        raise ValueError(f"number is {number}: expected at most {len(references)}, the number of references")
     ours, theirs = (mean_maps(model, some, layer=layer).cpu().numpy() for some in (images, references))
     distances, indices = NearestNeighbors(n_neighbors=number, metric=metric).fit(theirs).kneighbors(ours)
     return pd.DataFrame(

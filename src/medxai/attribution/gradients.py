@@ -7,7 +7,6 @@ what `_inputs.prepared` and `_inputs.scores` raise.
 from collections.abc import Sequence
 
 import torch
-from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
@@ -56,7 +55,7 @@ def smoothgrad(
     """
     samples = _inputs.positive("samples", samples)
     if noise < 0:
-        raise ValueError(f"noise is {noise}: a share of the image's range, at least 0, is accepted")
+        raise ValueError(f"noise is {noise}: expected a share of the image's range, at least 0")
     with _inputs.prepared(model, images, target) as (images, target):
         spread = noise * (images.amax((1, 2, 3), keepdim=True) - images.amin((1, 2, 3), keepdim=True))
         draw = torch.Generator().manual_seed(_inputs.seed_of(generator))
@@ -81,6 +80,8 @@ def integrated_gradients(
     steps
         Number of gradients.
     """
+    from captum.attr import IntegratedGradients
+
     steps = _inputs.positive("steps", steps)
     with _inputs.prepared(model, images, target) as (images, target):
         return (
@@ -162,7 +163,7 @@ def layer_integrated_gradients(
     with _inputs.prepared(model, images, target) as (images, target):
         layers = _inputs.named_layers(model, images, layer)
         if len(layers) != 1:
-            raise ValueError(f"layer names {len(layers)} layers: one is accepted")
+            raise ValueError(f"layer names {len(layers)} layers: expected one")
         (name,) = layers
         start = _inputs.baseline_like(images, baseline)
         with torch.no_grad(), _inputs.recorded(layers) as outputs:

@@ -1,8 +1,8 @@
 """Methods that change the image and look at the score: no gradients, so they work on any model.
 
-Captum computes them, image by image, with many changed copies of an image at once. Each returns (n, 1, height, width),
-signed: positive where a region speaks for the target. All take what `medxai.attribution.explain` says and raise what
-`_inputs.prepared` and `_inputs.scores` raise.
+Captum, which takes a second to import, computes them image by image, with many changed copies of an image at once. Each
+returns (n, 1, height, width), signed: positive where a region speaks for the target. All take the arguments of
+`medxai.attribution.explain`, and raise as `_inputs.prepared` and `_inputs.scores` do.
 
 Common parameters: ``baseline`` is what a region is replaced by, broadcast to the images, 0 (the mean colour of
 normalised images) without one; ``features`` numbers each pixel's region, integers (h, w) or (n, h, w), a grid of 8 x 8
@@ -14,8 +14,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from captum._utils.models.linear_model import SkLearnRidge
-from captum.attr import KernelShap, Lime, Occlusion, ShapleyValueSampling
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
@@ -50,11 +48,13 @@ def occlusion(
     window, stride
         Side of the square, and its step, in pixels; a quarter of the shorter side, and half the window, without them.
     """
+    from captum.attr import Occlusion
+
     shorter = min(images.shape[-2:]) if isinstance(images, Tensor) and images.ndim == 4 else 4
     window = _inputs.positive("window", max(1, shorter // 4) if window is None else window)
     stride = _inputs.positive("stride", max(1, window // 2) if stride is None else stride)
     if stride > window or window > shorter:
-        raise ValueError(f"window is {window} and stride {stride}: stride <= window <= {shorter} is accepted")
+        raise ValueError(f"window is {window} and stride {stride}: expected stride <= window <= {shorter}")
 
     def one(forward: Callable, image: Tensor, start: Tensor, _: Tensor) -> Tensor:
         channels = image.shape[1]
@@ -85,6 +85,8 @@ def shapley_value_sampling(
     A region's value is spread evenly over its pixels; an image's values sum to its score minus the baseline's, exactly,
     whatever the number of ``samples`` (orders), each of which costs a pass for each region.
     """
+    from captum.attr import ShapleyValueSampling
+
     return _of_regions(ShapleyValueSampling, model, images, target, baseline, features, samples, generator, batch_size)
 
 
@@ -104,6 +106,8 @@ def kernel_shap(
     ``samples`` random coalitions of regions, one pass each; fewer than the regions leave the regression without a
     unique solution. A region's value is spread evenly over its pixels.
     """
+    from captum.attr import KernelShap
+
     return _of_regions(KernelShap, model, images, target, baseline, features, samples, generator, batch_size)
 
 
@@ -125,6 +129,9 @@ def lime(
     default, a lasso of strength 0.01, gives zero everywhere where logits are small. A region's slope is
     spread evenly over its pixels.
     """
+
+    from captum._utils.models.linear_model import SkLearnRidge
+    from captum.attr import Lime
 
     def closeness(_: Tensor, __: Tensor, switches: Tensor, **___: object) -> Tensor:
         distance = 1 - switches.double().mean().sqrt()  # the cosine of zeros and ones with all ones
@@ -151,9 +158,7 @@ def _of_regions(
         features = grid(*images.shape[-2:]) if features is None else features
         if features.is_floating_point() or features.shape not in (images.shape[-2:], (len(images), *images.shape[-2:])):
             found = f"{features.dtype} {tuple(features.shape)}"
-            raise ValueError(
-                f"features are {found}: integers {tuple(images.shape[-2:])}, or such for each image, are accepted"
-            )
+            raise ValueError(f"features are {found}: expected integers {tuple(images.shape[-2:])}, for all or each image")
 
     def one(forward: Callable, image: Tensor, start: Tensor, regions: Tensor) -> Tensor:
         return method(forward).attribute(

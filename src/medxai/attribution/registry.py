@@ -3,8 +3,10 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Literal
+
+from medxai.attribution import cam, concepts, examples, gradients, perturbation
+from medxai.attribution.propagation import deeplift, lrp, patterns, rectifiers
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,9 @@ class Method:
     kind: Literal["map", "concept", "example"]
     """What comes out: a map of the image, a table of concepts, a table of examples."""
     family: Literal["gradient", "propagation", "class activation", "perturbation", "concept", "example", "control"]
-    path: str
-    """Module below ``medxai.attribution`` and function, ``module:function``."""
+    function: Callable
+    """Takes model, images and target, and options by keyword. The function itself, not its name: whoever follows
+    imports then sees that what reads this table depends on every method."""
     reference: str
     cost: str
     """In passes of the model for each batch."""
@@ -28,10 +31,9 @@ class Method:
     """How `explain` makes one map of the channels of the input."""
 
     @property
-    def function(self) -> Callable:
-        """The function; imported when it is first wanted."""
-        module, name = self.path.split(":")
-        return getattr(import_module(f"medxai.attribution.{module}"), name)
+    def path(self) -> str:
+        """Where the function is, as one imports it: ``medxai.attribution.gradients.saliency``."""
+        return f"{self.function.__module__}.{self.function.__name__}"
 
     @property
     def options(self) -> dict[str, bool]:
@@ -72,7 +74,7 @@ METHODS: dict[str, Method] = {
         "Gradient",
         "map",
         "gradient",
-        "gradients:gradient",
+        gradients.gradient,
         "Simonyan, Vedaldi, Zisserman 2014, section 3",
         ONE_PASS,
         "What an infinitely small change would do, not what the value contributes; noisy, and zero where saturated.",
@@ -81,7 +83,7 @@ METHODS: dict[str, Method] = {
         "Saliency",
         "map",
         "gradient",
-        "gradients:saliency",
+        gradients.saliency,
         "Simonyan, Vedaldi, Zisserman 2014, section 3.1",
         ONE_PASS,
         "As the gradient, and evidence for and against look alike.",
@@ -92,7 +94,7 @@ METHODS: dict[str, Method] = {
         "Gradient × input",
         "map",
         "gradient",
-        "gradients:gradient_x_input",
+        gradients.gradient_x_input,
         "Shrikumar, Greenside, Shcherbina, Kundaje 2016",
         ONE_PASS,
         "Depends on what value is zero: a pixel of the mean colour gets nothing, whatever it shows.",
@@ -101,7 +103,7 @@ METHODS: dict[str, Method] = {
         "Integrated gradients",
         "map",
         "gradient",
-        "gradients:integrated_gradients",
+        gradients.integrated_gradients,
         "Sundararajan, Taly, Yan 2017, eq. 1",
         "steps × (1 forward, 1 backward)",
         "Depends on the baseline; pixels that equal it get nothing.",
@@ -110,7 +112,7 @@ METHODS: dict[str, Method] = {
         "Integrated gradients at the last convolution",
         "map",
         "gradient",
-        "gradients:layer_integrated_gradients",
+        gradients.layer_integrated_gradients,
         "Jalaboi 2023 (thesis), section 2.4",
         "steps × (1 forward, 1 backward)",
         COARSE + " The path is straight in the image, so it need not sum to the difference of the scores.",
@@ -119,7 +121,7 @@ METHODS: dict[str, Method] = {
         "Expressive gradients",
         "map",
         "gradient",
-        "gradients:expressive_gradients",
+        gradients.expressive_gradients,
         "Yang, Kim, Kim et al. 2019",
         "2 × steps × (1 forward, 1 backward)",
         "No unit: maps of layers are scaled before they are put together, by a rule of ours.",
@@ -128,7 +130,7 @@ METHODS: dict[str, Method] = {
         "SmoothGrad",
         "map",
         "gradient",
-        "gradients:smoothgrad",
+        gradients.smoothgrad,
         "Smilkov, Thorat, Kim, Viégas, Wattenberg 2017, section 3",
         "samples × (1 forward, 1 backward)",
         "Smooth by construction, which is not the same as right; depends on the noise.",
@@ -137,7 +139,7 @@ METHODS: dict[str, Method] = {
         "GradientSHAP",
         "map",
         "gradient",
-        "gradients:gradient_shap",
+        gradients.gradient_shap,
         "Erion, Janizek, Sturmfels, Lundberg, Lee 2021, eq. 4",
         "samples × (1 forward, 1 backward)",
         "A random estimate: it sums to the difference of the scores only on average.",
@@ -146,7 +148,7 @@ METHODS: dict[str, Method] = {
         "CAM",
         "map",
         "class activation",
-        "cam:cam_map",
+        cam.cam_map,
         "Zhou, Khosla, Lapedriza, Oliva, Torralba 2016, eq. 2",
         "1 forward",
         COARSE + " Only for networks that end in global average pooling and one linear layer.",
@@ -155,7 +157,7 @@ METHODS: dict[str, Method] = {
         "Grad-CAM",
         "map",
         "class activation",
-        "cam:grad_cam_map",
+        cam.grad_cam_map,
         "Selvaraju, Cogswell, Das et al. 2017, eq. 1 and 2",
         ONE_PASS,
         COARSE + " Evidence against the target is cut off; below the last layer mean gradients mean little.",
@@ -165,7 +167,7 @@ METHODS: dict[str, Method] = {
         "Grad-CAM++",
         "map",
         "class activation",
-        "cam:grad_cam_plus_plus_map",
+        cam.grad_cam_plus_plus_map,
         "Chattopadhay, Sarkar, Howlader, Balasubramanian 2018, eq. 19",
         ONE_PASS,
         COARSE + " Its weights assume maps that are not negative.",
@@ -175,7 +177,7 @@ METHODS: dict[str, Method] = {
         "Guided Grad-CAM",
         "map",
         "class activation",
-        "cam:guided_grad_cam",
+        cam.guided_grad_cam,
         "Selvaraju, Cogswell, Das et al. 2017, section 3.2",
         "2 × (1 forward, 1 backward)",
         "Needs ReLU. Its edges are guided backpropagation's, which hardly depend on the class.",
@@ -184,7 +186,7 @@ METHODS: dict[str, Method] = {
         "Occlusion",
         "map",
         "perturbation",
-        "perturbation:occlusion",
+        perturbation.occlusion,
         "Zeiler, Fergus 2014, section 4.2",
         "1 forward for each window",
         REGIONS + " What two windows hide together is never tried.",
@@ -193,7 +195,7 @@ METHODS: dict[str, Method] = {
         "Shapley value sampling",
         "map",
         "perturbation",
-        "perturbation:shapley_value_sampling",
+        perturbation.shapley_value_sampling,
         "Castro, Gómez, Tejada 2009; Štrumbelj, Kononenko 2010",
         "samples × regions × 1 forward",
         REGIONS + " A random estimate; costly.",
@@ -202,7 +204,7 @@ METHODS: dict[str, Method] = {
         "LIME",
         "map",
         "perturbation",
-        "perturbation:lime",
+        perturbation.lime,
         "Ribeiro, Singh, Guestrin 2016, eq. 1",
         "samples × 1 forward",
         REGIONS + " A linear stand-in, whose settings matter as much as the model does.",
@@ -211,7 +213,7 @@ METHODS: dict[str, Method] = {
         "KernelSHAP",
         "map",
         "perturbation",
-        "perturbation:kernel_shap",
+        perturbation.kernel_shap,
         "Lundberg, Lee 2017, theorem 2",
         "samples × 1 forward",
         REGIONS + " A random estimate; needs several times more samples than regions.",
@@ -220,7 +222,7 @@ METHODS: dict[str, Method] = {
         "Guided backpropagation",
         "map",
         "propagation",
-        "propagation.rectifiers:guided_backpropagation",
+        rectifiers.guided_backpropagation,
         "Springenberg, Dosovitskiy, Brox, Riedmiller 2015, figure 1",
         ONE_PASS,
         "Needs ReLU. Shows edges of the image, hardly what tells one class from another.",
@@ -229,7 +231,7 @@ METHODS: dict[str, Method] = {
         "DeConvNet",
         "map",
         "propagation",
-        "propagation.rectifiers:deconvnet",
+        rectifiers.deconvnet,
         "Zeiler, Fergus 2014, section 2.1",
         ONE_PASS,
         "Needs ReLU. Without max-pooling it hardly depends on the image.",
@@ -238,7 +240,7 @@ METHODS: dict[str, Method] = {
         "LRP-ε",
         "map",
         "propagation",
-        "propagation.lrp:lrp_epsilon",
+        lrp.lrp_epsilon,
         "Bach, Binder, Montavon et al. 2015, eq. 58",
         ONE_PASS,
         "Near gradient × input for networks of ReLU; biases keep their share.",
@@ -247,7 +249,7 @@ METHODS: dict[str, Method] = {
         "LRP-γ",
         "map",
         "propagation",
-        "propagation.lrp:lrp_gamma",
+        lrp.lrp_gamma,
         "Montavon, Binder, Lapuschkin, Samek, Müller 2019, section 10.2.1",
         ONE_PASS,
         "Prefers what speaks for the target, by a free parameter.",
@@ -256,7 +258,7 @@ METHODS: dict[str, Method] = {
         "LRP-αβ",
         "map",
         "propagation",
-        "propagation.lrp:lrp_alpha_beta",
+        lrp.lrp_alpha_beta,
         "Bach, Binder, Montavon et al. 2015, eq. 60",
         ONE_PASS,
         "Evidence for and against is weighed by fixed numbers, not by what the network makes of it.",
@@ -265,7 +267,7 @@ METHODS: dict[str, Method] = {
         "Deep Taylor decomposition",
         "map",
         "propagation",
-        "propagation.lrp:deep_taylor",
+        lrp.deep_taylor,
         "Montavon, Lapuschkin, Binder, Samek, Müller 2017, table 1",
         ONE_PASS,
         "Positive evidence only, if the logit is positive; needs ReLU and the range of the pixels.",
@@ -275,7 +277,7 @@ METHODS: dict[str, Method] = {
         "DeepLIFT",
         "map",
         "propagation",
-        "propagation.deeplift:deeplift",
+        deeplift.deeplift,
         "Shrikumar, Greenside, Kundaje 2017, sections 3.5.2 and 3.5.3",
         "2 forward, 1 backward",
         "Depends on the baseline; products have no rule in the paper.",
@@ -284,7 +286,7 @@ METHODS: dict[str, Method] = {
         "DeepSHAP",
         "map",
         "propagation",
-        "propagation.deeplift:deep_shap",
+        deeplift.deep_shap,
         "Lundberg, Lee 2017, section 4.2",
         "baselines × (2 forward, 1 backward)",
         "Depends on the background images; near Shapley values only as far as DeepLIFT is.",
@@ -293,7 +295,7 @@ METHODS: dict[str, Method] = {
         "PatternNet",
         "map",
         "propagation",
-        "propagation.patterns:pattern_net",
+        patterns.pattern_net,
         "Kindermans, Schütt, Alber et al. 2018, section 4",
         ONE_PASS + ", and a fit of the patterns to many images",
         "Needs patterns of images like these; shows the signal that the network finds, not what it makes of it.",
@@ -302,7 +304,7 @@ METHODS: dict[str, Method] = {
         "PatternAttribution",
         "map",
         "propagation",
-        "propagation.patterns:pattern_attribution",
+        patterns.pattern_attribution,
         "Kindermans, Schütt, Alber et al. 2018, section 4",
         ONE_PASS + ", and a fit of the patterns to many images",
         "Needs patterns of images like these.",
@@ -311,7 +313,7 @@ METHODS: dict[str, Method] = {
         "TCAV",
         "concept",
         "concept",
-        "concepts:tcav",
+        concepts.tcav,
         "Kim, Wattenberg, Gilmer et al. 2018, eq. 1 and 2",
         "1 forward for each picture of a concept; 1 forward, 1 backward for each image",
         "Needs pictures of each concept; speaks of a set of images, not of one, nor of a place.",
@@ -320,7 +322,7 @@ METHODS: dict[str, Method] = {
         "Nearest neighbours",
         "example",
         "example",
-        "examples:nearest",
+        examples.nearest,
         "Codella, Lin, Halpern et al. 2018",
         "1 forward for each image and each reference",
         "Shows what is alike to the network, not why.",

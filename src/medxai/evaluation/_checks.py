@@ -13,7 +13,7 @@ def finite_maps(maps: np.ndarray, what: str, axes: str, ndim: int | None = None)
     what
         What they are called in the sentence of the error.
     axes
-        The shape that is accepted, in words.
+        The expected shape, in words.
     ndim
         Number of axes; None for any from 2.
 
@@ -24,14 +24,14 @@ def finite_maps(maps: np.ndarray, what: str, axes: str, ndim: int | None = None)
     """
     values = np.asarray(maps, dtype=np.float64)
     if values.ndim < 2 or (ndim is not None and values.ndim != ndim) or 0 in values.shape:
-        raise ValueError(f"{what} have the shape {values.shape}: {axes} is accepted, none of it 0")
+        raise ValueError(f"{what} have the shape {values.shape}: expected {axes}, none of it 0")
     if not np.isfinite(values).all():
-        raise ValueError(f"{what} hold NaN or infinity: finite values are accepted")
+        raise ValueError(f"{what} hold NaN or infinity: expected finite values")
     return values
 
 
 def positive(name: str, value: int) -> int:
     """Return a count, or say that it is none."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value!r}: an integer of at least 1 is accepted")
+        raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
     return int(value)

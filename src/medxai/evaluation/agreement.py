@@ -266,7 +266,7 @@ def localisation(
     if pool == "image":
         values = mean_std(values, 1, 0)[0][:, None]
     elif pool not in ("pairs", "rater pair"):
-        raise ValueError(f'pool is "pairs", "image" or "rater pair", not {pool!r}')
+        raise ValueError(f'pool is {pool!r}: expected "pairs", "image" or "rater pair"')
     known = np.isfinite(values)
     values = np.where(known, values, 0)
 
@@ -315,7 +315,7 @@ def _place_scores(
 ) -> np.ndarray:
     """IoU, Dice, sensitivity and specificity as (images, pairs, terms, 4), NaN where a pair does not count."""
     if empty not in ("skip", "zero"):
-        raise ValueError(f'empty is "skip" or "zero", not {empty!r}')
+        raise ValueError(f'empty is {empty!r}: expected "skip" or "zero"')
     shared, area, pixels = _shared_areas(cube, overlaps, terms)
     first, second, both = area[:, reference], area[:, other], shared[:, reference, other]
     marked = (first > 0) & (second > 0) if empty == "skip" else (first > 0) | (second > 0)
@@ -464,7 +464,7 @@ def repeated_diagnosis(
 def _labelled_twice(evaluations: pd.DataFrame) -> pd.DataFrame:
     rounds = evaluations.groupby("image")["round"].transform("nunique")
     if not (rounds == 2).any():
-        raise ValueError('no image is labelled in both rounds: use db.select("second_round", round=None)')
+        raise ValueError('no image is labelled in both rounds: expected db.select("second_round", round=None)')
     return evaluations[rounds == 2]
 
 

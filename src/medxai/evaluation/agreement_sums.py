@@ -46,7 +46,7 @@ def used(evaluations: pd.DataFrame, use: str | pd.Series) -> pd.DataFrame:
     """
     if isinstance(use, str):
         if use not in RULES:
-            raise ValueError(f"unknown rule {use!r}: use one of {', '.join(RULES)}")
+            raise ValueError(f"rule {use!r} is unknown: expected one of {', '.join(RULES)}")
         use = RULES[use](evaluations)
     return evaluations[use]
 
@@ -91,7 +91,7 @@ def make_table(
         return pd.DataFrame(finish(*[part.sum(axis=0, dtype=float)[None] for part in sums])[0], index, columns)
     weights = np.asarray(weights, dtype=np.float64)
     if weights.ndim != 2 or weights.shape[1] != images:
-        raise ValueError(f"weights are (resamples, {images}), one column per image, not {weights.shape}")
+        raise ValueError(f"weights are {weights.shape}: expected (resamples, {images}), one column per image")
     totals = [(weights @ part.reshape(images, -1)).reshape(-1, *part.shape[1:]) for part in sums]
     values = finish(*totals)
     rows = pd.MultiIndex.from_product([range(len(values)), index], names=["resample", None])
@@ -119,7 +119,7 @@ def presence_scores(images, positive, predicted, both, undefined: str) -> np.nda
     F1, sensitivity, specificity, Cohen's kappa.
     """
     if undefined not in ("zero", "skip"):
-        raise ValueError(f'undefined is "zero" or "skip", not {undefined!r}')
+        raise ValueError(f'undefined is {undefined!r}: expected "zero" or "skip"')
     neither = images - positive - predicted + both
     f1 = ratio(2 * both, positive + predicted)
     sensitivity = ratio(both, positive)
@@ -157,7 +157,7 @@ def averaged_scores(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation over pairs of the presence scores; with `pool` "all" the scores of added counts."""
     if pool not in ("rater pair", "all"):
-        raise ValueError(f'pool is "rater pair" or "all", not {pool!r}')
+        raise ValueError(f'pool is {pool!r}: expected "rater pair" or "all"')
     images, *others = counts
     counts = [images[..., None], *others]
     if pool == "rater pair":

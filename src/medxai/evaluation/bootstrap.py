@@ -67,9 +67,9 @@ def interval(
 
 def _check_settings(images: int, resamples: int, level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"level is a share between 0 and 1, not {level}")
+        raise ValueError(f"level is {level}: expected a share between 0 and 1")
     if images < 1 or resamples < 1:
-        raise ValueError(f"a bootstrap needs images and resamples, not {images} and {resamples}")
+        raise ValueError(f"images are {images} and resamples {resamples}: expected at least 1 of each")
 
 
 def _percentiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
@@ -186,7 +186,7 @@ def differences(
     _check_settings(len(gaps), resamples, level)
     if _rank(resamples, level) > resamples:
         enough = math.ceil(level / (1 - level) - 1e-9)
-        raise ValueError(f"resamples are {resamples}: at least {enough} are accepted for a level of {level}")
+        raise ValueError(f"resamples are {resamples}: expected at least {enough} for a level of {level}")
     mean = gaps.mean().to_numpy()
     residuals, counts = _group_sums(gaps - mean, groups)
     _, error = _means_and_errors(residuals, counts, np.ones((1, len(counts))))
@@ -214,7 +214,7 @@ def _gaps(values: pd.DataFrame, against: str) -> tuple[pd.DataFrame, np.ndarray]
     """Differences of the other columns to one, and how much of each may be rounding."""
     values = _checked(values)
     if against not in values.columns or values.shape[1] < 2:
-        raise ValueError(f"values have the columns {', '.join(map(str, values))}: {against!r} and another are needed")
+        raise ValueError(f"values have the columns {', '.join(map(str, values))}: expected {against!r} and another")
     one, others = values[against], values.drop(columns=against)
     largest = np.fmax(others.abs().max().to_numpy(), one.abs().max())
     return others.sub(one, axis=0), ROUNDING * largest
@@ -243,9 +243,7 @@ def _group_sums(values: pd.DataFrame, groups: np.ndarray | None) -> tuple[np.nda
     """Sum of the defined values of each group and column, and their number, each float64 (groups, columns)."""
     groups = np.arange(len(values)) if groups is None else np.asarray(groups)
     if groups.shape != (len(values),) or groups.dtype.kind not in "iu":
-        raise ValueError(
-            f"groups are {groups.dtype} {groups.shape}: integers ({len(values)},), one per image, are accepted"
-        )
+        raise ValueError(f"groups are {groups.dtype} {groups.shape}: expected integers ({len(values)},), one per image")
     numbers, codes = np.unique(groups, return_inverse=True)
     sums, counts = np.zeros((2, len(numbers), values.shape[1]))
     np.add.at(sums, codes, values.fillna(0).to_numpy())
@@ -260,7 +258,7 @@ def _in_two_groups(counts: np.ndarray) -> np.ndarray:
 def _checked(values: pd.DataFrame) -> pd.DataFrame:
     for name, column in values.items():
         if not pd.api.types.is_numeric_dtype(column):
-            raise ValueError(f"column {name!r} is {column.dtype}: numbers, NaN where there is none, are accepted")
+            raise ValueError(f"column {name!r} is {column.dtype}: expected numbers, NaN where there is none")
         if np.isinf(column).any():
-            raise ValueError(f"column {name!r} holds infinity: finite numbers, NaN where there is none, are accepted")
+            raise ValueError(f"column {name!r} holds infinity: expected finite numbers, NaN where there is none")
     return values.astype(np.float64)

@@ -4,10 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from medxai.evaluation.agreement_sums import make_table, ratio
 
@@ -48,12 +44,17 @@ def folds(
     labels: np.ndarray, *, groups: np.ndarray | None = None, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows to train on and the rows to test on, `FOLDS` times; parameters as of `cross_validated`."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     yield from splitter(FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups)
 
 
 def linear_model(features: np.ndarray, labels: np.ndarray) -> FitPredict:
     """Return what fits and applies a multinomial logistic regression on standardised features (n, f)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     def fit_predict(train: np.ndarray, test: np.ndarray) -> np.ndarray:
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))

@@ -1,7 +1,6 @@
 """How concentrated a map is on few pixels. Neither number says whether they are the right ones."""
 
 import numpy as np
-from scipy.special import entr
 
 from medxai.evaluation._checks import finite_maps
 
@@ -62,6 +61,8 @@ def entropy(maps: np.ndarray) -> np.ndarray:
     -----
     Bhatt, Weller, Moura 2020, the criterion of low complexity.
     """
+    from scipy.special import entr
+
     return entr(_shares(maps)).sum(-1)
 
 

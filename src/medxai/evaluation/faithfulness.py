@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from medxai.attribution.perturbation import grid
@@ -56,7 +55,7 @@ def covered(image: Tensor, areas: np.ndarray, fill: float | Tensor = 0.0) -> Ten
         fill = fill.expand_as(image)
     except RuntimeError as error:
         raise ValueError(
-            f"fill has the shape {tuple(fill.shape)}: one that broadcasts to {tuple(image.shape)} is accepted"
+            f"fill has the shape {tuple(fill.shape)}: expected one that broadcasts to {tuple(image.shape)}"
         ) from error
     return torch.where(torch.as_tensor(areas, device=image.device)[:, None], fill, image.detach())
 
@@ -161,9 +160,11 @@ def blurred(image: Tensor, sigma: float = BLUR) -> Tensor:
     sigma
         Standard deviation as a share of the shorter side, above 0.
     """
+    from scipy.ndimage import gaussian_filter
+
     _check_image(image)
     if not sigma > 0:
-        raise ValueError(f"sigma is {sigma!r}: a share of the shorter side, above 0, is accepted")
+        raise ValueError(f"sigma is {sigma!r}: expected a share of the shorter side, above 0")
     width = sigma * min(image.shape[1:])
     smooth = gaussian_filter(image.detach().cpu().double().numpy(), (0, width, width), mode="nearest")
     return torch.as_tensor(smooth).to(image)
@@ -186,7 +187,7 @@ def area(curves: np.ndarray) -> np.ndarray:
     """
     curves = np.asarray(curves, dtype=np.float64)
     if curves.ndim < 1 or curves.shape[-1] < 2:
-        raise ValueError(f"curves have the shape {curves.shape}: (..., steps + 1) with at least two points is accepted")
+        raise ValueError(f"curves have the shape {curves.shape}: expected (..., steps + 1) with at least two points")
     return np.trapezoid(curves, dx=1 / (curves.shape[-1] - 1), axis=-1)
 
 
@@ -230,14 +231,14 @@ def sensitivity_n(
     """
     maps = _checked_maps(maps, image)
     if positive("subsets", subsets) < 2:
-        raise ValueError("subsets is 1: at least 2 are needed for a correlation")
+        raise ValueError("subsets is 1: expected at least 2 for a correlation")
     regions = _regions(*image.shape[1:], cells)
     features = int(regions.max()) + 1
     values = np.stack([np.bincount(regions.ravel(), weights=one.ravel()) for one in maps])
     correlations = np.empty((len(maps), len(sizes)))
     for column, size in enumerate(sizes):
         if positive("a size", size) > features:
-            raise ValueError(f"a size is {size}: from 1 to {features}, the number of features, is accepted")
+            raise ValueError(f"a size is {size}: expected from 1 to {features}, the number of features")
         chosen = _subsets(features, size, subsets, seed)
         scores = _scores(score, image, chosen[:, regions], fill, batch_size)
         correlations[:, column] = _correlations(values, chosen, -scores)
@@ -317,9 +318,9 @@ def completeness_gap(totals: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _check_image(image: Tensor) -> None:
     if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
         found = f"{image.dtype} {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"image is {found}: one image as a float tensor (c, h, w) is accepted")
+        raise ValueError(f"image is {found}: expected one image as a float tensor (c, h, w)")
     if not image.isfinite().all():
-        raise ValueError("image holds NaN or infinity: finite values are accepted")
+        raise ValueError("image holds NaN or infinity: expected finite values")
 
 
 def _checked_areas(areas: np.ndarray, image: Tensor) -> np.ndarray:
@@ -328,7 +329,7 @@ def _checked_areas(areas: np.ndarray, image: Tensor) -> np.ndarray:
     areas = np.asarray(areas)
     if areas.dtype != bool or areas.ndim != 3 or areas.shape[1:] != image.shape[1:]:
         height, width = image.shape[1:]
-        raise ValueError(f"areas are {areas.dtype} {areas.shape}: bool (k, {height}, {width}) is accepted")
+        raise ValueError(f"areas are {areas.dtype} {areas.shape}: expected bool (k, {height}, {width})")
     return areas
 
 
@@ -337,7 +338,7 @@ def _checked_maps(maps: np.ndarray, image: Tensor) -> np.ndarray:
     _check_image(image)
     maps = finite_maps(maps, "maps", "(m, h, w)", 3)
     if maps.shape[1:] != image.shape[1:]:
-        raise ValueError(f"maps are {maps.shape} and the image {tuple(image.shape)}: the same h and w are accepted")
+        raise ValueError(f"maps are {maps.shape} and the image {tuple(image.shape)}: expected the same h and w")
     return maps
 
 
@@ -355,9 +356,9 @@ def _scores(score: Score, image: Tensor, areas: np.ndarray, fill: float | Tensor
 def _checked_scores(values: Tensor, number: int) -> np.ndarray:
     if not isinstance(values, Tensor) or values.shape != (number,) or not values.is_floating_point():
         found = f"{values.dtype} {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-        raise ValueError(f"score returns {found} for {number} images: a float tensor ({number},) is accepted")
+        raise ValueError(f"score returns {found} for {number} images: expected a float tensor ({number},)")
     if not values.isfinite().all():
-        raise ValueError("score returns NaN or infinity: finite values are accepted")
+        raise ValueError("score returns NaN or infinity: expected finite values")
     return values.to(torch.promote_types(values.dtype, torch.float32)).cpu().numpy()
 
 
@@ -415,7 +416,7 @@ def _regions(height: int, width: int, cells: int | None) -> np.ndarray:
     if cells is None:
         return np.arange(height * width).reshape(height, width)
     if positive("cells", cells) > min(height, width):
-        raise ValueError(f"cells is {cells}: from 1 to {min(height, width)}, the image's shorter side, is accepted")
+        raise ValueError(f"cells is {cells}: expected from 1 to {min(height, width)}, the image's shorter side")
     return grid(height, width, cells).numpy()
 
 
@@ -441,7 +442,7 @@ def _squares(height: int, width: int, side: int | None, number: int, seed: int) 
     shorter = min(height, width)
     side = positive("side", max(1, shorter // 4) if side is None else side)
     if side > shorter:
-        raise ValueError(f"side is {side}: from 1 to {shorter}, the image's shorter side, is accepted")
+        raise ValueError(f"side is {side}: expected from 1 to {shorter}, the image's shorter side")
     corners = np.random.default_rng(seed).integers((height - side + 1, width - side + 1), size=(number, 2))
     rows, columns = (
         (np.arange(length) >= start[:, None]) & (np.arange(length) < start[:, None] + side)

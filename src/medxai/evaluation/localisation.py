@@ -5,15 +5,14 @@ pixels, in [0, 1] (`attention`); references are fuzzy sets of the same shape. Sc
 in float64. "The reference's set" is where the reference is at least `INSIDE`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-from scipy.ndimage import distance_transform_edt
-from scipy.stats import rankdata
 
 from medxai.evaluation.agreement_sums import ratio
+from medxai.evaluation.similarity import ranks
 
 AXES = (-2, -1)
 INSIDE = 0.5
@@ -57,24 +56,21 @@ def fuzzy_scores(attention: np.ndarray, reference: np.ndarray) -> FuzzyScores:
     -----
     Jalaboi et al., DermX, Medical Image Analysis 83:102647, 2023, section on evaluation.
     """
-    attention, reference = _pair(attention, reference, fuzzy=True)
-    pixels = attention.shape[-2] * attention.shape[-1]
-    both = np.minimum(attention, reference).sum(axis=AXES, dtype=np.float64)
-    in_attention = attention.sum(axis=AXES, dtype=np.float64)
-    in_reference = reference.sum(axis=AXES, dtype=np.float64)
-    return _from_sums(both, in_attention, in_reference, pixels)
+    return _fuzzy(*_pair(attention, reference, fuzzy=True), lambda values: values.sum(axis=AXES, dtype=np.float64))
 
 
-def _from_sums(both: np.ndarray, in_attention: np.ndarray, in_reference: np.ndarray, pixels: int) -> FuzzyScores:
-    """Scores from sums over pixels: of the minimum, of either map, and the number of pixels."""
-    # The minimum of the complements is 1 - max, and max = E + D - min.
-    neither = pixels - (in_attention + in_reference - both)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return FuzzyScores(
-            f1=2 * both / (in_attention + in_reference),
-            sensitivity=both / in_reference,
-            specificity=neither / (pixels - in_reference),
-        )
+def _fuzzy(
+    attention: np.ndarray, reference: np.ndarray, total: Callable[[np.ndarray], np.ndarray]
+) -> FuzzyScores:
+    """Scores of maps that broadcast; ``total`` adds up values of the pixels.
+
+    Complements are added up pixel by pixel. Taken from the number of pixels and the other sums they would be rounding,
+    and not zero, where the reference is 1 everywhere: infinity instead of NaN.
+    """
+    both, in_reference = total(np.minimum(attention, reference)), total(reference)
+    neither, outside = total(np.minimum(1 - attention, 1 - reference)), total(1 - reference)
+    f1 = ratio(2 * both, total(attention) + in_reference)
+    return FuzzyScores(f1[()], ratio(both, in_reference)[()], ratio(neither, outside)[()])  # a number for one map
 
 
 def leave_one_out(counts: dict[int, np.ndarray]) -> dict[int, FuzzyScores]:
@@ -87,7 +83,7 @@ def leave_one_out(counts: dict[int, np.ndarray]) -> dict[int, FuzzyScores]:
     Parameters
     ----------
     counts
-        By rater: uint8 (height, width), how many of his characteristics cover each pixel; their sum must not pass 255.
+        By rater: uint8 (height, width), how many of their characteristics cover each pixel; their sum must not pass 255.
 
     Returns
     -------
@@ -105,8 +101,7 @@ def _joint_scores(own: np.ndarray, others: np.ndarray) -> FuzzyScores:
     pixels = cv2.calcHist([own, others], [0, 1], None, bins, ranges).astype(np.float64)
     explanation = (np.arange(most + 1) / max(most, 1))[:, None]
     reference = (np.arange(most_others + 1) / max(most_others, 1))[None]
-    both = (pixels * np.minimum(explanation, reference)).sum()
-    return _from_sums(both, (pixels * explanation).sum(), (pixels * reference).sum(), own.size)
+    return _fuzzy(explanation, reference, lambda values: (pixels * values).sum())
 
 
 def attention(maps: np.ndarray, *, scale: Literal["maximum", "quantile", "rank"] = "maximum") -> np.ndarray:
@@ -135,9 +130,9 @@ def attention(maps: np.ndarray, *, scale: Literal["maximum", "quantile", "rank"]
     maps = _finite(np.asarray(maps))
     if scale == "rank":
         flat = maps.reshape(-1, maps.shape[-2] * maps.shape[-1])
-        return ((rankdata(flat, axis=-1) - 0.5) / flat.shape[-1]).reshape(maps.shape)
+        return ((ranks(flat) - 0.5) / flat.shape[-1]).reshape(maps.shape)
     if scale not in ("maximum", "quantile"):
-        raise ValueError(f'scale is {scale!r}: "maximum", "quantile" or "rank" is accepted')
+        raise ValueError(f'scale is {scale!r}: expected "maximum", "quantile" or "rank"')
     positive = np.maximum(maps, 0)
     if scale == "maximum":
         top = positive.max(axis=AXES, keepdims=True)
@@ -252,7 +247,7 @@ def iou(attention: np.ndarray, reference: np.ndarray, threshold: float) -> np.nd
     """
     attention, reference = _pair(attention, reference, fuzzy=True)
     if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold}: a number in [0, 1] is accepted")
+        raise ValueError(f"threshold is {threshold}: expected a number in [0, 1]")
     return _iou(attention, reference >= INSIDE, threshold)
 
 
@@ -342,8 +337,10 @@ def pointing_game(maps: np.ndarray, reference: np.ndarray, *, tolerance: float =
     ValueError
         As `hit_rate`; if `tolerance` is negative.
     """
+    from scipy.ndimage import distance_transform_edt
+
     if not tolerance >= 0:
-        raise ValueError(f"tolerance is {tolerance}: a share of the longer side, at least 0, is accepted")
+        raise ValueError(f"tolerance is {tolerance}: expected a share of the longer side, at least 0")
     maps, reference = _pair(maps, reference)
     inside = reference >= INSIDE
     radius = tolerance * max(maps.shape[-2:]) + 1e-9  # 0.29 of 100 pixels is a little less than 29
@@ -391,28 +388,26 @@ def _pair(maps: np.ndarray, reference: np.ndarray, *, fuzzy: bool = False) -> tu
     maps, reference = np.asarray(maps), np.asarray(reference)
     name = "attention" if fuzzy else "maps"
     if maps.shape != reference.shape or maps.ndim < 2:
-        raise ValueError(
-            f"{name} and reference are (..., H, W) of the same shape, not {maps.shape} and {reference.shape}"
-        )
+        raise ValueError(f"{name} and reference are {maps.shape} and {reference.shape}: expected (..., H, W), the same")
     for what, values in (("attention", maps), ("reference", reference)) if fuzzy else (("reference", reference),):
         if not ((values >= 0) & (values <= 1)).all():  # also False for NaN
-            raise ValueError(f"{what} has values that are NaN or not in [0, 1]")
+            raise ValueError(f"{what} holds NaN or values out of [0, 1]: expected values in [0, 1]")
     return (maps if fuzzy else _finite(maps)), reference
 
 
 def _shares(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"{name} have the shape {values.shape}: a list of numbers in [0, 1] is accepted")
+        raise ValueError(f"{name} have the shape {values.shape}: expected a list of numbers in [0, 1]")
     wrong = values[~((values >= 0) & (values <= 1))]
     if len(wrong):
-        raise ValueError(f"{name} hold {wrong[0]}: numbers in [0, 1] are accepted")
+        raise ValueError(f"{name} hold {wrong[0]}: expected numbers in [0, 1]")
     return values
 
 
 def _finite(maps: np.ndarray) -> np.ndarray:
     if maps.ndim < 2 or 0 in maps.shape[-2:]:
-        raise ValueError(f"maps are {maps.shape}: (..., H, W) with at least one pixel is accepted")
+        raise ValueError(f"maps are {maps.shape}: expected (..., H, W) with at least one pixel")
     if not np.isfinite(maps).all():
-        raise ValueError("maps hold NaN or infinity: finite values are accepted")
+        raise ValueError("maps hold NaN or infinity: expected finite values")
     return maps.astype(np.float64)

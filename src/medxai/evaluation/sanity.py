@@ -63,7 +63,7 @@ def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0)
     """
     order = _from_output(model, images)
     if not 2 <= positive("stages", stages) <= len(order):
-        raise ValueError(f"stages is {stages}: from 2 to {len(order)}, the modules with parameters, is accepted")
+        raise ValueError(f"stages is {stages}: expected from 2 to {len(order)}, the modules with parameters")
     groups = [order[:1], *np.array_split(order[1:], stages - 1)]
     return _cascaded(deepcopy(model).cpu(), images.cpu(), groups, seed, next(model.parameters()).device)
 
@@ -89,7 +89,7 @@ def label_permutation(labels: np.ndarray, seed: int) -> np.ndarray:
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:
-        raise ValueError(f"labels have the shape {labels.shape}: (n,) is accepted")
+        raise ValueError(f"labels have the shape {labels.shape}: expected (n,)")
     return np.random.default_rng(seed).permutation(labels)
 
 
@@ -116,7 +116,7 @@ def similarity_after(maps: np.ndarray, others: np.ndarray) -> pd.DataFrame:
     """
     maps, others = (finite_maps(values, "maps", "(n, h, w)", 3) for values in (maps, others))
     if maps.shape != others.shape:
-        raise ValueError(f"maps are {maps.shape} and {others.shape}: the same shape is accepted")
+        raise ValueError(f"maps are {maps.shape} and {others.shape}: expected the same shape")
     rows = [
         {
             "rank_correlation": rank_correlation(one, other),

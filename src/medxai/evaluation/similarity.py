@@ -1,13 +1,17 @@
 """How alike two maps of one image are: by the ranks of their pixels, and by their structure."""
 
 import numpy as np
-from scipy.stats import rankdata
-from skimage import metrics
+import pandas as pd
 
 from medxai.evaluation._checks import finite_maps
 
 WINDOW = 7
 """Side of the squares in which structures are compared, in pixels; scikit-image's."""
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks, from 1, of the finite values in each row (m, k); equal values share their mean rank."""
+    return pd.DataFrame(values).rank(axis=1).to_numpy()
 
 
 def rank_correlations(maps: np.ndarray) -> np.ndarray:
@@ -25,11 +29,11 @@ def rank_correlations(maps: np.ndarray) -> np.ndarray:
     numpy.ndarray
         float64 (m, m), in [-1, 1]; ties get their mean rank. NaN where one of the two is constant.
     """
-    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
-    ranks -= ranks.mean(1, keepdims=True)
-    size = np.linalg.norm(ranks, axis=1)
+    centred = ranks(maps.reshape(len(maps), -1))
+    centred -= centred.mean(1, keepdims=True)
+    size = np.linalg.norm(centred, axis=1)
     product = np.outer(size, size)
-    return np.divide(ranks @ ranks.T, product, out=np.full(product.shape, np.nan), where=product > 0)
+    return np.divide(centred @ centred.T, product, out=np.full(product.shape, np.nan), where=product > 0)
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -64,9 +68,11 @@ def structural_similarity(one: np.ndarray, other: np.ndarray) -> float:
     Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13; for maps Adebayo et al. 2018. Two maps that are flat but
     for a few pixels are alike wherever both are flat, so that sparse maps score high even if they share no pixel.
     """
+    from skimage import metrics
+
     one, other = (finite_maps(values, "maps", "(h, w)", 2) for values in (one, other))
     if one.shape != other.shape or min(one.shape) < WINDOW:
-        raise ValueError(f"maps are {one.shape} and {other.shape}: the same shape of at least 7 x 7 is accepted")
+        raise ValueError(f"maps are {one.shape} and {other.shape}: expected the same shape of at least 7 x 7")
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return np.nan
     one, other = ((values - values.min()) / np.ptp(values) for values in (one, other))

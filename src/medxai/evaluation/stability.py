@@ -55,9 +55,9 @@ def max_sensitivity(
     positive("samples", samples)
     if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
         found = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"images are {found}: a float tensor (n, c, h, w) is accepted")
+        raise ValueError(f"images are {found}: expected a float tensor (n, c, h, w)")
     if not radius > 0:
-        raise ValueError(f"radius is {radius!r}: a number above 0 is accepted")
+        raise ValueError(f"radius is {radius!r}: expected a number above 0")
     draws = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -77,7 +77,7 @@ def _explained(explainer: Explainer, images: Tensor) -> np.ndarray:
     wanted = (len(images), *images.shape[2:])
     if not isinstance(maps, Tensor) or maps.shape != wanted:
         found = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
-        raise ValueError(f"the explainer returns {found} for images {tuple(images.shape)}: maps {wanted} are accepted")
+        raise ValueError(f"the explainer returns {found} for images {tuple(images.shape)}: expected maps {wanted}")
     if not maps.isfinite().all():
-        raise ValueError("the explainer returns NaN or infinity: finite maps are accepted")
+        raise ValueError("the explainer returns NaN or infinity: expected finite maps")
     return maps.detach().cpu().double().flatten(1).numpy()

@@ -60,7 +60,7 @@ def deeplift(
         If an operation has no rule, such as a softmax inside the network, naming it.
     """
     if rule not in ("rescale", "reveal_cancel"):
-        raise ValueError(f"rule is {rule!r}: it is 'rescale' or 'reveal_cancel'")
+        raise ValueError(f"rule is {rule!r}: expected 'rescale' or 'reveal_cancel'")
     with explaining(model, images, target, create_graph) as (images, target):
         one = not isinstance(baseline, Tensor) or baseline.ndim < 4 or len(baseline) == 1
         baseline = baseline_like(images[:1] if one else images, baseline)
@@ -95,9 +95,7 @@ def deep_shap(
         As of `deeplift`.
     """
     if baselines.ndim != 4 or not len(baselines) or baselines.shape[1:] != images.shape[1:]:
-        raise ValueError(
-            f"baselines have shape {tuple(baselines.shape)}: they are (k, c, h, w) like the images, k >= 1"
-        )
+        raise ValueError(f"baselines are {tuple(baselines.shape)}: expected (k, c, h, w) like the images, k >= 1")
     maps = (deeplift(model, images, target, baseline=one[None], create_graph=create_graph) for one in baselines)
     return sum(maps) / len(baselines)
 

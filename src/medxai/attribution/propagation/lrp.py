@@ -90,7 +90,7 @@ def lrp_alpha_beta(
     """
     _not_negative(alpha=alpha, beta=beta)
     if abs(alpha - beta - 1) > 1e-6:
-        raise ValueError(f"alpha - beta is {alpha - beta:g}: it must be 1, or relevance is not conserved")
+        raise ValueError(f"alpha - beta is {alpha - beta:g}: expected 1, as else relevance is not conserved")
     with explaining(model, images, target, create_graph) as (images, target):
         return _AlphaBeta(model, alpha, beta, create_graph).propagate(images, target)
 
@@ -147,7 +147,7 @@ def deep_taylor(
 def _not_negative(**options: float) -> None:
     for name, value in options.items():
         if not value >= 0:
-            raise ValueError(f"{name} is {value}: it must be at least 0")
+            raise ValueError(f"{name} is {value}: expected at least 0")
 
 
 class _Relevance(Propagation):
@@ -242,8 +242,8 @@ class _DeepTaylor(_Relevance):
         from_low, from_high = images - self.low, images - self.high
         if (from_low < 0).any() or (from_high > 0).any():
             raise ValueError(
-                f"pixels from {images.min():g} to {images.max():g} leave the range from low to high: pass the least "
-                "and the largest value that a pixel can have"
+                f"pixels from {images.min():g} to {images.max():g} leave the range from low to high: expected the "
+                "least and the largest value that a pixel can have"
             )
         return _Box(from_low, from_high, from_low * seed, from_high * seed)
 

@@ -45,7 +45,7 @@ def fit_patterns(model: nn.Module, images: Tensor, *, batch_size: int = 16) -> P
         If the network has another activation or a product of tensors, naming it.
     """
     if len(images) < 2:
-        raise ValueError(f"{len(images)} image is not enough to fit patterns: pass at least 2")
+        raise ValueError(f"images are {len(images)}: expected at least 2, to fit patterns")
     sums: dict[tuple[int, bool], _Sums] = {}
     with prepared(model, images) as (images, _):
         for batch in images.split(batch_size):
@@ -170,14 +170,12 @@ class _PatternNet(_Rectified):
     def propagate(self, images: Tensor, target: Tensor) -> Tensor:
         result = super().propagate(images, target)
         if not result.isfinite().all():
-            raise ValueError(
-                f"{self.method}'s signal leaves the range of {result.dtype}: use model and images in float64"
-            )
+            raise ValueError(f"{self.method}'s signal leaves the range of {result.dtype}: expected float64 here")
         return result
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
         if layer.weight.ndim == 1:
             pattern = ratio(torch.ones_like(layer.weight), layer.weight)
         elif (pattern := self.patterns.get((layer.index, layer.merged))) is None or pattern.shape != layer.weight.shape:
-            raise ValueError("the patterns were fitted on another model: call fit_patterns with this one")
+            raise ValueError("patterns are those of another model: expected what fit_patterns gives for this one")
         return layer.linear(layer.tangent, layer.weight * pattern if self.attribution else pattern)

@@ -82,7 +82,7 @@ class _Rectified(Propagation):
     def __init__(self, model: nn.Module, rectify: Rectify, guided: bool, create_graph: bool) -> None:
         super().__init__(model, create_graph)
         if rectify not in ("relu", "gate"):
-            raise ValueError(f"rectify is {rectify!r}: it is 'relu' or 'gate'")
+            raise ValueError(f"rectify is {rectify!r}: expected 'relu' or 'gate'")
         self.rectify, self.guided, self.rectified = rectify, guided, False
         self.method = "guided backpropagation" if guided else "deconvnet"
 
