@@ -158,7 +158,9 @@ def _of_regions(
         features = grid(*images.shape[-2:]) if features is None else features
         if features.is_floating_point() or features.shape not in (images.shape[-2:], (len(images), *images.shape[-2:])):
             found = f"{features.dtype} {tuple(features.shape)}"
-            raise ValueError(f"features are {found}: expected integers {tuple(images.shape[-2:])}, for all or each image")
+            raise ValueError(
+                f"features are {found}: expected integers {tuple(images.shape[-2:])}, for all or each image"
+            )
 
     def one(forward: Callable, image: Tensor, start: Tensor, regions: Tensor) -> Tensor:
         return method(forward).attribute(

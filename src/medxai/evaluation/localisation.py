@@ -59,9 +59,7 @@ def fuzzy_scores(attention: np.ndarray, reference: np.ndarray) -> FuzzyScores:
     return _fuzzy(*_pair(attention, reference, fuzzy=True), lambda values: values.sum(axis=AXES, dtype=np.float64))
 
 
-def _fuzzy(
-    attention: np.ndarray, reference: np.ndarray, total: Callable[[np.ndarray], np.ndarray]
-) -> FuzzyScores:
+def _fuzzy(attention: np.ndarray, reference: np.ndarray, total: Callable[[np.ndarray], np.ndarray]) -> FuzzyScores:
     """Scores of maps that broadcast; ``total`` adds up values of the pixels.
 
     Complements are added up pixel by pixel. Taken from the number of pixels and the other sums they would be rounding,
