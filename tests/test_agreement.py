@@ -311,13 +311,25 @@ def test_with_mean() -> None:
 def test_wrong_words_are_refused(tiny: dermxdb.DermXDB) -> None:
     evaluations, overlaps = tiny.select("all"), agreement.overlaps(tiny)
     for call, message in (
-        (lambda: agreement.presence(evaluations, use="right"), "rule 'right' is unknown: expected one of all, diagnosed"),
+        (
+            lambda: agreement.presence(evaluations, use="right"),
+            "rule 'right' is unknown: expected one of all, diagnosed",
+        ),
         (lambda: agreement.presence(evaluations, pool="image"), 'pool is .image.: expected "rater pair" or "all"'),
         (lambda: agreement.presence(evaluations, undefined="one"), 'undefined is .one.: expected "zero" or "skip"'),
         (lambda: agreement.localisation(overlaps, evaluations, pool="all"), 'pool is .all.: expected "pairs", "image"'),
-        (lambda: agreement.localisation(overlaps, evaluations, empty="one"), 'empty is .one.: expected "skip" or "zero"'),
-        (lambda: agreement.presence(evaluations, weights=np.ones((4, 3))), r"weights are \(4, 3\): expected \(resamples, 2\)"),
-        (lambda: bootstrap.interval(partial(agreement.diagnosis, evaluations), 2, level=95), "level is 95: expected a share"),
+        (
+            lambda: agreement.localisation(overlaps, evaluations, empty="one"),
+            'empty is .one.: expected "skip" or "zero"',
+        ),
+        (
+            lambda: agreement.presence(evaluations, weights=np.ones((4, 3))),
+            r"weights are \(4, 3\): expected \(resamples, 2\)",
+        ),
+        (
+            lambda: bootstrap.interval(partial(agreement.diagnosis, evaluations), 2, level=95),
+            "level is 95: expected a share",
+        ),
         (lambda: bootstrap.interval(partial(agreement.diagnosis, evaluations), 0), "images are 0 and resamples 1000"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,10 +1,15 @@
-"""The import closure: which modules a chapter depends on."""
+"""The import closure: which modules a chapter depends on, of a package made for it and of the book's own chapters."""
 
+import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from medxai.book import closure
+from medxai import paths
+from medxai.book import chapters, closure
 
 
 @pytest.fixture
@@ -71,5 +76,63 @@ def test_other_packages_do_not_count(package: Path) -> None:
     assert names(package, "import json, package_of_others, pack_not_there") == set()
 
 
+def test_what_others_provide(package: Path) -> None:
+    (package / "pack/user.py").write_text(
+        "import os.path\nimport numpy as np\ndef late():\n    from scipy import stats"
+    )
+    code = ["import pack.user\nfrom pandas import DataFrame"]
+    assert closure.others(code, package, "pack") == ["numpy", "pandas.DataFrame", "scipy.stats"]
+
+
 def test_every_cell_counts(package: Path) -> None:
     assert names(package, "x = 1", "if x:\n    import pack.alone") == {"pack/__init__.py", "pack/alone.py"}
+
+
+LOADED = """
+import json, os, sys
+
+import matplotlib.pyplot, pandas, torch  # once, before the fork: they take most of the time
+
+for name, imports in json.loads(sys.stdin.read()).items():
+    sys.stdout.flush()
+    if os.fork() == 0:
+        exec(imports)
+        if "medxai.attribution" in sys.modules:
+            from medxai.attribution import CONTROLS, METHODS
+            assert all(callable(method.function) for method in (METHODS | CONTROLS).values())
+        modules = [module for key, module in sys.modules.items() if key.partition(".")[0] == "medxai"]
+        print(json.dumps([name, [module.__file__ for module in modules]]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[Path]]:
+    """By chapter: the files of the package that are loaded once its imports have run and every method was looked up."""
+    code = {
+        name: "\n".join(
+            ast.unparse(node)
+            for cell in chapters.code(chapters.read(name))
+            for node in ast.walk(ast.parse(cell))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        )
+        for name in chapters.names()
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", LOADED], input=json.dumps(code), capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    return {name: set(map(Path, files)) for name, files in map(json.loads, result.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("name", chapters.names())
+def test_what_a_chapter_loads_is_in_its_closure(loaded: dict[str, set[Path]], name: str) -> None:
+    """Each of these modules is an input of the chapter, so that editing it makes the chapter due (test_book_build)."""
+    assert len(loaded[name]) > 10
+    assert loaded[name] <= set(closure.modules(chapters.code(chapters.read(name))))
+
+
+def test_a_chapter_that_explains_depends_on_every_method() -> None:
+    attribution = paths.ROOT / "src" / "medxai" / "attribution"
+    assert set(attribution.rglob("*.py")) <= set(closure.modules(["from medxai.attribution import explain"]))

@@ -221,8 +221,14 @@ def test_bad_input_is_refused() -> None:
         ),
         (lambda: bootstrap.mean_intervals(values / 0), "column 'a' holds infinity: expected finite numbers"),
         (lambda: bootstrap.mean_intervals(values[:0]), "images are 0 and resamples 1000: expected at least 1"),
-        (lambda: bootstrap.mean_intervals(values, groups=np.arange(9)), r"groups are int64 \(9,\): expected integers \(10,\)"),
-        (lambda: bootstrap.mean_intervals(values, groups=np.ones(10)), r"groups are float64 \(10,\): expected integers"),
+        (
+            lambda: bootstrap.mean_intervals(values, groups=np.arange(9)),
+            r"groups are int64 \(9,\): expected integers \(10,\)",
+        ),
+        (
+            lambda: bootstrap.mean_intervals(values, groups=np.ones(10)),
+            r"groups are float64 \(10,\): expected integers",
+        ),
         (lambda: bootstrap.mean_intervals(values, level=2), "level is 2: expected a share between 0 and 1"),
         (lambda: bootstrap.differences(values, "z"), "values have the columns a, b, none: expected 'z' and another"),
         (lambda: bootstrap.differences(values[["a"]], "a"), "values have the columns a: expected 'a' and another"),

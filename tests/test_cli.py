@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from medxai import cli, paths
-from medxai.data import sources
+from medxai.data import real_or_simulated
+from medxai.data.datasets import DATASETS
 from medxai.errors import DataError
 
 
@@ -59,9 +60,9 @@ def test_data_check_names_every_data_set_and_what_to_do(
     monkeypatch.setenv("MEDXAI_DATA", str(tmp_path))
     assert cli.main(["data", "check"]) == 0
     said = capsys.readouterr().out
-    for status in sources.check():
-        assert f"{status.name}: not there, at {status.where}" in said
-        assert status.advice in said
+    for dataset in DATASETS.values():
+        assert f"{dataset.name}: not there, at {dataset.place}" in said
+        assert dataset.advice in said
 
 
 class TestFetchInABuild:
@@ -82,7 +83,7 @@ class TestFetchInABuild:
         monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
         monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
         monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "nothing"))
-        monkeypatch.setattr(sources, "dermxdb_root", lambda profile, kind: tmp_path / "simulated")
+        monkeypatch.setattr(real_or_simulated, "dermxdb_root", lambda profile, kind: tmp_path / "simulated")
         return asked
 
     def test_tries_once_and_remembers(self, tries: list[str], capsys: pytest.CaptureFixture[str]) -> None:

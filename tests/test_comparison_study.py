@@ -6,21 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torchvision.models import mobilenet_v2
 
 from medxai import profiles, report
 from medxai.attribution import CONTROLS, METHODS
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.evaluation import classification
 from medxai.evaluation.metrics import METRICS
 from medxai.report import comparison_figures as figures
 from medxai.studies import comparison as study
 from medxai.studies import explained_sets as sets
-from medxai.training import transfer
-from medxai.training.fit import predict
 
 SMOKE = profiles.get("smoke")
 SETS = ("paintings", "ultrasound")
@@ -30,21 +24,6 @@ SETS = ("paintings", "ultrasound")
 def reference() -> dict[str, pd.DataFrame]:
     names = ("scores", "curves", "cascade", "raters", "networks", "costs", "twice")
     return {name: report.reference("comparison", name) for name in names}
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_linear_head_predicts_as_scikit_learn_does(classes):
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)
-    labels = np.arange(24) % classes
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = mobilenet_v2(weights=None)
-    features = transfer.frozen_features(network, images).astype(float)
-    peer = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(features, labels)
-    model = transfer.with_linear_head(network, images, labels)
-    assert not model.training
-    np.testing.assert_allclose(predict(model, images), peer.predict_proba(features), atol=1e-4)
 
 
 def test_folds_are_those_of_cross_validation_and_keep_groups_together():
@@ -67,7 +46,7 @@ def test_folds_are_those_of_cross_validation_and_keep_groups_together():
 
 @pytest.fixture(scope="module")
 def painted() -> sets.Images:
-    return sets.paintings(sources.open_dermxdb(SMOKE), SMOKE)
+    return sets.paintings(real_or_simulated.open_dermxdb(SMOKE), SMOKE)
 
 
 def test_images_that_are_right_are_explained_first_and_classes_take_turns(painted):
@@ -159,7 +138,7 @@ def test_controls_that_must_lose_lose_in_the_reference(reference, of):
 
 @pytest.mark.real_data
 def test_dermatologists_against_themselves_come_back(reference):
-    db = sources.open_dermxdb(SMOKE)
+    db = real_or_simulated.open_dermxdb(SMOKE)
     if db.kind != "real":
         pytest.skip("MEDXAI_DATA holds no real DermXDB")
     twice = reference["twice"].set_index(["image", "kind"])

@@ -89,8 +89,10 @@ def noisy() -> pd.DataFrame:
         name: value + (name in ("gradient", "saliency", "cam")) * generator.normal(0, 0.02, 30)
         for name, value in means.items()
     }
-    values["uniform_random"] = base - 0.2
-    return table({name: {"pixel_auc": value, "deletion": value} for name, value in values.items()})
+    values |= {"uniform_random": base - 0.2, "truth": base + 1}
+    return table(
+        {name: dict.fromkeys(("pixel_auc", "deletion", "infidelity"), value) for name, value in values.items()}
+    )
 
 
 def test_a_method_that_is_always_better_is_called_so(noisy):
@@ -101,8 +103,17 @@ def test_a_method_that_is_always_better_is_called_so(noisy):
     assert (found["control"] == "centre_gaussian").all()
     assert found.loc["gradient", "difference"] == pytest.approx(0.3, abs=0.02)
     assert score_tables.counted(found["verdict"]).to_dict() == {"better": 1, "open": 1, "worse": 1}
-    lower = score_tables.compare(noisy, "deletion", "centre_gaussian")
-    assert lower["verdict"].to_dict() == {"gradient": "worse", "saliency": "open", "cam": "better"}
+    for metric in ("deletion", "infidelity"):
+        assert score_tables.compare(noisy, metric)["verdict"].tolist() == ["worse", "worse", "better"]
+        lower = score_tables.compare(noisy, metric, "centre_gaussian")
+        assert lower["verdict"].to_dict() == {"gradient": "worse", "saliency": "open", "cam": "better"}
+
+
+def test_near_copies_are_drawn_together(noisy):
+    copies = pd.concat([noisy, noisy.assign(image=noisy["image"] + 30)])
+    together, apart = (score_tables.means(scores, ["pixel_auc"]) for scores in (copies, noisy))
+    pd.testing.assert_frame_equal(together.drop(columns="images"), apart.drop(columns="images"))
+    assert (together["images"] == 2 * apart["images"]).all()
 
 
 def test_counts_of_verdicts_name_what_does_not_occur():

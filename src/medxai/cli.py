@@ -7,7 +7,6 @@ from pathlib import Path
 
 from medxai import paths, profiles
 from medxai.book.target import EDITIONS, Target
-from medxai.data.sources import KINDS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
     build = commands.add_parser("build", help="execute the chapters and build the site")
     build.add_argument("--profile", **profile)
-    build.add_argument("--data", choices=KINDS, default="auto", help="which annotations (default: auto)")
+    build.add_argument("--data", choices=profiles.KINDS, default="auto", help="which annotations (default: auto)")
     build.add_argument("--chapters", nargs="+", metavar="NN_name", help="only these chapters")
     build.add_argument("--edition", choices=EDITIONS, default="student", help="instructor: with solutions")
     build.set_defaults(command=_build)
@@ -112,16 +111,17 @@ def _explain(options: argparse.Namespace) -> None:
 def _fetch(options: argparse.Namespace) -> None:
     from medxai.data import fetch
 
-    print(f"there: {fetch.fetch(options.name, source=options.archive, sha256=options.sha256)}")
+    print(f"there: {fetch.fetch(options.name, options.archive, options.sha256)}")
 
 
 def _check(options: argparse.Namespace) -> None:
-    from medxai.data import sources
+    from medxai.data.datasets import DATASETS
 
-    for status in sources.check():
-        print(f"{status.name}: {'there' if status.present else 'not there'}, at {status.where} ({status.licence})")
-        if not status.present:
-            print(f"    {status.advice}")
+    for dataset in DATASETS.values():
+        there = dataset.is_there
+        print(f"{dataset.name}: {'there' if there else 'not there'}, at {dataset.place} ({dataset.licence})")
+        if not there:
+            print(f"    {dataset.advice}")
 
 
 def _student(options: argparse.Namespace) -> None:

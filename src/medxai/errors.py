@@ -1,4 +1,4 @@
-"""Mistakes that a user can cause, each told in one sentence: what, where, what is accepted."""
+"""Mistakes that a user can cause, each told in one sentence: what is where, and what was expected."""
 
 
 class DataError(ValueError):

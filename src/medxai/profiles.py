@@ -2,6 +2,9 @@
 
 from dataclasses import asdict, dataclass, fields
 
+KINDS = ("auto", "real", "simulated")
+"""Which annotations a run can ask for; ``auto`` takes real ones where they are there."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -23,6 +26,8 @@ class Profile:
         Length of training of the small ConvNet that looks at them, and at real ultrasound.
     network_epochs
         Length of training of a large network as a whole; 0 for not at all: only a linear head on it is trained.
+    transfer_epochs
+        Length of training of the upper stages of the network with weights of ImageNet, see `medxai.training.transfer`.
     explained_size
         Side of the images on which methods are compared, in pixels.
     explained_folds
@@ -46,6 +51,7 @@ class Profile:
     painted_size: int
     convnet_epochs: int
     network_epochs: int
+    transfer_epochs: int
     explained_size: int
     explained_folds: int
     explained_images: int
@@ -93,6 +99,7 @@ PROFILES = {
             painted_size=128,
             convnet_epochs=2,
             network_epochs=0,
+            transfer_epochs=1,
             explained_size=64,
             explained_folds=1,
             explained_images=3,
@@ -109,6 +116,7 @@ PROFILES = {
             painted_size=200,
             convnet_epochs=10,
             network_epochs=0,
+            transfer_epochs=12,
             explained_size=128,
             explained_folds=1,
             explained_images=4,
@@ -125,7 +133,8 @@ PROFILES = {
             painted_size=260,
             convnet_epochs=20,
             network_epochs=30,
-            explained_size=160,
+            transfer_epochs=20,
+            explained_size=288,
             explained_folds=5,
             explained_images=9,
             sanity_images=1,

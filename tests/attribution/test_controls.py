@@ -28,7 +28,7 @@ def seeded(seed):
 def test_the_table_is_whole():
     assert not set(CONTROLS) & set(METHODS)
     for name, one in CONTROLS.items():
-        assert (one.kind, one.family, one.path) == ("map", "control", f"controls:{name}")
+        assert (one.kind, one.family, one.path) == ("map", "control", f"medxai.attribution.controls.{name}")
         assert one.function.__doc__
         assert one.reference
         assert one.limits.endswith(".")

@@ -25,7 +25,7 @@ def small():
     ("batch", "target", "message"),
     [
         (X[:0], 0, r"images are empty, \(0, 3, 8, 8\)"),
-        (X[:, :2], 0, "images have 2 channels: expected 3, of the model's first convolution"),
+        (X[:, :2], 0, "images have 2 channels: expected 3, as of the first convolution"),
         (X[0], 0, r"images are \(3, 8, 8\): expected a tensor \(n, channels, height, width\)"),
         ([[1.0]], 0, "images are list"),
         ((X * 99).to(torch.uint8), 0, "images are torch.uint8: expected float32 or float64"),

@@ -42,7 +42,7 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
             if first is None or first.in_channels == images.shape[1] or "channels" not in str(error):
                 raise
             raise ValueError(
-                f"images have {images.shape[1]} channels: expected {first.in_channels}, of the model's first convolution"
+                f"images have {images.shape[1]} channels: expected {first.in_channels}, as of the first convolution"
             ) from error
 
 

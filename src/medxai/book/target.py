@@ -59,8 +59,18 @@ class Target:
 
     @property
     def trials(self) -> Path:
-        """One empty file for each trial that Snakemake has seen done; the records themselves lie in ``results/``."""
+        """For each study a file with the seconds of its trials; their results lie in ``results/``."""
         return self.folder / "trials"
+
+    @property
+    def progress(self) -> Path:
+        """What the steps of the running build say of themselves; see `medxai.book.progress`."""
+        return self.folder / "progress.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What Snakemake and the steps print."""
+        return self.folder / "build.log"
 
     @property
     def source(self) -> Path:

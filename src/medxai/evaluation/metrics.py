@@ -152,7 +152,7 @@ METRICS: dict[str, Metric] = {
     "parameter_randomisation": Metric(
         "Parameter randomisation",
         "sanity",
-        "Does the order of the pixels stay the same for a network with random weights?",
+        "Do the same pixels have the largest absolute values for a network with random weights?",
         "lower",
         -1,
         1,
@@ -161,7 +161,7 @@ METRICS: dict[str, Metric] = {
     "label_randomisation": Metric(
         "Label randomisation",
         "sanity",
-        "Does the order of the pixels stay the same for a network trained on random labels?",
+        "Do the same pixels have the largest absolute values for a network trained on random labels?",
         "lower",
         -1,
         1,

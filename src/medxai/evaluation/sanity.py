@@ -1,7 +1,9 @@
 """Do maps depend on what the network has learnt? Its weights, or its labels, are made random.
 
 A method whose maps stay the same cannot explain the network (Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim 2018).
-Maps that change pass this check and no other.
+Maps that change pass this check and no other. How much they change is told by the rank correlation of their absolute
+values, ``absolute_rank_correlation`` of `similarity_after`: with signs, a map and its negative would count as the most
+unlike, though both mark the same pixels, and the mean over images would hide maps of which half flip.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ from medxai.evaluation._checks import finite_maps, positive
 from medxai.evaluation.similarity import rank_correlation, structural_similarity
 
 STILL_ALIKE = 0.5
-"""Rank correlation with the map of a random network from which a map hardly depends on what was learnt: our line."""
+"""Absolute rank correlation with the map of a random network from which on a map hardly depends on what was learnt: a
+limit of our choice."""
 
 
 def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0) -> Iterator[tuple[float, nn.Module]]:
@@ -104,10 +107,12 @@ def similarity_after(maps: np.ndarray, others: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row an image. ``rank_correlation``: Spearman's, in [-1, 1]; ``absolute_rank_correlation``: that of the
-        absolute values, which a flipped sign leaves high; ``structural_similarity``: of
-        `medxai.evaluation.similarity`, in [-1, 1]. NaN where one of the two maps is constant. 0 is what unrelated maps
-        have on average for the correlations, but not for the structure; compare it with that of random maps.
+        One row for each image. ``rank_correlation``: Spearman's, in [-1, 1], lost where the sign flips;
+        ``absolute_rank_correlation``: that of the absolute values, in [-1, 1], which a flipped sign leaves at 1, and
+        which the metrics `parameter_randomisation` and `label_randomisation` are; ``structural_similarity``: of
+        `medxai.evaluation.similarity`, in [-1, 1]. NaN where one of the two maps, or its absolute values, are constant.
+        Unrelated maps have correlations of 0 on average, but another structural similarity: compare it with that of
+        random maps.
 
     Raises
     ------

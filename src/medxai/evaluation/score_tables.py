@@ -26,8 +26,8 @@ def methods_of(scores: pd.DataFrame) -> list[str]:
 
 def wide(scores: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, np.ndarray]:
     """Return one metric, a row for each image and a column for each map, and the group of each image, int (n,)."""
-    table = scores.pivot(index="image", columns="method", values=metric)[scores["method"].unique()]
-    return table, scores.groupby("image")["group"].first().reindex(table.index).to_numpy()
+    table = scores.pivot(index="image", columns="method", values=metric)[scores["method"].unique()].astype(float)
+    return table, scores.groupby("image")["group"].first().loc[table.index].to_numpy()
 
 
 def means(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from medxai.data.labelled_images import LabelledImages
+from medxai.models.networks import normalisation_of
 from medxai.models.normalisation import Normalisation
-from medxai.models.own_model import normalisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def checked(
         In one sentence, for an argument that is not what it should be.
     """
     network = copy.deepcopy(model).float().eval().requires_grad_(False)
-    wanted = _checked_normalisation(normalisation(model) if normalise is None else normalise)
+    wanted = normalisation_of(model) if normalise is None else _checked_normalisation(normalise)
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     probabilities = _probabilities(network, wanted.apply(images.pictures).contiguous().to(device))
     number = probabilities.shape[1]

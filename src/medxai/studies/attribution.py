@@ -15,7 +15,7 @@ from torch import nn
 
 from medxai.attribution import METHODS
 from medxai.attribution.registry import ONE_PASS
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.evaluation import sanity
 from medxai.evaluation.complexity import gini
@@ -150,6 +150,6 @@ STUDY = Study(
     chapter="02_attribution",
     version=10 + cache.VERSION,  # other paintings, other results
     trials=lambda profile: [Trial("measured", _measured, ("dermxdb",))],
-    data={"dermxdb": sources.open_dermxdb},
+    data={"dermxdb": real_or_simulated.open_dermxdb},
     seed=SEED,
 )

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.photo_sets import ImageSet
@@ -18,7 +18,8 @@ from medxai.evaluation import sanity, suite
 from medxai.experiment import image_sets
 from medxai.experiment.image_sets import SEED, outlined
 from medxai.experiment.panel import Panel
-from medxai.experiment.trained_network import TrainedNetwork, train
+from medxai.experiment.trained_network import TrainedNetwork, start, train
+from medxai.models.weights import DEFAULT, Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.studies.store import Absent, Record, Study, Trial, optional
@@ -29,10 +30,10 @@ SIDE = 160
 """Side of the outlines on which dermatologists are compared with themselves, in pixels."""
 
 
-def _fold(images: LabelledImages, profile: Profile, fold: int) -> Record:
+def _fold(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int) -> Record:
     """Explain some images of a fold, score every map, and test the methods on changed images and networks."""
-    trained = train(images, profile, fold)
-    misled = train(images, profile, fold, labels=sanity.label_permutation(images.labels, seed=SEED))
+    trained = train(images, pretrained, profile, fold)
+    misled = train(images, pretrained, profile, fold, labels=sanity.label_permutation(images.labels, seed=SEED))
     rows = trained.rows_to_explain(profile.explained_images)
     panel = Panel.of(trained, profile.samples)
     maps, refused, costs = panel.maps(rows)
@@ -110,22 +111,22 @@ def _twice(db: DermXDB, profile: Profile) -> Record:
     return {"twice": pd.DataFrame(lines).groupby(["image", "kind"]).mean().reset_index().round(4)}
 
 
-def _of_paintings(db: DermXDB, profile: Profile, *, fold: int) -> Record:
-    return _fold(image_sets.paintings(db, profile), profile, fold)
+def _of_paintings(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    return _fold(image_sets.paintings(db, profile), pretrained, profile, fold)
 
 
-def _of_ultrasound(images: ImageSet | Absent, profile: Profile, *, fold: int) -> Record:
+def _of_ultrasound(images: ImageSet | Absent, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
     if isinstance(images, Absent):
         return {}
-    return _fold(image_sets.ultrasound(images, profile), profile, fold)
+    return _fold(image_sets.ultrasound(images, profile), pretrained, profile, fold)
 
 
 def _trials(profile: Profile) -> list[Trial]:
     folds = range(profile.explained_folds)
     return [
         Trial("twice", _twice, ("dermxdb",)),
-        *(Trial(f"paintings_{fold}", _of_paintings, ("dermxdb",), (("fold", fold),)) for fold in folds),
-        *(Trial(f"ultrasound_{fold}", _of_ultrasound, ("busi",), (("fold", fold),)) for fold in folds),
+        *(Trial(f"paintings_{fold}", _of_paintings, ("dermxdb", DEFAULT), (("fold", fold),)) for fold in folds),
+        *(Trial(f"ultrasound_{fold}", _of_ultrasound, ("busi", DEFAULT), (("fold", fold),)) for fold in folds),
     ]
 
 
@@ -134,6 +135,10 @@ STUDY = Study(
     chapter="03_comparison",
     version=cache.VERSION,  # other paintings, other results
     trials=_trials,
-    data={"dermxdb": sources.open_dermxdb, "busi": lambda _: optional(image_sets.open_ultrasound)},
+    data={
+        "dermxdb": real_or_simulated.open_dermxdb,
+        "busi": lambda _: optional(image_sets.open_ultrasound),
+        DEFAULT: lambda _: start(),
+    },
     seed=SEED,
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from medxai.data import sources
+from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.evaluation import agreement, bootstrap, conventions, localisation, repeated
 from medxai.evaluation.published import A08, A09, A10, A11, CEILING, T02, T03, T05, dermatologist_tables, scored_raters
@@ -132,7 +132,7 @@ STUDY = Study(
         Trial("intra_rater", _intra_rater, ("dermxdb",)),
         Trial("ceiling", _ceiling, ("dermxdb",)),
     ],
-    data={"dermxdb": sources.open_dermxdb},
+    data={"dermxdb": real_or_simulated.open_dermxdb},
     seed=SEED,
     digits=6,  # enough to round to every printed digit
 )

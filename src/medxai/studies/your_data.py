@@ -14,11 +14,12 @@ from torch import nn
 from medxai.attribution import CONTROLS, METHODS
 from medxai.data.image_folder import read_folder
 from medxai.data.labelled_images import LabelledImages
+from medxai.evaluation import score_tables
 from medxai.evaluation.metrics import METRICS
-from medxai.experiment import against_controls, own_network
+from medxai.experiment import own_network
 from medxai.experiment.own_network import OwnNetwork
 from medxai.experiment.panel import Options, Panel
-from medxai.models.own_model import load_model
+from medxai.models.networks import load as load_model
 
 __all__ = ["QUICK", "Results", "evaluate", "load_model", "read_folder", "summary"]
 
@@ -157,7 +158,7 @@ def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> 
     """Average the scores over images, with intervals, and compare each method with the best control.
 
     Intervals and p-values of the differences hold for all methods of a metric together
-    (`medxai.experiment.against_controls.compare`), not for all metrics together.
+    (`medxai.evaluation.score_tables.compare`), not for all metrics together.
 
     Parameters
     ----------
@@ -174,9 +175,9 @@ def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> 
     """
     tables, options = [], {"resamples": resamples, "seed": results.seed, "level": level}
     for metric in (metric for metric in METRICS if metric in results.scores):
-        table = against_controls.means(results.scores, metric, **options)
+        table = score_tables.means(results.scores, [metric], **options).set_index("row").drop(columns="metric")
         if metric in compared():
-            found = against_controls.compare(results.scores, metric, **options).drop(columns="images")
+            found = score_tables.compare(results.scores, metric, **options).drop(columns="images")
             table = table.join(found.rename(columns={"low": "difference_low", "high": "difference_high"}))
         tables.append(table.rename_axis("method").reset_index().assign(metric=metric))
     table = pd.concat(tables, ignore_index=True)

@@ -12,7 +12,8 @@ from torch import nn
 
 from medxai.errors import DataError
 from medxai.experiment import image_sets
-from medxai.experiment.trained_network import train
+from medxai.experiment.trained_network import start, train
+from medxai.models.normalisation import IMAGENET
 from medxai.profiles import Profile
 from medxai.training.fit import fit
 from medxai.training.small_convnet import small_convnet
@@ -98,7 +99,7 @@ def prepare(folder: Path | str, profile: Profile) -> Example:
         ultrasound = image_sets.open_ultrasound()
     except DataError:
         return toy(folder)
-    trained = train(image_sets.ultrasound(ultrasound, profile), profile, fold=0)
+    trained = train(image_sets.ultrasound(ultrasound, profile), start(), profile, fold=0)
     images, rows = trained.images, trained.rows_to_explain(SCANS)
     masks = np.stack([images.reference(row) >= 0.5 for row in rows])
     _write(Path(folder), [Path(images.names[row]).stem for row in rows], images.pictures[rows], masks)
@@ -109,5 +110,5 @@ def toy(folder: Path | str, seed: int = 0) -> Example:
     """Write the toy to a folder, and return a small ConvNet that was trained on other toy images."""
     toy_folder(folder, IMAGES, seed)
     pictures, _, labels = toy_images(LEARNT, SIDE, seed + 1)
-    model = fit(partial(small_convnet, len(CLASSES)), pictures, labels, epochs=EPOCHS, rate=RATE, seed=seed)
+    model = fit(partial(small_convnet, len(CLASSES)), pictures, labels, IMAGENET, epochs=EPOCHS, rate=RATE, seed=seed)
     return Example(model, CLASSES, "simulated", "a toy of discs and crosses; network: a small ConvNet of the book.")

@@ -133,11 +133,11 @@ class _DeepLift(Propagation):
         return self.reference[index][1]
 
     def max_pool(self, call: Call, tangent: Tensor) -> Tensor:
-        value, (baseline,) = call.signals[0], self.at_baseline(call.index, call.name)
-        own, other = winners(call, value), winners(call, baseline)
-        top, top0 = take(value, own), take(baseline, other)
+        value, (baseline,) = call.signals[0], self.at_baseline(call.index, call.name)  # (n, c, h, w), n or 1
+        own, other = winners(call, value), winners(call, baseline)  # places (n, c, h', w') of the pooled size
+        top, top0 = take(value, own), take(baseline, other)  # as are these
         cross = torch.maximum(top, top0)
-        difference = value - baseline
+        difference = value - baseline  # (n, c, h, w)
         # Where nothing differs the slope is taken, 1 at the image's maximum.
         first = ratio(cross - top0, take(difference, own), (top == top0).to(value.dtype))
         second = ratio(top - cross, take(difference, other))
@@ -149,8 +149,8 @@ class _DeepLift(Propagation):
         return call.apply([a_tangent, (b + b0) / 2]) + call.apply([(a + a0) / 2, b_tangent])
 
     def activation(self, call: Call, origin: Trace, output: Tensor) -> Tensor:
-        value, (baseline,) = call.signals[0], self.at_baseline(call.index, call.name)
-        at_baseline = call.apply([baseline])
+        value, (baseline,) = call.signals[0], self.at_baseline(call.index, call.name)  # (n, ...) and (n or 1, ...)
+        at_baseline = call.apply([baseline])  # like the baseline; all else is like the value
         if self.rule == "reveal_cancel" and (origin.affine or origin.summands):
             up, down, tangent_up, tangent_down = self.contributions(origin)
             with_up, with_down = call.apply([baseline + up]), call.apply([baseline + down])
@@ -169,11 +169,12 @@ class _DeepLift(Propagation):
         """
         if origin.affine is not None:
             layer = origin.affine
-            differences = layer.input - self.reference[layer.index][1][0]
+            differences = layer.input - self.reference[layer.index][1][0]  # (n, c, ...); what is returned (n, k, ...)
             positive, negative = layer.by_sign(differences, at_zero=0.5)
             return positive(differences), negative(differences), positive(layer.tangent), negative(layer.tangent)
         call = origin.summands
         differences = [a - b for a, b in zip(call.signals, self.reference[call.index][1], strict=True)]
+        # One tensor for each of the two summands, of its shape.
         ups = [torch.heaviside(part.detach(), part.new_tensor(0.5)) for part in differences]
         downs = [1 - up for up in ups]
         return tuple(

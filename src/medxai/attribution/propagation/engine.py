@@ -7,6 +7,8 @@ propagated is the transpose of that linear map: the derivative of the target's t
 from one `torch.autograd.grad`. The map's coefficients are ordinary functions of the activations, so that the result has
 true derivatives of its own. The model is only called: nothing in it is hooked, replaced or written to.
 
+In shapes, beside the lines: n images, c channels in and k out of a layer, height h and width w, "..." for any.
+
 In layer-wise relevance propagation it is `c = R / a`, relevance by activation, that is propagated (Montavon et al.
 2019, section 10.2.2): what is linear without a constant then needs no rule of its own, skip additions and
 concatenations included.
@@ -58,18 +60,18 @@ class Affine:
 
     index: int
     """Place in the order of operations; the same in each pass through a model."""
-    input: Tensor
-    tangent: Any
-    weight: Tensor
+    input: Tensor  # (n, c, h, w), or (..., c) of a linear layer
+    tangent: Any  # of the input, with its shape
+    weight: Tensor  # (k, c / groups, h, w), (k, c), or (k,) of a batch normalisation alone
     bias: Tensor
     """Shaped to be added to the output."""
     linear: Callable[[Tensor, Tensor], Tensor]
-    output: Tensor
+    output: Tensor  # (n, k, h, w), or (..., k) of a linear layer
     merged: bool = False
 
     def normalised(self, scale: Tensor, shift: Tensor, output: Tensor) -> "Affine":
         """Return this layer merged with the batch normalisation `scale * output + shift`."""
-        weight = self.weight * scale.view(-1, *[1] * (self.weight.ndim - 1))
+        weight = self.weight * scale.view(-1, *[1] * (self.weight.ndim - 1))  # scale (k,) to (k, 1, ...)
         bias = self.bias * _channels(scale, output) + _channels(shift, output)
         return replace(self, weight=weight, bias=bias, output=output, merged=True)
 
@@ -80,8 +82,8 @@ class Affine:
         with its positive weights, and the rest of what it meets with its negative ones.
         """
         inputs = inputs.detach()
-        up = torch.heaviside(inputs, inputs.new_tensor(at_zero))
-        above, below = self.weight.clamp(min=0), self.weight.clamp(max=0)
+        up = torch.heaviside(inputs, inputs.new_tensor(at_zero))  # like the inputs: 1, 0, or the share at zero
+        above, below = self.weight.clamp(min=0), self.weight.clamp(max=0)  # like the weights
         if (up == 1).all():  # after a ReLU, half the work
             return lambda values: self.linear(values, above), lambda values: self.linear(values, below)
 
@@ -144,16 +146,16 @@ class Propagation(TorchFunctionMode):
             self.in_place.written.clear()
 
     def _propagated(self, images: Tensor, target: Tensor) -> Tensor:
-        seed = torch.zeros_like(images).requires_grad_()
+        seed = torch.zeros_like(images).requires_grad_()  # (n, c, h, w)
         with torch.enable_grad():
             tangent = self.seed_tangent(images, seed)
-        logits = self.forward(images, tangent)
+        logits = self.forward(images, tangent)  # (n, classes)
         if logits.ndim != 2 or logits not in self.traces:
             self.refuse("output", "does not give logits (n, classes) that depend on the images")
-        start = self.start(scores_of(logits, self.model, target))
+        start = self.start(scores_of(logits, self.model, target))  # (n,), or a number
         with torch.enable_grad():
             score = (start * self.tangent(self.traces[logits], "output").gather(1, target[:, None])[:, 0]).sum()
-        (result,) = torch.autograd.grad(score, seed, create_graph=self.create_graph)
+        (result,) = torch.autograd.grad(score, seed, create_graph=self.create_graph)  # (n, c, h, w)
         return result
 
     def forward(self, images: Tensor, tangent: Any) -> Tensor:
@@ -233,7 +235,7 @@ class Propagation(TorchFunctionMode):
         given = call.bound()
         if given.get("training") or given["running_mean"] is None:
             self.refuse(call.name, "uses the statistics of the batch, though the model is in evaluation mode")
-        deviation = (given["running_var"] + given.get("eps", 1e-5)).sqrt()
+        deviation = (given["running_var"] + given.get("eps", 1e-5)).sqrt()  # (k,), as scale and shift
         scale = 1 / deviation if given.get("weight") is None else given["weight"] / deviation
         shift = -given["running_mean"] * scale + (0 if given.get("bias") is None else given["bias"])
         layer, output = origins[0].affine, output.view_as(output)

@@ -1,4 +1,8 @@
-"""Layer-wise relevance propagation (LRP) and deep Taylor decomposition."""
+"""Layer-wise relevance propagation (LRP) and deep Taylor decomposition.
+
+The rules work on a layer's inputs and their tangents, both (n, c, h, w), and on its outputs (n, k, h, w), to which the
+bias (1, k, 1, 1) broadcasts; of a linear layer these are (..., c), (..., k) and (k,).
+"""
 
 from typing import NamedTuple
 
@@ -154,7 +158,7 @@ class _Relevance(Propagation):
     """What the rules of relevance have in common. The tangent transports relevance by activation, R / a."""
 
     def seed_tangent(self, images: Tensor, seed: Tensor) -> Tensor:
-        return images * seed  # so that the derivative by the seed is R = a * (R / a)
+        return images * seed  # (n, c, h, w), so that the derivative by the seed is R = a * (R / a)
 
     def activation(self, call: Call, origin: Trace, output: Tensor) -> Tensor | None:
         if call.name in _GATES:
@@ -181,7 +185,7 @@ class _Epsilon(_Relevance):
         self.epsilon = epsilon
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
-        passed = super().affine(layer, consumer)
+        passed = super().affine(layer, consumer)  # (n, k, h, w), as sign
         if self.epsilon == 0:
             return passed
         sign = torch.where(layer.output >= 0, 1, -1).to(layer.output.dtype)
@@ -196,7 +200,7 @@ class _Gamma(_Relevance):
         self.gamma = gamma
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
-        positive, negative = layer.by_sign(layer.input)
+        positive, negative = layer.by_sign(layer.input)  # each from (n, c, h, w) to (n, k, h, w)
         up, bias = layer.output >= 0, layer.bias
         agreeing = torch.where(up, positive(layer.input) + bias.clamp(min=0), negative(layer.input) + bias.clamp(max=0))
         favoured = torch.where(up, positive(layer.tangent), negative(layer.tangent))
@@ -212,8 +216,8 @@ class _AlphaBeta(_Relevance):
         self.alpha, self.beta = alpha, beta
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
-        positive, negative = layer.by_sign(layer.input)
-        above = positive(layer.input) + layer.bias.clamp(min=0)
+        positive, negative = layer.by_sign(layer.input)  # each from (n, c, h, w) to (n, k, h, w)
+        above = positive(layer.input) + layer.bias.clamp(min=0)  # (n, k, h, w), as all that follows
         below = negative(layer.input) + layer.bias.clamp(max=0)
         alpha = torch.where(below < 0, self.alpha, torch.ones_like(below))
         beta = torch.where(above > 0, self.beta, -torch.ones_like(above))
@@ -223,7 +227,9 @@ class _AlphaBeta(_Relevance):
 
 
 class _Box(NamedTuple):
-    """The tangent of a tensor between the images and the first layer: distances from the bounds, and times the seed."""
+    """The tangent of a tensor between the images and the first layer: distances from the bounds, and times the seed.
+
+    All four are (n, c, h, w) at the images, and of the tensor's own shape after that."""
 
     from_low: Tensor
     from_high: Tensor
@@ -276,10 +282,10 @@ class _DeepTaylor(_Relevance):
     def affine(self, layer: Affine, consumer: str) -> Tensor:
         if isinstance(layer.tangent, _Box):
             above, below, box = layer.weight.clamp(min=0), layer.weight.clamp(max=0), layer.tangent
-            total = layer.linear(box.from_low, above) + layer.linear(box.from_high, below)
+            total = layer.linear(box.from_low, above) + layer.linear(box.from_high, below)  # (n, k, h, w), as passed
             passed = layer.linear(box.seeded_low, above) + layer.linear(box.seeded_high, below)
             return ratio(layer.output, total) * passed
         positive, negative = layer.by_sign(layer.input)
-        above = positive(layer.input)
+        above = positive(layer.input)  # (n, k, h, w), as lone: neurons that have negative contributions only
         lone = torch.where(above > 0, 0.0, ratio(layer.output, negative(layer.input)))
         return ratio(layer.output, above) * positive(layer.tangent) + lone * negative(layer.tangent)

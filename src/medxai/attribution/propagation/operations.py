@@ -8,30 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-QUERIES = frozenset(
-    {
-        "dim",
-        "ndimension",
-        "size",
-        "numel",
-        "nelement",
-        "stride",
-        "__len__",
-        "__get__",
-        "is_floating_point",
-        "is_complex",
-    }
-    | {
-        "is_contiguous",
-        "element_size",
-        "get_device",
-        "storage_offset",
-        "has_names",
-        "__hash__",
-        "__repr__",
-        "__format__",
-    }
+_QUERIES = (
+    "dim ndimension size numel nelement stride __len__ __get__ is_floating_point is_complex is_contiguous element_size "
+    "get_device storage_offset has_names __hash__ __repr__ __format__"
 )
+QUERIES = frozenset(_QUERIES.split())
 """What asks a tensor for its shape or type. If a tensor comes back (`x.T`, `x.data`), it is refused."""
 
 _SHAPES = (
@@ -114,7 +95,7 @@ class Call:
 
     def unlinked(self, index: int) -> "Call":
         """Return this call on views of its signals, which may be kept without keeping alive what is known of them."""
-        views = [signal.view_as(signal) for signal in self.signals]
+        views = [signal.view_as(signal) for signal in self.signals]  # same shapes, other objects
         args, kwargs = _swapped((self.args, self.kwargs), self.signals, iter(views))
         call = Call(self.function, args, kwargs, lambda value: any(value is view for view in views))
         call.index = index
