@@ -1,11 +1,9 @@
 """The study behind the attribution chapter: every method on one network and a few paintings, in tidy tables.
 
-What a map costs, whether it sums to what it should, whether it depends on the class and on the network, which methods
-agree, and how much chance is in the random ones. The network is that of the comparison's first fold of paintings.
+What a map costs, what it sums to, whether it depends on class and network, which methods agree, how much is chance.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import combinations, islice, product
 
 import numpy as np
@@ -22,13 +20,14 @@ from medxai.evaluation.complexity import gini
 from medxai.evaluation.similarity import rank_correlation, rank_correlations
 from medxai.experiment import image_sets
 from medxai.experiment.panel import MAP_METHODS, STATISTICS, Maps, Panel
-from medxai.experiment.trained_network import TrainedNetwork, train
+from medxai.experiment.trained_network import TrainedNetwork, start, train
+from medxai.models.architectures import DEFAULT
+from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.results import TIDY
 from medxai.studies.store import Record, Study, Trial
 
-SEED = 0
 SAMPLES = 16
 """Most samples of a method: with them a full run takes a quarter of an hour."""
 PATCHES = 8
@@ -47,7 +46,7 @@ SUMS_TO = {
 
 def panel_of(trained: TrainedNetwork, profile: Profile) -> Panel:
     """Return what explains the network with the samples of this chapter."""
-    more = {"samples": 2 * PATCHES**2}  # twice the regions, so that the regressions have a solution
+    more = {"samples": 2 * PATCHES**2}  # than regions, so that regressions have a solution
     methods = {name: more if name in ("lime", "kernel_shap") else {} for name in MAP_METHODS}
     return Panel.of(trained, min(SAMPLES, profile.samples // 2), methods)
 
@@ -66,7 +65,7 @@ def classes_of(trained: TrainedNetwork, row: int) -> tuple[int, int]:
 
 def with_new_top(panel: Panel) -> nn.Module:
     """Return a copy of the network with the upper half of its layers drawn anew, not trained."""
-    stages = sanity.cascade(panel.network, panel.training[:STATISTICS], stages=3, seed=SEED)
+    stages = sanity.cascade(panel.network, panel.training[:STATISTICS], stages=3, seed=panel.seed)
     return next(islice(stages, 1, None))[1]
 
 
@@ -81,22 +80,20 @@ def tidied(lines: Iterable[tuple]) -> pd.DataFrame:
     """Return lines as a tidy table: of each row and metric the mean of what is defined, and the range of several."""
     values = pd.DataFrame(lines, columns=["row", "metric", "value"]).groupby(["row", "metric"], sort=False)["value"]
     table = values.agg(value="mean", low="min", high="max", count="count").reset_index()
-    table[["low", "high"]] = table[["low", "high"]].where(table["count"] > 1)
-    return table[TIDY]
+    return table.assign(**table[["low", "high"]].where(table["count"] > 1))[TIDY]
 
 
-def _measured(db: DermXDB, profile: Profile) -> Record:
+def _measured(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
     """Compute every table of the chapter; rows are names of methods, or pairs of them."""
-    trained = train(image_sets.paintings(db, profile), profile, fold=0)
+    trained = train(image_sets.paintings(db, profile), pretrained, profile, fold=0)
     panel, rows = panel_of(trained, profile), shown(trained, profile)
     own, refused, costs = panel.maps(rows, MAP_METHODS)
-    targets, new_top = panel.targets.copy(), with_new_top(panel)
-    targets[rows] = [classes_of(trained, row)[1] for row in rows]
-    another = replace(panel, targets=targets).maps(rows, list(own)).maps
+    other, new_top = [classes_of(trained, row)[1] for row in rows], with_new_top(panel)
+    another = {name: panel.explain(rows, name, targets=other).numpy() for name in own}
     anew = {name: panel.explain(rows, name, network=new_top).numpy() for name in QUICK if name in own}
     counts = {"seen": len(trained.train), "held_out": len(trained.test), "explained": len(rows)}
     lines = {
-        "network": [("network", *pair) for pair in {"accuracy": trained.accuracy, **counts}.items()],
+        "network": [("network", *pair) for pair in (("accuracy", trained.accuracy), *counts.items())],
         "costs": costs.melt("method").to_numpy(),
         "sparsity": [(name, "gini", value) for name, maps in own.items() for value in gini(maps)],
         "class_dependence": _alike(own, another),
@@ -106,7 +103,7 @@ def _measured(db: DermXDB, profile: Profile) -> Record:
         "chance": _chance(panel, rows[0], (1, 2, 4) if profile.name == "full" else (1, 2)),
         "refused": [(name, reason, 1) for name, reason in refused.items()],
     }
-    return {name: tidied(part) for name, part in lines.items()}
+    return {name: table for name, part in lines.items() if len(table := tidied(part))}
 
 
 def _alike(maps: Maps, others: Maps) -> Iterator[tuple]:
@@ -126,10 +123,9 @@ def _similarity(maps: Maps) -> Iterator[tuple]:
 
 def _completeness(panel: Panel, row: int, maps: Maps) -> Iterator[tuple]:
     """Compare the sums of a painting's maps with what they should sum to."""
-    image, background = panel.pixels([row]), panel.options("deep_shap")["baselines"]
+    seen = (image := panel.pixels([row]), torch.zeros_like(image), panel.options("deep_shap")["baselines"])
     with torch.no_grad():
-        logits = [panel.network(some)[:, panel.targets[row]].mean().item() for some in (image, 0 * image, background)]
-    logit, grey, ground = logits
+        logit, grey, ground = (panel.network(some)[:, panel.targets[row]].mean().item() for some in seen)
     for wanted, names in zip((logit - grey, logit - ground, logit), SUMS_TO.values(), strict=True):
         for name in filter(maps.__contains__, names.split()):
             total = maps[name].sum(dtype=float)
@@ -149,7 +145,6 @@ STUDY = Study(
     "attribution",
     chapter="02_attribution",
     version=10 + cache.VERSION,  # other paintings, other results
-    trials=lambda profile: [Trial("measured", _measured, ("dermxdb",))],
-    data={"dermxdb": real_or_simulated.open_dermxdb},
-    seed=SEED,
+    trials=lambda profile: [Trial("measured", _measured, ("dermxdb", DEFAULT))],
+    data={"dermxdb": real_or_simulated.open_dermxdb, DEFAULT: lambda _: start()},
 )
