@@ -144,6 +144,10 @@ def test_the_reference_has_every_method_and_control_on_every_image(reference):
             assert values.between(metric.low - 1e-9, metric.high + 1e-9).all(), name
 
 
+def means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return score_tables.means(scores, [metric]).set_index("row")
+
+
 @pytest.mark.parametrize("of", SETS)
 def test_controls_that_must_lose_lose_in_the_reference(reference, of):
     scores = reference["scores"][reference["scores"]["set"] == of]
