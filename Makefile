@@ -10,11 +10,12 @@ export MPLBACKEND = Agg
 
 BIN := .venv/bin
 SOURCES := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null)
-# Tests see other data when MEDXAI_DATA points elsewhere, so its value is part of the stamp's name.
-TESTED := _build/tested$(subst /,-,$(MEDXAI_DATA))
+# Tests see other data when MEDXAI_DATA points elsewhere, so its value is part of the stamp's name: one word of it.
+SPACE := $(subst ,, )
+TESTED := _build/tested$(subst $(SPACE),_,$(subst /,-,$(MEDXAI_DATA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-attribution test-others weekly lint lock student clean
+.PHONY: help book test weekly lint lock student clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -29,19 +30,11 @@ $(TESTED): .venv/installed $(SOURCES)
 	@mkdir -p _build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@$(MAKE) --no-print-directory --jobs 2 test-attribution test-others
-	@tail -q -n 1 _build/pytest.log _build/pytest-attribution.log > $@
+	@set -o pipefail; $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup 2>&1 | tee _build/pytest.log
+	@tail -q -n 1 _build/pytest.log > $@
 
 # Two at a time, each on one thread: threads that share busy cores wait for each other.
-test-attribution test-others: export OMP_NUM_THREADS = 1
-
-test-attribution:
-	@echo "tests/attribution runs beside the others; its log is _build/pytest-attribution.log"
-	@$(BIN)/python -m pytest -p no:cacheprovider tests/attribution > _build/pytest-attribution.log 2>&1 \
-	  || { cat _build/pytest-attribution.log; exit 1; }
-
-test-others:
-	@set -o pipefail; $(BIN)/python -m pytest --ignore tests/attribution 2>&1 | tee _build/pytest.log
+$(TESTED): export OMP_NUM_THREADS = 1
 
 weekly: .venv/installed ## The tests that take minutes, of which `make test` runs a smaller form
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m weekly

@@ -343,6 +343,8 @@ def test_every_characteristic_has_a_row(tiny: dermxdb.DermXDB) -> None:
 def test_a_rater_against_the_others_is_scored_like_a_map_against_a_fuzzy_map(simulated_root: Path) -> None:
     db = dermxdb.load(simulated_root)
     evaluations = db.select("paper")
+    outlined = db.instances.loc[db.instances["characteristic"] == "Plaque", "image"].unique()
+    evaluations = evaluations[evaluations["image"].isin(outlined[:12])]  # each mask at full size takes a while
     table = agreement.against_others(agreement.overlaps(db), evaluations, terms=["Plaque"])
     found = []
     for image, part in evaluations[evaluations["correct"]].groupby("image"):

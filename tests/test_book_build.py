@@ -77,21 +77,25 @@ from types import SimpleNamespace
 
 from medxai import paths
 
+VERSION = 1
+
 
 def trials(profile):
     return [SimpleNamespace(name="first"), SimpleNamespace(name="second")]
 
 
+def record_path(trial, profile):
+    return paths.RESULTS / f"{trial.name}-{VERSION}"
+
+
 def run_trial(trial, profile):
+    record_path(trial, profile).touch()
     with (paths.RESULTS / "trials.log").open("a") as file:
         print(trial.name, profile.name, file=file)
 
 
-STUDY = SimpleNamespace(chapter="01_tiny", version=1, trials=trials, run_trial=run_trial)
+STUDY = SimpleNamespace(chapter="01_tiny", trials=trials, run_trial=run_trial, record_path=record_path)
 """
-
-
-RULES = (["rule"], ["localrule"], ["checkpoint"], ["localcheckpoint"])
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Project:
     """A checkout in miniature; commands in it use its own copy of the package."""
 
     root: Path
+    said: str = ""
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(self.root / "src"), "MEDXAI_DATA": "data/external"}
@@ -118,7 +123,7 @@ class Project:
         result = self.python("-c", code)
         assert result.returncode == 0, result.stderr
         lines = (result.stdout + result.stderr).splitlines()
-        return {line.split()[1].rstrip(":") for line in lines if line.split()[:1] in RULES}
+        return {line.split()[1].rstrip(":") for line in lines if line.split()[:1] in (["rule"], ["localrule"])}
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +154,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(root)
     result = project.build()
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.endswith("The site is at _build/smoke/html/index.html\n")
-    return project
+    assert result.stdout == "The site is at _build/smoke/html/index.html\n"
+    return Project(root, result.stderr)
 
 
 @pytest.fixture
@@ -208,6 +213,8 @@ def test_execution_record(project: Project) -> None:
     assert record["profile"] == "smoke"
     assert record["data"] == {"dermxdb": "simulated"}
     assert 20 < record["peak_memory_mb"] < 2000
+    assert 0 < record["importing"] < record["imported_before"] < 300, "large packages are loaded once, before the fork"
+    assert record["modules"] == ["medxai.studies.tiny"], "what the kernel loaded itself"
     assert 0 < record["seconds"] < 300
     assert {cell["cell"] for cell in record["slowest"]} == {
         'code cell 1 (profile = "quick")',
@@ -229,13 +236,31 @@ def test_every_trial_ran_once(project: Project) -> None:
     assert sorted(log) == ["first smoke", "second smoke"]
 
 
+def test_the_build_says_what_it_does_from_the_first_word_to_the_last(project: Project) -> None:
+    lines = project.said.splitlines()
+    assert lines[0] == "Building 01_tiny at profile smoke: looking at the data"
+    assert "Looking for what has changed" in lines
+    assert any(line.startswith("0 of 3 steps done. ") for line in lines)
+    events = [json.loads(line) for line in (project.root / "_build/smoke/progress.jsonl").read_text().splitlines()]
+    said = [(event["job"], event["doing"]) for event in events if "doing" in event]
+    assert [doing for job, doing in said if job == "study tiny"][2:] == ["trial 1 of 2, first", "trial 2 of 2, second"]
+    assert [doing for job, doing in said if job == "chapter 01_tiny"][1:] == [f"cell {n} of 3" for n in (1, 2, 3)]
+    assert ("site", "Sphinx is reading sources, 100 %") in said
+
+
+def test_the_page_of_times_has_trials_and_importing(project: Project) -> None:
+    page = (project.root / "_build/smoke/source/book/execution.md").read_text()
+    assert re.search(r"- `01_tiny`: `first` 0\.\d s; `second` 0\.\d s\.\n", page)
+    assert "  - Importing\n" in page
+
+
 def test_second_build_executes_nothing(project: Project) -> None:
     made = {path: path.stat().st_mtime_ns for path in (project.root / "_build/smoke").rglob("*") if path.is_file()}
     result = project.build()
     assert result.returncode == 0, result.stderr
     assert result.stdout == "The site is at _build/smoke/html/index.html\n"
     left = {path: path.stat().st_mtime_ns for path in made}
-    assert {path.name for path in made if made[path] != left[path]} <= {"snakemake.log"}
+    assert {path.name for path in made if made[path] != left[path]} <= {"build.log", "progress.jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -246,8 +271,8 @@ def test_second_build_executes_nothing(project: Project) -> None:
         ("src/medxai/profiles.py", '"""', '"""Other. ', {"chapter", "site"}),
         ("notebooks/01_tiny.md", "Prose.", "Better prose.", {"chapter", "site"}),
         ("data/published/INDEX.csv", "", "x", {"chapter", "site"}),
-        ("_build/smoke/data.json", "simulated", "real", {"trial", "chapter", "site"}),
-        ("src/medxai/studies/tiny.py", "version=1", "version=2", {"listing", "chapter", "site"}),
+        ("_build/smoke/data.json", "simulated", "real", {"study", "chapter", "site"}),
+        ("src/medxai/studies/tiny.py", "VERSION = 1", "VERSION = 2", {"study", "chapter", "site"}),
         ("book/index.md", "# Tiny", "# Little", {"site"}),
         ("data/methods.csv", "LIME", "Lime", {"site"}),
     ],
@@ -268,18 +293,34 @@ def test_a_failing_cell_fails_the_build_says_where_and_the_next_build_recovers(p
     site = (project.root / "_build/smoke/html/index.html").read_text()
     result = project.build()
     assert result.returncode == 1
-    assert result.stderr == (
+    assert result.stderr.splitlines()[-1] == (
         "chapter 01_tiny: code cell 2 (share = 1 / 0) failed: ZeroDivisionError: division by zero "
-        "(the notebook up to there: _build/smoke/failed/01_tiny.ipynb)\n"
+        "(the notebook up to there: _build/smoke/failed/01_tiny.ipynb)"
     )
     assert "ZeroDivisionError" in (project.root / "_build/smoke/failed/01_tiny.ipynb").read_text()
     assert (project.root / "_build/smoke/html/index.html").read_text() == site, "the last good site is gone"
     changed.write_text(CHAPTER)
-    (project.root / "src/medxai/studies/tiny.py").write_text(STUDY.replace("version=1", "version=2"))
+    (project.root / "src/medxai/studies/tiny.py").write_text(STUDY.replace("VERSION = 1", "VERSION = 2"))
     assert project.build().returncode == 0
     assert not (project.root / "_build/smoke/failed").exists()
     log = (project.root / "results/trials.log").read_text().splitlines()
     assert sorted(log) == ["first smoke"] * 2 + ["second smoke"] * 2, "a new version of the study runs its trials again"
+
+
+@pytest.mark.parametrize("changed", ["src/medxai/studies/tiny.py"], indirect=True)
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("raise KeyError('mean')", "KeyError: 'mean' (see _build/smoke/build.log)"),
+        ("import os; os.kill(os.getpid(), 9)", "its process was ended by signal 9, perhaps for want of memory"),
+    ],
+)
+def test_a_trial_that_breaks_is_told(project: Project, changed: Path, fault: str, said: str) -> None:
+    start = "    record_path(t"
+    changed.write_text(STUDY.replace("VERSION = 1", "VERSION = 3").replace(start, f"    {fault}\n{start}"))
+    result = project.build()
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == f"study tiny: {said}"
 
 
 @pytest.mark.parametrize("changed", ["book/index.md"], indirect=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from medxai import cli, paths
-from medxai.data import sources
+from medxai.data import real_or_simulated
+from medxai.data.datasets import DATASETS
 from medxai.errors import DataError
+from medxai.models.architectures import DEFAULT
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +27,7 @@ def test_debug_shows_where_an_error_comes_from() -> None:
     ("arguments", "message"),
     [
         (["run", "nothing"], "unknown study 'nothing'"),
-        (["run", "dataset", "nothing"], "study dataset has no trial nothing: use "),
+        (["run", "dataset", "nothing"], "trial of study dataset is nothing: expected some of presence, "),
         (["data", "fetch", "nothing"], "nothing"),
     ],
 )
@@ -34,6 +36,10 @@ def test_unknown_names_are_told_with_those_that_are_known(
 ) -> None:
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_without_a_model_the_network_of_the_book_explains() -> None:
+    assert cli._parser().parse_args(["explain", "images", "--output", "report.html"]).model == DEFAULT
 
 
 @pytest.mark.parametrize("arguments", [[], ["build", "--profile", "huge"], ["build", "--data", "imagined"], ["data"]])
@@ -59,9 +65,9 @@ def test_data_check_names_every_data_set_and_what_to_do(
     monkeypatch.setenv("MEDXAI_DATA", str(tmp_path))
     assert cli.main(["data", "check"]) == 0
     said = capsys.readouterr().out
-    for status in sources.check():
-        assert f"{status.name}: not there, at {status.where}" in said
-        assert status.advice in said
+    for dataset in DATASETS.values():
+        assert f"{dataset.name}: not there, at {dataset.place}" in said
+        assert dataset.advice in said
 
 
 class TestFetchInABuild:
@@ -82,7 +88,7 @@ class TestFetchInABuild:
         monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
         monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
         monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "nothing"))
-        monkeypatch.setattr(sources, "dermxdb_root", lambda profile, kind: tmp_path / "simulated")
+        monkeypatch.setattr(real_or_simulated, "dermxdb_root", lambda profile, kind: tmp_path / "simulated")
         return asked
 
     def test_tries_once_and_remembers(self, tries: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,8 @@
 """Fetching: a local git repository and a local web server stand for the public ones."""
 
-import contextlib
 import errno
 import hashlib
 import io
-import itertools
 import os
 import shutil
 import stat
@@ -16,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 
-import psutil
 import pytest
 
-from medxai import paths
 from medxai.data import archive, checkout, fetch
+from medxai.data.datasets import DATASETS, Download, Repository
 from medxai.errors import DataError
 
 PATHS = ("annotations", "masks", "folds", "metadata.csv", "LICENSE", "README.md")
@@ -29,9 +27,19 @@ GIT = shutil.which("git")
 needs_git = pytest.mark.skipif(GIT is None, reason="git is not installed")
 
 
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the data sets, not made yet."""
+    monkeypatch.setenv("MEDXAI_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below `folder`, as bytes."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# A repository
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -46,12 +54,9 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stand-in for the public repository: two commits, small files, and a big file of weights."""
     folder = tmp_path_factory.mktemp("public")
     git(folder, "init", "--quiet")
-    for number in range(30):
-        for name in (f"annotations/labeller1_{number}.json", f"masks/masks/{number}.png"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(f"{name}\r\n")
-    for name in ("folds/fold.csv", "metadata.csv", "LICENSE", "README.md", "annotations_old/a.json"):
-        (folder / name).parent.mkdir(exist_ok=True)
+    names = [f"{name}_{i}.json" for i in range(30) for name in ("annotations/labeller1", "masks/masks/a")]
+    for name in (*names, "folds/fold.csv", "metadata.csv", "LICENSE", "README.md", "annotations_old/a.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"{name}\r\n")
     (folder / "experiments").mkdir()
     (folder / "experiments" / "weights.h5").write_bytes(os.urandom(2_000_000))
@@ -66,46 +71,27 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def repository(public: Path, monkeypatch: pytest.MonkeyPatch) -> checkout.Repository:
-    """The stand-in, registered as `dermxdb`, in batches of 20 (its 64 files make four)."""
-    commit = git(public, "rev-parse", "pinned")
-    repository = checkout.Repository(f"file://{public}", commit, PATHS, {"annotations": 30})
-    monkeypatch.setitem(fetch.DATASETS, "dermxdb", replace(fetch.DATASETS["dermxdb"], source=repository))
-    monkeypatch.setattr(checkout, "BATCH", 20)
+def repository(public: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """The stand-in, registered as `dermxdb`."""
+    repository = Repository(f"file://{public}", git(public, "rev-parse", "pinned"), PATHS)
+    register(monkeypatch, repository)
     return repository
 
 
-def register(monkeypatch: pytest.MonkeyPatch, repository: checkout.Repository, **changes: object) -> None:
-    changed = replace(fetch.DATASETS["dermxdb"], source=replace(repository, **changes))
-    monkeypatch.setitem(fetch.DATASETS, "dermxdb", changed)
-
-
-@pytest.fixture
-def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The objects asked for in each batch, as they are asked for."""
-    asked: list[list[str]] = []
-    run = checkout.Git.__call__
-
-    def recording(self: checkout.Git, *arguments: str, **options: object) -> str:
-        if "--stdin" in arguments:
-            asked.append(options["stdin"].split())
-        return run(self, *arguments, **options)
-
-    monkeypatch.setattr(checkout.Git, "__call__", recording)
-    return asked
+def register(monkeypatch: pytest.MonkeyPatch, repository: Repository) -> None:
+    monkeypatch.setitem(DATASETS, "dermxdb", replace(DATASETS["dermxdb"], source=repository))
 
 
 @pytest.fixture
 def fake_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Put a git before the real one that does `command` instead of the subcommand `instead_of`."""
+    """Put a git before the real one that does `command` instead of what is called with `word`."""
 
-    def install(instead_of: str, command: str) -> None:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        script = folder / "git"
-        script.write_text(f'#!/bin/sh\ncase " $* " in *" {instead_of} "*) {command};; *) exec {GIT} "$@";; esac\n')
+    def install(word: str, command: str) -> None:
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        script = tmp_path / "bin" / "git"
+        script.write_text(f'#!/bin/sh\ncase " $* " in *" {word} "*) {command};; *) exec {GIT} "$@";; esac\n')
         script.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
 
     return install
 
@@ -117,201 +103,104 @@ def expected(public: Path) -> dict[str, bytes]:
         return {info.name: opened.extractfile(info).read() for info in opened if info.isfile()}
 
 
-def refused(tmp_path: Path, **options: object) -> str:
+def refused(root: Path, **options: object) -> str:
     """Fetch, expect one sentence, and nothing at the final place."""
     with pytest.raises(DataError) as caught:
-        fetch.fetch("dermxdb", target=tmp_path, progress=False, **options)
+        fetch.fetch("dermxdb", **options)
     message = str(caught.value)
     assert "\n" not in message
-    assert str(tmp_path / "dermxdb") in message
-    assert not (tmp_path / "dermxdb").exists()
+    assert str(root / "dermxdb") in message
+    assert not (root / "dermxdb").exists()
     return message
 
 
-@needs_git
-def test_fetch_gives_the_pinned_files_and_nothing_else(repository, public, tmp_path):
-    place = fetch.fetch("dermxdb", target=tmp_path, progress=False)
-    assert place == tmp_path / "dermxdb"
-    assert tree(place) == expected(public)
-    assert [path.name for path in tmp_path.iterdir()] == ["dermxdb"]
+def absent(folder: Path, commit: str) -> set[str]:
+    """The objects of a commit that are not in the repository `folder`."""
+    listed = git(folder, "rev-list", "--objects", "--missing=print", commit).splitlines()
+    return {line[1:] for line in listed if line.startswith("?")}
 
 
 @needs_git
-def test_weights_are_never_downloaded(repository, public, tmp_path, fake_git):
-    fake_git("checkout", "exit 1")
-    refused(tmp_path)
-    objects = tmp_path / ".dermxdb.part" / "git"
-    listed = git(objects, "rev-list", "--objects", "--missing=print", repository.commit).splitlines()
-    absent = {line[1:] for line in listed if line.startswith("?")}
-    left_out = ("experiments/weights.h5", "annotations_old/a.json")
-    assert absent == {git(public, "rev-parse", f"pinned:{name}") for name in left_out}
-    assert sum(path.stat().st_size for path in objects.rglob("*")) < 1_000_000
-
-
-@needs_git
-def test_an_interrupted_fetch_goes_on_and_asks_for_nothing_twice(repository, public, tmp_path, batches, monkeypatch):
-    run = checkout.Git.__call__
-
-    def interrupted(self: checkout.Git, *arguments: str, **options: object) -> str:
-        if "--stdin" in arguments and len(batches) == 1:
-            raise KeyboardInterrupt
-        return run(self, *arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkout.Git, "__call__", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            fetch.fetch("dermxdb", target=tmp_path, progress=False)
-    assert not (tmp_path / "dermxdb").exists()
-    first = list(batches)
-    assert [len(batch) for batch in first] == [20]
-    place = fetch.fetch("dermxdb", target=tmp_path, progress=False)
-    second = batches[len(first) :]
-    assert [len(batch) for batch in second] == [20, 20, 4]
-    assert not set(first[0]) & set(itertools.chain(*second))
-    assert tree(place) == expected(public)
-
-
-@needs_git
-def test_what_is_there_is_not_fetched_again(repository, tmp_path, monkeypatch):
-    place = fetch.fetch("dermxdb", target=tmp_path, progress=False)
-    monkeypatch.setenv("PATH", "")
-    assert fetch.fetch("dermxdb", target=tmp_path, progress=False) == place
-
-
-@needs_git
-def test_a_stale_lock_of_a_killed_run_does_not_block(repository, public, tmp_path, fake_git):
-    fake_git("checkout", "touch $GIT_DIR/index.lock $GIT_DIR/shallow.lock $GIT_DIR/config.lock; exit 1")
-    refused(tmp_path)
-    (tmp_path / "bin" / "git").unlink()
-    assert tree(fetch.fetch("dermxdb", target=tmp_path, progress=False)) == expected(public)
-
-
-@needs_git
-def test_progress_is_shown(repository, tmp_path, capsys):
-    fetch.fetch("dermxdb", target=tmp_path)
-    assert "64/64" in capsys.readouterr().err
-
-
-@needs_git
-def test_an_unknown_commit_is_told(repository, tmp_path, monkeypatch):
-    register(monkeypatch, repository, commit="1" * 40)
-    assert "1" * 40 in refused(tmp_path)
-
-
-@needs_git
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"counts": {"annotations": 31}}, "annotations holds 30 files instead of 31"),
-        ({"paths": ("polygons",)}, "no polygons"),
-    ],
-)
-def test_another_content_is_told(repository, tmp_path, monkeypatch, changes, told):
-    register(monkeypatch, repository, **changes)
-    assert told in refused(tmp_path)
-
-
-@needs_git
-def test_no_network_is_told(repository, tmp_path, monkeypatch):
-    register(monkeypatch, repository, url="http://127.0.0.1:1/dermx")
-    message = refused(tmp_path)
-    assert "http://127.0.0.1:1/dermx" in message
-    assert "put the unpacked repository or an archive of it at" in message
-
-
-def test_no_git_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert "git is needed and is not installed" in refused(tmp_path)
-
-
-def running(group: int) -> list[psutil.Process]:
-    """The processes of a group that still do something."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-@needs_git
-def test_a_silent_server_is_given_up_and_its_process_ended(repository, tmp_path, fake_git, monkeypatch):
-    monkeypatch.setattr(checkout, "CONTACT", 3)
-    fake_git("ls-remote", f"echo $$ > {tmp_path}/pid; sleep 600")
-    assert "no answer in 3 s" in refused(tmp_path)
-    assert not running(group=int((tmp_path / "pid").read_text()))
-
-
-@needs_git
-def test_the_wait_is_bounded_in_all(repository, tmp_path):
-    assert "the 0 s that it may take are over" in refused(tmp_path, wait=0)
-
-
-@needs_git
-def test_a_full_disk_is_told_by_git(repository, tmp_path, fake_git):
-    fake_git("--stdin", "echo 'fatal: write error: No space left on device' >&2; exit 128")
-    assert "the disk is full" in refused(tmp_path)
-
-
-@needs_git
-def test_damage_on_disk_is_found_and_the_next_run_starts_anew(repository, public, tmp_path, monkeypatch):
-    def damage(objects: Path) -> None:
-        for pack in (objects / "objects/pack").glob("*.pack"):
-            pack.chmod(0o644)
-            content = bytearray(pack.read_bytes())
-            content[-21] ^= 255  # the last byte before the pack's own checksum
-            pack.write_bytes(content)
-
-    run = checkout.Git.__call__
-
-    def damaging(self: checkout.Git, *arguments: str, **options: object) -> str:
-        output = run(self, *arguments, **options)
-        if "checkout" in arguments:
-            damage(self.objects)
-        return output
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkout.Git, "__call__", damaging)
-        refused(tmp_path)
-    assert tree(fetch.fetch("dermxdb", target=tmp_path, progress=False)) == expected(public)
-
-
-@needs_git
-def test_a_repository_around_it_is_left_alone(repository, public, tmp_path):
+def test_fetch_gives_the_pinned_files_and_nothing_else(repository, public, root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     git(tmp_path, "init", "--quiet")
-    (tmp_path / "mine.txt").write_text("mine")
-    before = (tmp_path / ".git" / "config").read_text()
-    place = fetch.fetch("dermxdb", target=tmp_path / "data", progress=False)
+    before = tree(tmp_path)
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / ".git" / "index"))  # as in a hook of the repository around it
+    place = fetch.fetch("dermxdb")
+    assert place == root / "dermxdb"
     assert tree(place) == expected(public)
-    assert (tmp_path / ".git" / "config").read_text() == before
-    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert [path.name for path in place.parent.iterdir()] == ["dermxdb"]
+    assert "6/6" in capsys.readouterr().err
+    assert {name: content for name, content in tree(tmp_path).items() if not name.startswith("data")} == before
+    monkeypatch.setenv("PATH", "")
+    assert fetch.fetch("dermxdb") == place, "what is there is not fetched again"
 
 
 @needs_git
-def test_a_read_only_place_is_told(repository, tmp_path, monkeypatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+def test_an_interrupted_fetch_goes_on_and_downloads_no_weights(repository, public, root, tmp_path, fake_git):
+    def blobs(name: str) -> set[str]:
+        return set(git(public, "ls-tree", "-r", "--format=%(objectname)", "pinned", "--", name).split())
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    assert "cannot be written (Read-only file system)" in refused(tmp_path)
+    part = root / ".dermxdb.part"
+    fake_git("/masks", "exit 1")
+    assert "git sparse-checkout ended with 1" in refused(root)
+    assert absent(part, repository.commit) == blobs(".") - blobs("annotations"), "the first folder is here"
+    for name in ("index.lock", "shallow.lock", "config.lock"):  # of a process that was killed
+        (part / ".git" / name).touch()
+    fake_git("/README.md", "exit 1")
+    refused(root)
+    left_out = ("experiments", "annotations_old", "README.md")
+    assert absent(part, repository.commit) == set().union(*map(blobs, left_out))
+    (tmp_path / "bin" / "git").unlink()
+    assert tree(fetch.fetch("dermxdb")) == expected(public)
 
 
-def test_another_folder_at_the_place_is_left_alone(tmp_path):
-    (tmp_path / "dermxdb").mkdir()
-    (tmp_path / "dermxdb" / "holiday.jpg").write_bytes(b"sea")
+@needs_git
+def test_no_such_commit_no_network_and_no_git_are_told(repository, root, monkeypatch):
+    register(monkeypatch, replace(repository, commit="1" * 40))
+    assert "1" * 40 in refused(root)
+    register(monkeypatch, replace(repository, url="http://127.0.0.1:1/dermx"))
+    assert "put the unpacked repository or an archive of it at" in refused(root)
+    monkeypatch.setenv("PATH", "")
+    assert "git is needed and is not installed" in refused(root)
+
+
+@needs_git
+def test_the_wait_is_bounded(repository, root, fake_git, monkeypatch):
+    assert "no answer in 0 s" in refused(root, wait=0)
+    monkeypatch.setattr(checkout, "CONTACT", 1)
+    fake_git("ls-remote", "exec sleep 600")
+    assert "no answer in 1 s" in refused(root)
+
+
+@needs_git
+def test_what_the_disk_does_is_told(repository, root, tmp_path, fake_git, monkeypatch):
+    fake_git("/README.md", "exit 1")
+    refused(root)
+    for pack in (root / ".dermxdb.part/.git/objects/pack").glob("*.pack"):
+        pack.chmod(0o644)
+        pack.write_bytes(pack.read_bytes()[:40] + b"x" * 40)
+    (tmp_path / "bin" / "git").unlink()
+    assert f"delete {root / '.dermxdb.part'} to start anew" in refused(root)
+    fake_git("init", "echo 'fatal: write error: No space left on device' >&2; exit 128")
+    assert "the disk is full" in refused(root)
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=OSError(errno.EROFS, os.strerror(errno.EROFS))))
+    assert "cannot be written (Read-only file system)" in refused(root)
+
+
+def test_another_folder_at_the_place_is_left_alone(root):
+    (root / "dermxdb").mkdir(parents=True)
+    (root / "dermxdb" / "holiday.jpg").write_bytes(b"sea")
     with pytest.raises(DataError, match="is not dermxdb"):
-        fetch.fetch("dermxdb", target=tmp_path, progress=False)
-    assert tree(tmp_path) == {"dermxdb/holiday.jpg": b"sea"}
+        fetch.fetch("dermxdb")
+    assert tree(root) == {"dermxdb/holiday.jpg": b"sea"}
 
 
-def test_an_unknown_name_is_told():
+def test_what_cannot_be_fetched_is_told(root):
     with pytest.raises(ValueError, match=r"unknown data set 'dermx': use one of dermxdb, .*retinamnist"):
         fetch.fetch("dermx")
-
-
-def test_what_is_given_on_request_only_is_told(tmp_path):
     with pytest.raises(DataError, match="ask the owners of DermNetNZ and of SD-260"):
-        fetch.fetch("dermxdb-photographs", target=tmp_path)
+        fetch.fetch("dermxdb-photographs")
 
 
 # Archives
@@ -345,59 +234,63 @@ def pack(path: Path, files: dict[str, bytes], extra: tarfile.TarInfo | zipfile.Z
     return path
 
 
-@pytest.mark.parametrize("ending", FORMATS)
-def test_an_archive_is_unpacked_from_its_top(tmp_path, ending):
-    given = pack(tmp_path / f"given.{ending}", FILES)
-    target = tmp_path / "data" / "dermxdb"
-    assert fetch.fetch("dermxdb", target=tmp_path / "data", source=given, progress=False) == target
-    assert tree(target) == DERMXDB
-    assert [path.name for path in target.parent.iterdir()] == ["dermxdb"]
-
-
 def nothing_comes_of(given: Path, told: str, **options: object) -> None:
     """Install an archive, expect one sentence with `told`, and no change on the disk."""
-    folder = given.parent
-    before = tree(folder)
+    before = tree(given.parent)
     with pytest.raises(DataError) as caught:
-        archive.install_archive(given, folder / "data" / "dermxdb", **options)
+        fetch.fetch("dermxdb", given, **options)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert tree(folder) == before
-    assert not any((folder / "data").glob("*"))
+    assert tree(given.parent) == before
+    assert not any((given.parent / "data").glob("*"))
 
 
-def test_a_wrong_hash_is_refused(tmp_path):
-    given = pack(tmp_path / "given.zip", FILES)
+@pytest.mark.parametrize("ending", FORMATS)
+def test_an_archive_is_unpacked_from_its_top(root, tmp_path, ending):
+    given = pack(tmp_path / f"given.{ending}", FILES)
+    digest = hashlib.sha256(given.read_bytes()).hexdigest()
     nothing_comes_of(given, "has the SHA-256", sha256="0" * 64)
-    right = hashlib.sha256(given.read_bytes()).hexdigest().upper()
-    assert archive.install_archive(given, tmp_path / "dermxdb", right).is_dir()
+    place = fetch.fetch("dermxdb", given, digest.upper())
+    assert tree(place) == DERMXDB
+    assert [path.name for path in place.parent.iterdir()] == ["dermxdb"]
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+def special(kind: bytes) -> tarfile.TarInfo:
+    info = tarfile.TarInfo("dermx/annotations/link.json")
+    info.type, info.linkname = kind, "metadata.csv"
+    return info
+
+
+def zip_link() -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo("dermx/annotations/link.json")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+KINDS = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)
+
+
 @pytest.mark.parametrize(
-    "name", ["../evil", "dermx/../../evil", "/tmp/evil", "dermx/..\\..\\evil", "C:\\evil", "C:evil"]
+    ("ending", "names", "extra"),
+    [
+        *((ending, [name], None) for ending in FORMATS for name in ("../evil", "dermx/../../evil")),
+        *(("tar.gz", [], special(kind)) for kind in KINDS),
+        ("zip", [], zip_link()),
+    ],
 )
-def test_names_that_climb_out_are_refused(tmp_path, ending, name):
-    nothing_comes_of(pack(tmp_path / f"given.{ending}", FILES | {name: b"x"}), "outside its folder")
-
-
-@pytest.mark.parametrize("ending", ["tar.gz", "tar.xz"])
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-@pytest.mark.parametrize("leads_to", ["../../../etc/passwd", "/etc/passwd", "metadata.csv"])
-def test_links_and_devices_of_tar_are_refused(tmp_path, ending, kind, leads_to):
-    extra = tarfile.TarInfo("dermx/annotations/link.json")
-    extra.type, extra.linkname = kind, leads_to
-    nothing_comes_of(pack(tmp_path / f"given.{ending}", FILES, extra), "a link or a device")
-
-
-def test_links_of_zip_are_refused(tmp_path):
-    extra = zipfile.ZipInfo("dermx/annotations/link.json")
-    extra.external_attr = (stat.S_IFLNK | 0o777) << 16
-    nothing_comes_of(pack(tmp_path / "given.zip", FILES, extra), "a link or a device")
+def test_what_leads_out_is_refused(root, tmp_path, ending, names, extra):
+    given = pack(tmp_path / f"given.{ending}", FILES | dict.fromkeys(names, b"x"), extra)
+    nothing_comes_of(given, "could write outside its folder")
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_a_damaged_archive_is_told(tmp_path, ending):
+def test_an_absolute_name_stays_below_the_folder(root, tmp_path, ending):
+    given = pack(tmp_path / f"given.{ending}", {f"/{name}": content for name, content in FILES.items()})
+    assert tree(fetch.fetch("dermxdb", given)) == DERMXDB
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_damaged_archive_is_told(root, tmp_path, ending):
     noise = {f"dermx/annotations/{number}.json": os.urandom(5000) for number in range(20)}
     given = pack(tmp_path / f"given.{ending}", FILES | noise)
     content = bytearray(given.read_bytes())
@@ -408,62 +301,27 @@ def test_a_damaged_archive_is_told(tmp_path, ending):
     nothing_comes_of(given, "damaged")
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("given.rar", b"Rar!", ".tar.gz, .tar.xz, .zip are accepted"),
-        ("given.zip", b"not a zip", "damaged"),
-        ("given.tar.gz", b"", "damaged"),
-        ("absent.zip", None, "there is no such file"),
-    ],
-)
-def test_what_is_no_archive_is_told(tmp_path, name, content, told):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    nothing_comes_of(tmp_path / name, told)
-
-
-def test_an_archive_of_something_else_is_told(tmp_path):
+def test_what_is_no_archive_of_dermxdb_is_told(root, tmp_path):
+    nothing_comes_of(tmp_path / "absent.zip", "there is no such file")
+    for name, told in (("x.rar", "expected .tar.gz, .tar.xz, .zip"), ("x.zip", "damaged"), ("x.tar.gz", "damaged")):
+        (tmp_path / name).write_bytes(b"")
+        nothing_comes_of(tmp_path / name, told)
     nothing_comes_of(pack(tmp_path / "given.zip", {"photo.jpg": b"x"}), "holds no metadata.csv")
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch, number):
+def test_what_the_disk_cannot_hold_leaves_nothing(root, tmp_path, monkeypatch):
     def fill(_: object, copy: io.BufferedWriter) -> None:
         copy.write(b"half")
-        raise OSError(number, os.strerror(number))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    given = pack(tmp_path / "given.zip", FILES)
     monkeypatch.setattr(archive.shutil, "copyfileobj", fill)
-    nothing_comes_of(pack(tmp_path / "given.zip", FILES), "the disk is full")
-
-
-def test_what_the_disk_cannot_hold_is_refused_before(tmp_path, monkeypatch):
+    nothing_comes_of(given, "the disk is full")
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
-    nothing_comes_of(pack(tmp_path / "given.zip", FILES), "MB left")
-
-
-def test_a_read_only_place_is_told_for_archives(tmp_path):
-    (tmp_path / "data").write_text("a file where the folder should be")
-    with pytest.raises(DataError, match="cannot be written"):
-        archive.install_archive(pack(tmp_path / "given.zip", FILES), tmp_path / "data" / "dermxdb")
-
-
-def test_a_folder_that_is_there_is_not_replaced(tmp_path):
-    (tmp_path / "dermxdb").mkdir()
-    (tmp_path / "dermxdb" / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match="is there already"):
-        archive.install_archive(pack(tmp_path / "given.zip", FILES), tmp_path / "dermxdb")
-    assert tree(tmp_path / "dermxdb") == {"mine.txt": b"mine"}
-
-
-@pytest.mark.real_data
-def test_the_real_archive_is_unpacked_whole(real_dermxdb_root, tmp_path):
-    archives = [path for path in real_dermxdb_root.iterdir() if path.name.endswith(archive.SUFFIXES)]
-    if not archives:
-        pytest.skip(f"{real_dermxdb_root} holds no archive")
-    place = fetch.fetch("dermxdb", target=tmp_path, source=archives[0], progress=False)
-    assert len(list((place / "annotations").glob("*.json"))) == fetch.DATASETS["dermxdb"].source.counts["annotations"]
-    assert fetch.fetch("dermxdb", target=tmp_path, progress=False) == place
+    nothing_comes_of(given, "MB left")
+    root.rmdir()
+    root.write_text("a file where the folder should be")
+    nothing_comes_of(given, "cannot be written")
 
 
 # Downloads
@@ -473,34 +331,30 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves CONTENT at /file (with Range), /cut (breaks once), /whole (no Range), /broken (always), /wrong."""
+    """Serves CONTENT at /file, at /cut (breaks the first time), at /broken (breaks always); /wrong; nothing else."""
 
-    asked: list[tuple[str, str | None]]
+    asked: list[str]
 
     def do_GET(self) -> None:
-        asked_for = self.headers.get("Range")
-        self.asked.append((self.path, asked_for))
+        self.asked.append(self.path)
         if self.path == "/absent":
             self.send_error(404)
             return
         content = b"something else" if self.path == "/wrong" else CONTENT
-        start = int(asked_for.removeprefix("bytes=").rstrip("-")) if asked_for and self.path != "/whole" else 0
-        if start >= len(content):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        cut = self.path == "/broken" or (self.path in {"/cut", "/whole"} and len(self.asked) == 1)
-        self.wfile.write(content[start : start + 100_000] if cut else content[start:])
+        cut = self.path == "/broken" or (self.path == "/cut" and len(self.asked) == 1)
+        self.wfile.write(content[:100_000] if cut else content)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a running `Server`."""
+    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)  # between two attempts
     Server.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as running_server:
         threading.Thread(target=running_server.serve_forever, args=(0.01,), daemon=True).start()
@@ -508,72 +362,47 @@ def server() -> Iterator[str]:
         running_server.shutdown()
 
 
-@pytest.mark.parametrize(
-    ("page", "asked"), [("/file", [None]), ("/cut", [None, "bytes=100000-"]), ("/whole", [None, "bytes=100000-"])]
-)
-def test_a_broken_connection_is_gone_on_from(server, tmp_path, page, asked):
-    path = fetch.download(server + page, SHA256, tmp_path / "new" / "file.npz", progress=False)
+def test_a_broken_connection_is_tried_again_and_what_is_there_is_not(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    path = tmp_path / "new" / "file.npz"
+    assert fetch.download(Download(f"{server}/cut", SHA256), path) == path
     assert path.read_bytes() == CONTENT
-    assert Server.asked == [(page, value) for value in asked]
+    assert "1.02M" in capsys.readouterr().err, "a bar"
+    assert fetch.download(Download(f"{server}/cut", SHA256), path) == path
+    assert Server.asked == ["/cut", "/cut"]
     assert [found.name for found in path.parent.iterdir()] == ["file.npz"]
 
 
-def test_an_interrupted_download_is_gone_on_from_in_the_next_run(server, tmp_path):
-    with pytest.raises(DataError, match="could not be downloaded"):
-        fetch.download(server + "/broken", SHA256, tmp_path / "file.npz", progress=False)
-    assert len(Server.asked) == fetch.ATTEMPTS
-    assert not (tmp_path / "file.npz").exists()
-    fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False)
-    assert Server.asked[-1] == ("/file", f"bytes={fetch.ATTEMPTS * 100_000}-")
-    assert (tmp_path / "file.npz").read_bytes() == CONTENT
-    fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False)
-    assert len(Server.asked) == fetch.ATTEMPTS + 1
+def test_a_download_that_fails_is_told_and_leaves_nothing(server, tmp_path):
+    for url, told in (
+        (f"{server}/wrong", "does not have the SHA-256"),
+        (f"{server}/broken", "could not be downloaded"),
+        (f"{server}/absent", "could not be downloaded .*404"),
+        ("http://127.0.0.1:1/file", "could not be downloaded .*refused"),
+    ):
+        with pytest.raises(DataError, match=told) as caught:
+            fetch.download(Download(url, SHA256), tmp_path / "file.npz")
+        assert "\n" not in str(caught.value)
+        assert not list(tmp_path.iterdir())
 
 
-def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
-    (tmp_path / "file.npz.part").write_bytes(b"x" * (len(CONTENT) + 5))
-    assert fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(
-    ("page", "told"), [("/wrong", "does not have the SHA-256"), ("/absent", "HTTP 404"), (":1/file", "refused")]
-)
-def test_a_download_that_fails_leaves_nothing(server, tmp_path, page, told):
-    url = "http://127.0.0.1:1/file" if page.startswith(":") else server + page
-    with pytest.raises(DataError, match=told) as caught:
-        fetch.download(url, SHA256, tmp_path / "file.npz", progress=False)
-    assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_disk_that_fills_up_in_a_download_is_told(server, tmp_path, monkeypatch):
-    def fill(*_: object) -> bool:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(fetch, "_append", fill)
-    with pytest.raises(DataError, match="the disk is full"):
-        fetch.download(server + "/file", SHA256, tmp_path / "file.npz", progress=False)
-    assert not (tmp_path / "file.npz").exists()
-
-
-def test_a_file_that_the_user_has_is_copied_if_it_is_the_right_one(tmp_path, monkeypatch):
-    dataset = replace(fetch.DATASETS["breastmnist"], source=fetch.Download("http://127.0.0.1:1/file", SHA256))
-    monkeypatch.setitem(fetch.DATASETS, "breastmnist", dataset)
+def test_a_file_that_the_user_has_is_copied_if_it_is_the_right_one(root, tmp_path, monkeypatch):
+    dataset = replace(DATASETS["breastmnist"], source=Download("http://127.0.0.1:1/file", SHA256))
+    monkeypatch.setitem(DATASETS, "breastmnist", dataset)
     given = tmp_path / "given.npz"
-    given.write_bytes(CONTENT)
-    place = fetch.fetch("breastmnist", target=tmp_path / "data", source=given)
-    assert place == tmp_path / "data" / "medmnist" / "breastmnist.npz"
-    assert place.read_bytes() == CONTENT
     given.write_bytes(b"another")
     with pytest.raises(DataError, match="has the SHA-256"):
-        fetch.fetch("breastmnist", target=tmp_path / "other", source=given)
-    assert not (tmp_path / "other").exists()
+        fetch.fetch("breastmnist", given)
+    assert not root.exists()
+    given.write_bytes(CONTENT)
+    place = fetch.fetch("breastmnist", given)
+    assert place == root / "medmnist" / "breastmnist.npz"
+    assert place.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("name", ["breastmnist", "retinamnist"])
 def test_the_registered_hashes_are_those_of_the_official_files(name):
-    dataset = fetch.DATASETS[name]
-    path = paths.data_root() / dataset.place
-    if not path.is_file():
-        pytest.skip(f"no {path} (set MEDXAI_DATA)")
-    archive.verify(path, dataset.source.sha256)
+    dataset = DATASETS[name]
+    if not dataset.is_there:
+        pytest.skip(f"no {dataset.place} (set MEDXAI_DATA)")
+    fetch.verify(dataset.place, dataset.source.sha256)

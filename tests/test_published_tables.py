@@ -1,7 +1,6 @@
 """Every printed cell of the DermX paper's dermatologist tables, from the real annotations."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,14 +16,14 @@ A09, A10 = "dermx_table_a09_interrater_presence_full", "dermx_table_a10_interrat
 SCORES_A10 = ("iou", "sensitivity", "specificity")
 
 
-@pytest.fixture(scope="module")
-def db(real_dermxdb_root: Path) -> dermxdb.DermXDB:
-    return dermxdb.load(real_dermxdb_root)
+@pytest.fixture
+def db(real_dermxdb: dermxdb.DermXDB) -> dermxdb.DermXDB:
+    return real_dermxdb
 
 
-@pytest.fixture(scope="module")
-def overlaps(db: dermxdb.DermXDB) -> pd.DataFrame:
-    return agreement.overlaps(db)
+@pytest.fixture
+def overlaps(real_overlaps: pd.DataFrame) -> pd.DataFrame:
+    return real_overlaps
 
 
 def printed(name: str) -> pd.DataFrame:

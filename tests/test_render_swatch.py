@@ -39,15 +39,15 @@ def test_a_picture_has_the_size_asked_for():
 
 @pytest.mark.parametrize("size", [0, 15, 20_000])
 def test_a_size_that_cannot_be_painted_is_told(size):
-    with pytest.raises(ValueError, match=f"16 to 4096 pixels, not {size}"):
+    with pytest.raises(ValueError, match=f"size is {size}: expected 16 to 4096 pixels"):
         swatch(["Plaque"], size=size)
 
 
 def test_a_term_outside_the_ontology_is_told():
-    with pytest.raises(DataError, match="no painter for 'Wheal': the characteristics are Macule"):
+    with pytest.raises(DataError, match="characteristic is 'Wheal': expected one of Macule"):
         swatch(["Wheal"], size=64)
 
 
 def test_an_unknown_skin_tone_is_told():
-    with pytest.raises(ValueError, match="light, medium, dark, not 'blue'"):
+    with pytest.raises(ValueError, match="tone is 'blue': expected one of light, medium, dark"):
         swatch(["Plaque"], size=64, tone="blue")

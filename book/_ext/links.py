@@ -13,7 +13,7 @@ from sphinx.config import Config
 NOTEBOOK_BRANCH = "notebooks"
 """Where continuous integration publishes the chapters as ``NN_name.ipynb``."""
 
-GENERATED = {"book/execution": "src/medxai/book/pages.py"}
+GENERATED = {"book/execution": "src/medxai/book/execution.md.j2"}
 """Pages that the build writes, and what writes them."""
 
 

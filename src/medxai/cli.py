@@ -7,7 +7,6 @@ from pathlib import Path
 
 from medxai import paths, profiles
 from medxai.book.target import EDITIONS, Target
-from medxai.data.sources import KINDS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,8 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(error, file=sys.stderr)
         return 1 if isinstance(error, BuildFailed) else 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 
@@ -36,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
     build = commands.add_parser("build", help="execute the chapters and build the site")
     build.add_argument("--profile", **profile)
-    build.add_argument("--data", choices=KINDS, default="auto", help="which annotations (default: auto)")
+    build.add_argument("--data", choices=profiles.KINDS, default="auto", help="which annotations (default: auto)")
     build.add_argument("--chapters", nargs="+", metavar="NN_name", help="only these chapters")
     build.add_argument("--edition", choices=EDITIONS, default="student", help="instructor: with solutions")
     build.set_defaults(command=_build)
@@ -45,12 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("study")
     run.add_argument("trials", nargs="*", metavar="TRIAL", help="all by default")
     run.add_argument("--profile", **profile)
-    run.add_argument("--reference", action="store_true", help="write data/reference/STUDY")
+    run.add_argument("--reference", action="store_true", help="keep the trials in data/reference/STUDY")
     run.set_defaults(command=_run)
 
     explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
     explained.add_argument("folder", type=Path, metavar="FOLDER", help="images")
-    explained.add_argument("--model", required=True, metavar="LIBRARY:NAME", help="such as timm:resnet18")
+    network = "efficientnet_lite0"  # models.architectures.DEFAULT, whose import takes longer than --help may
+    explained.add_argument("--model", default=network, metavar="LIBRARY:NAME", help=f"(default: {network})")
     explained.add_argument("--weights", type=Path, metavar="FILE", help="state_dict to load (default: ImageNet's)")
     explained.add_argument("--classes", type=int, metavar="N", help="number of logits (default: ImageNet's)")
     explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the predicted one)")
@@ -86,18 +86,15 @@ def _build(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from medxai import studies
+    from medxai.studies import sitting
 
     profile, study = profiles.get(options.profile), studies.study(options.study)
     if options.reference:
-        command = shlex.join(["medxai", "run", options.study, "--profile", options.profile, "--reference"])
-        print(f"written: {study.write_reference(profile, command)}")
+        words = ["run", options.study, *options.trials, "--profile", options.profile, "--reference"]
+        sitting.write_reference(study, profile, shlex.join(["medxai", *words]), options.trials)
         return
-    trials = {trial.name: trial for trial in study.trials(profile)}
-    unknown = sorted(set(options.trials) - set(trials))
-    if unknown:
-        raise ValueError(f"study {options.study} has no trial {', '.join(unknown)}: use {', '.join(trials)}")
-    for name in options.trials or trials:
-        study.run_trial(trials[name], profile)
+    for trial in study.named(options.trials, profile):
+        study.run_trial(trial, profile)
 
 
 def _explain(options: argparse.Namespace) -> None:
@@ -115,16 +112,17 @@ def _explain(options: argparse.Namespace) -> None:
 def _fetch(options: argparse.Namespace) -> None:
     from medxai.data import fetch
 
-    print(f"there: {fetch.fetch(options.name, source=options.archive, sha256=options.sha256)}")
+    print(f"there: {fetch.fetch(options.name, options.archive, options.sha256)}")
 
 
 def _check(options: argparse.Namespace) -> None:
-    from medxai.data import sources
+    from medxai.data.datasets import DATASETS
 
-    for status in sources.check():
-        print(f"{status.name}: {'there' if status.present else 'not there'}, at {status.where} ({status.licence})")
-        if not status.present:
-            print(f"    {status.advice}")
+    for dataset in DATASETS.values():
+        there = dataset.is_there
+        print(f"{dataset.name}: {'there' if there else 'not there'}, at {dataset.place} ({dataset.licence})")
+        if not there:
+            print(f"    {dataset.advice}")
 
 
 def _student(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Mistakes that a user can cause, each told in one sentence: what is wrong, where, what is expected."""
+"""Mistakes that a user can cause, each told in one sentence: what is where, and what was expected."""
 
 
 class DataError(ValueError):

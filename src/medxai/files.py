@@ -1,8 +1,16 @@
-"""Writing files whole: under a temporary name in the same folder, then renamed."""
+"""Writing files and folders whole: under a temporary name in the same place, then renamed."""
 
+import errno
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from medxai.errors import DataError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -28,3 +36,52 @@ def write_if_changed(path: Path, content: str | bytes) -> bool:
 def dump(value: object) -> str:
     """Return `value` as indented JSON that ends with a line break."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def disk_refusals(target: Path) -> Iterator[None]:
+    """Turn what the disk refuses while `target` is written (it is full, the folder is read-only) into one sentence.
+
+    Raises
+    ------
+    DataError
+        In place of the ``OSError``; one that does not come from the disk passes.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # not the disk: a damaged archive, a broken connection
+            raise
+        if error.errno in FULL:
+            raise DataError(f"{target}: the disk is full; free some space and run the same command again") from error
+        raise DataError(
+            f"{target} cannot be written ({error.strerror or error}): choose another place with MEDXAI_DATA"
+        ) from error
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `target` at the end; nothing is left of it if anything fails.
+
+    If another process has made `target` meanwhile, that one stays.
+
+    Raises
+    ------
+    DataError
+        If there is something at `target` already, or the disk refuses.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError(f"{target} is there already: move it away first")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    with disk_refusals(target):
+        shutil.rmtree(part, ignore_errors=True)  # of a killed process that had the same number
+        part.mkdir(parents=True)
+        try:
+            yield part
+            try:
+                part.replace(target)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

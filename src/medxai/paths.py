@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CARRIED = ROOT / "data"
 """Small tables that are part of the repository: published figures, reference results, our image list."""
 
+IMAGE_LIST = CARRIED / "dermxdb" / "images.csv"
+"""Which images of DermXDB the papers used."""
+
 RESULTS = ROOT / "results"
 """Cached trials and other things that cost time to make again."""
 
@@ -23,3 +26,57 @@ def data_root() -> Path:
     are executed in their own folder.
     """
     return (ROOT / os.environ.get("MEDXAI_DATA", "data/external")).resolve()
+
+
+def published(table: str) -> Path:
+    """Return the file of a published table."""
+    return PUBLISHED / f"{table}.csv"
+
+
+def simulated(name: str) -> Path:
+    """Return the folder of a simulated data set."""
+    return RESULTS / "simulated" / name
+
+
+def trained(name: str) -> Path:
+    """Return the file of the weights of a network that a study trained."""
+    return RESULTS / "networks" / f"{name}.pth"
+
+
+def painted(name: str) -> Path:
+    """Return the folder of the paintings of one data set, size and seed."""
+    return RESULTS / "painted" / name
+
+
+NOTEBOOKS = ROOT / "notebooks"
+"""The chapters, as text."""
+
+PAGES = ROOT / "book"
+"""Pages without code, bibliography, quizzes, extensions and style of the site."""
+
+SITE_CONFIG = ROOT / "_config.yml"
+TABLE_OF_CONTENTS = ROOT / "_toc.yml"
+
+SOURCE = ROOT / "src"
+"""The folder of the package, which is what the interpreter searches."""
+
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+"""The graph of the build."""
+
+BUDGET = ROOT / "budget.csv"
+"""How long each chapter may take."""
+
+SECONDS = RESULTS / "seconds"
+"""How long each step of a build took when it last ran, by profile."""
+
+PUBLISHED = CARRIED / "published"
+"""Tables of the papers, as printed."""
+
+REFERENCE = CARRIED / "reference"
+"""Our own full-size results: a folder for each study."""
+
+METHODS = CARRIED / "methods.csv"
+"""Which method of this book a row of the review's first table is, and the methods that the table lacks."""
+
+REVIEW_REFERENCES = CARRIED / "review_references.csv"
+"""Who is behind the review's reference numbers."""

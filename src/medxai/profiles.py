@@ -1,6 +1,9 @@
 """Run sizes: every size that a run depends on is a field of one frozen dataclass."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+
+KINDS = ("auto", "real", "simulated")
+"""Which annotations a run can ask for; ``auto`` takes real ones where they are there."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Profile:
         Length of training of the small ConvNet that looks at them, and at real ultrasound.
     network_epochs
         Length of training of a large network as a whole; 0 for not at all: only a linear head on it is trained.
+    transfer_epochs
+        Length of training of the upper stages of the network with weights of ImageNet, see `medxai.training.transfer`.
     explained_size
         Side of the images on which methods are compared, in pixels.
     explained_folds
@@ -31,6 +36,8 @@ class Profile:
         How many images of a fold are explained by all methods.
     sanity_images
         How many of those are explained again for changed images and changed networks.
+    attributed_images
+        How many paintings the attribution chapter measures all methods on, each for two classes; at least two.
     random_networks
         How many such networks, each with more random weights than the one before; at least two.
     samples
@@ -44,12 +51,41 @@ class Profile:
     painted_size: int
     convnet_epochs: int
     network_epochs: int
+    transfer_epochs: int
     explained_size: int
     explained_folds: int
     explained_images: int
     sanity_images: int
+    attributed_images: int
     random_networks: int
     samples: int
+
+
+SIZES = frozenset(field.name for field in fields(Profile))
+
+
+class RecordingProfile(Profile):
+    """A profile that notes in ``sizes_read`` which of its sizes a computation reads: the others cannot matter to it.
+
+    Whatever takes it as a whole (comparing, hashing, copying) reads all.
+    """
+
+    sizes_read: set[str]
+
+    def __init__(self, **sizes: object) -> None:
+        object.__setattr__(self, "sizes_read", set())
+        super().__init__(**sizes)
+
+    def __getattribute__(self, name: str) -> object:
+        """Note the name, if it is that of a size."""
+        if name in SIZES or name == "__dict__":
+            object.__getattribute__(self, "sizes_read").update(SIZES if name == "__dict__" else [name])
+        return super().__getattribute__(name)
+
+
+def recording(profile: Profile) -> RecordingProfile:
+    """Return a copy that notes what is read of it."""
+    return RecordingProfile(**asdict(profile))
 
 
 PROFILES = {
@@ -63,10 +99,12 @@ PROFILES = {
             painted_size=128,
             convnet_epochs=2,
             network_epochs=0,
+            transfer_epochs=1,
             explained_size=64,
             explained_folds=1,
             explained_images=3,
             sanity_images=1,
+            attributed_images=2,
             random_networks=2,
             samples=4,
         ),
@@ -74,14 +112,16 @@ PROFILES = {
             "quick",
             simulated_images=554,
             bootstrap=1000,
-            painted_images=90,
-            painted_size=200,
+            painted_images=360,
+            painted_size=160,
             convnet_epochs=10,
             network_epochs=0,
-            explained_size=128,
+            transfer_epochs=6,
+            explained_size=160,
             explained_folds=1,
             explained_images=4,
             sanity_images=1,
+            attributed_images=2,
             random_networks=2,
             samples=16,
         ),
@@ -93,12 +133,14 @@ PROFILES = {
             painted_size=260,
             convnet_epochs=20,
             network_epochs=30,
-            explained_size=160,
+            transfer_epochs=10,
+            explained_size=288,
             explained_folds=5,
-            explained_images=9,
+            explained_images=4,
             sanity_images=1,
-            random_networks=4,
-            samples=50,
+            attributed_images=6,
+            random_networks=3,
+            samples=32,
         ),
     )
 }
@@ -115,4 +157,4 @@ def get(name: str) -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        raise ValueError(f"unknown profile {name!r}: use one of {', '.join(PROFILES)}") from None
+        raise ValueError(f"profile is {name!r}: expected one of {', '.join(PROFILES)}") from None

@@ -1,12 +1,27 @@
 """How a result was made: the commit of the checkout, the processor, the versions of packages."""
 
+import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from medxai import paths
+
+PACKAGES = ("numpy", "pandas", "opencv-python-headless", "scipy", "scikit-learn", "torch", "torchvision", "timm")
+"""Those whose versions a result names."""
+
+
+def here(but: str = "") -> dict:
+    """Return commit, date, hardware and versions of a result that is made now; `but` as of `commit`."""
+    return {
+        "commit": commit(but),
+        "date": datetime.now(UTC).date().isoformat(),
+        "hardware": f"{processor()}, {os.cpu_count()} cores",
+        "versions": versions(PACKAGES),
+    }
 
 
 def commit(but: str = "") -> str:

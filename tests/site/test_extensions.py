@@ -142,7 +142,7 @@ def test_targets_of_a_chapter():
 
 
 @pytest.mark.parametrize(
-    ("page", "source"), [("book/reading", "book/reading.md"), ("book/execution", "src/medxai/book/pages.py")]
+    ("page", "source"), [("book/reading", "book/reading.md"), ("book/execution", "src/medxai/book/execution.md.j2")]
 )
 def test_targets_of_a_prose_page(page, source):
     assert links.targets(page, OPTIONS) == {"source-edit-button": f"{OPTIONS['repository_url']}/edit/main/{source}"}

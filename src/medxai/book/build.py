@@ -9,11 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from medxai import paths, profiles
-from medxai.book import chapters, pages
+from medxai.book import chapters, progress, times, workers
 from medxai.book.target import Target
 from medxai.errors import DataError
 from medxai.files import dump, write, write_if_changed
@@ -28,7 +29,7 @@ OTHERS = ("busi", "isic_uda1", "ham10000_artefacts", "weights")
 """Folders of data sets, beside the annotations, that a chapter uses if they are there."""
 
 LOG_LINES = 20
-"""How much of Snakemake's log is shown if the graph itself fails."""
+"""How much of the log is shown if the graph itself fails."""
 
 
 class BuildFailed(RuntimeError):  # noqa: N818 - read as a statement
@@ -56,11 +57,13 @@ def build(target: Target, kind: str = "auto", wanted: list[str] | None = None) -
     """
     selected = chapters.select(wanted)
     if not selected:
-        raise DataError(f"no chapter to build: {chapters.NOTEBOOKS} holds no file named NN_name.md")
+        raise DataError(f"no chapter to build: {paths.NOTEBOOKS} holds no file named NN_name.md")
+    print(f"Building {', '.join(selected)} at profile {target.profile}: looking at the data", file=sys.stderr)
     with _only_build():
         kind = settle_data(target, kind)
         for left in (target.failed, target.temporary):
             shutil.rmtree(left, ignore_errors=True)
+        write(target.progress, "")
         first_page = target.html / "index.html"
         if not first_page.exists():
             target.site.unlink(missing_ok=True)
@@ -74,13 +77,13 @@ def settle_data(target: Target, kind: str) -> str:
 
     The manifest is what makes chapters execute again, so its digest changes with the data and with nothing else.
     """
-    from medxai.data import sources
+    from medxai.data import real_or_simulated
 
     profile = profiles.get(target.profile)
-    if kind == "auto" and target.profile != "smoke" and sources.real_dermxdb() is None:
+    if kind == "auto" and target.profile != "smoke" and real_or_simulated.real_dermxdb() is None:
         _try_to_fetch("dermxdb")
-    root = sources.dermxdb_root(profile, kind)
-    kind = "real" if root == sources.real_dermxdb() else "simulated"
+    root = real_or_simulated.dermxdb_root(profile, kind)
+    kind = "real" if root == real_or_simulated.real_dermxdb() else "simulated"
     manifest = {"dermxdb": {"kind": kind, "root": str(root), "digest": digest(root)}}
     manifest["others"] = {name: digest(paths.data_root() / name) for name in OTHERS}
     write_if_changed(target.data, dump(manifest))
@@ -118,41 +121,53 @@ def _try_to_fetch(name: str) -> None:
 def command(target: Target, selected: list[str]) -> list[str]:
     """Return the call of Snakemake that brings the site of `selected` chapters up to date."""
     options = {
-        "snakefile": [str(paths.ROOT / "workflow" / "Snakefile")],
+        "snakefile": [str(paths.SNAKEFILE)],
         "directory": [str(paths.ROOT)],
         "cores": [str(os.cpu_count() or 1)],
         "scheduler": ["greedy"],
-        "rerun-triggers": ["mtime", "input", "params"],
+        "rerun-triggers": ["mtime", "input"],
+        # All but its cache of sources, which would lie in the user's home.
+        "shared-fs-usage": ["input-output", "persistence", "software-deployment", "sources", "storage-local-copies"],
         "config": [f"profile={target.profile}", f"edition={target.edition}", f"chapters={','.join(selected)}"],
     }
-    # Our own lock ends with the process that holds it, unlike Snakemake's, which a killed run leaves behind.
-    flags = ["--keep-going", "--nolock", "--rerun-incomplete", "--nocolor"]
+    # Our own lock ends with the process that holds it, unlike Snakemake's, which a killed run leaves behind. Threads
+    # only wait for the processes of `workers`.
+    flags = ["--keep-going", "--nolock", "--rerun-incomplete", "--nocolor", "--force-use-threads"]
     values = [word for name, words in options.items() for word in (f"--{name}", *words)]
     return [sys.executable, "-m", "snakemake", *flags, *values]
 
 
 def _snakemake(target: Target, selected: list[str], kind: str) -> None:
-    """Run the graph; what is up to date stays as it is."""
+    """Run the graph and show how far it is; what is up to date stays as it is."""
     cores = os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", str(cores // min(cores, len(selected))))
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MEDXAI_DATA_KIND": kind}
-    log = target.folder / "snakemake.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(command(target, selected), env=environment, stderr=file)
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MEDXAI_DATA_KIND": kind} | workers.ENVIRONMENT
+    screen, seen = progress.Screen(), 0
+    with target.log.open("w") as log:
+        process = subprocess.Popen(command(target, selected), env=environment, stdout=log, stderr=log)
         try:
-            code = process.wait()
+            while process.poll() is None:
+                events = progress.read(target.progress)
+                jobs = progress.jobs(events, lambda job: times.expected(target.profile, job))
+                screen.show(progress.line(jobs, cores, time.time()), news=len(events) > seen)
+                seen = len(events)
+                time.sleep(0.2)
         except KeyboardInterrupt:
             process.wait()  # the terminal has told Snakemake too, which stops its jobs
             raise
-    if code:
-        sentences = [path.read_text(encoding="utf-8").strip() for path in sorted(target.failed.glob("*.txt"))]
-        raise BuildFailed("\n".join(sentences or log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:]))
+        finally:
+            screen.close()
+    if process.returncode:
+        failed = [event["failed"] for event in progress.read(target.progress) if "failed" in event]
+        raise BuildFailed("\n".join(failed or target.log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:]))
 
 
 def _warn(target: Target, selected: list[str]) -> None:
     """Tell GitHub which chapters took much longer than their budget."""
     if os.environ.get("CI"):
-        for sentence in pages.overruns(pages.records(target.chapters, selected), pages.budget()):
+        from medxai.book import pages
+
+        for sentence in times.overruns(pages.records(target, selected), times.budget()):
             print(f"::warning::{sentence}")
 
 

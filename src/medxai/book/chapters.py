@@ -3,22 +3,21 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-
-import jupytext
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from medxai import paths
 from medxai.errors import DataError
 
-NOTEBOOKS = paths.ROOT / "notebooks"
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
-def names(folder: Path = NOTEBOOKS) -> list[str]:
+def names(folder: Path = paths.NOTEBOOKS) -> list[str]:
     """Return the names of the chapters (``01_dataset`` ...) in reading order."""
     return sorted(path.stem for path in folder.glob("[0-9][0-9]_*.md"))
 
 
-def select(wanted: Iterable[str] | None, folder: Path = NOTEBOOKS) -> list[str]:
+def select(wanted: Iterable[str] | None, folder: Path = paths.NOTEBOOKS) -> list[str]:
     """Return `wanted` in reading order, or all chapters if it is empty or None.
 
     Raises
@@ -33,12 +32,12 @@ def select(wanted: Iterable[str] | None, folder: Path = NOTEBOOKS) -> list[str]:
     return [name for name in known if not wanted or name in wanted]
 
 
-def source(name: str, folder: Path = NOTEBOOKS) -> Path:
+def source(name: str, folder: Path = paths.NOTEBOOKS) -> Path:
     """Return the path of the chapter's text."""
     return folder / f"{name}.md"
 
 
-def read(name: str, folder: Path = NOTEBOOKS) -> NotebookNode:
+def read(name: str, folder: Path = paths.NOTEBOOKS) -> "NotebookNode":
     """Return the chapter as a notebook without outputs.
 
     Cells get identifiers that count them as an author does (``code-3``: the third code cell of the text), so that two
@@ -49,6 +48,8 @@ def read(name: str, folder: Path = NOTEBOOKS) -> NotebookNode:
     DataError
         If jupytext cannot read the text.
     """
+    import jupytext  # takes half a second, which those who only want names need not wait for
+
     path = source(name, folder)
     try:
         notebook = jupytext.read(path)
@@ -61,14 +62,14 @@ def read(name: str, folder: Path = NOTEBOOKS) -> NotebookNode:
     return notebook
 
 
-def place(cell: NotebookNode) -> str:
+def place(cell: "NotebookNode") -> str:
     """Return where a cell stands, in words: kind, number and first line."""
     kind, _, number = cell.id.partition("-")
     first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
     return f"{kind} cell {number} ({first_line})"
 
 
-def code(notebook: NotebookNode) -> list[str]:
+def code(notebook: "NotebookNode") -> list[str]:
     """Return the code cells as plain Python: lines of IPython magic are left out."""
     magic = re.compile(r"^\s*[%!].*$", re.MULTILINE)
     return [magic.sub("", cell.source) for cell in notebook.cells if cell.cell_type == "code"]

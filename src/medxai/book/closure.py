@@ -1,15 +1,15 @@
 """Which modules of the package a chapter depends on: the static closure of its imports."""
 
 import ast
+import functools
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medxai import paths
 
-SOURCE = paths.ROOT / "src"
 
-
-def modules(code: Iterable[str], source: Path = SOURCE, package: str = "medxai") -> list[Path]:
+def modules(code: Iterable[str], source: Path = paths.SOURCE, package: str = "medxai") -> list[Path]:
     """Return the files of `package` that `code` imports, directly or through other modules.
 
     Importing ``a.b.c`` runs ``a/__init__.py`` and ``a/b/__init__.py`` too, so they belong to the closure. Imports
@@ -34,29 +34,45 @@ def modules(code: Iterable[str], source: Path = SOURCE, package: str = "medxai")
     SyntaxError
         If a piece of code or a module is not Python.
     """
+    return sorted(_closure(code, source, package)[0])
+
+
+def others(code: Iterable[str], source: Path = paths.SOURCE, package: str = "medxai") -> list[str]:
+    """Return what `code` and the files of its closure import from outside of `package` and the standard library.
+
+    Some are names in a module and not modules: ``from a import b`` gives ``a.b``.
+    """
+    names = _closure(code, source, package)[1]
+    return sorted(name for name in names if name.split(".")[0] not in sys.stdlib_module_names)
+
+
+def _closure(code: Iterable[str], source: Path, package: str) -> tuple[set[Path], set[str]]:
+    """Return the files of `package` in the closure, and the names imported from elsewhere."""
     found: set[Path] = set()
+    foreign: set[str] = set()
     waiting = [name for piece in code for name in _imported(ast.parse(piece), "")]
     while waiting:
         name = waiting.pop()
         if name.split(".")[0] != package:
+            foreign.add(name)
             continue
         for path, module in _files(name, source):
             if path not in found:
-                found.add(path)
-                tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-                # Relative imports are taken from the package that holds the module; an __init__ is its own package.
-                parent = module if path.name == "__init__.py" else module.rpartition(".")[0]
-                waiting += _imported(tree, parent)
-                found.update(_named_files(tree, path.parent))
-    return sorted(found)
+                imported, beside = _contents(path, module)
+                waiting += imported
+                found |= {path, *beside}
+    return found, foreign
 
 
-def _named_files(tree: ast.AST, folder: Path) -> Iterator[Path]:
-    """Yield the data files of `folder` that the module names, for example ``parameters.yml``."""
-    beside = {path.name: path for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in beside:
-            yield beside[node.value]
+@functools.cache
+def _contents(path: Path, module: str) -> tuple[list[str], list[Path]]:
+    """Return what a module imports, and the data files beside it that it names, such as ``parameters.yml``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    # Relative imports are taken from the package that holds the module; an __init__ is its own package.
+    parent = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    beside = [file for file in path.parent.iterdir() if file.suffix != ".py" and file.name in strings]
+    return list(_imported(tree, parent)), [file for file in beside if file.is_file()]
 
 
 def _imported(tree: ast.AST, parent: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from medxai import paths
 from medxai.book import chapters
 from medxai.errors import DataError
 
@@ -72,7 +73,7 @@ def _split(cell: NotebookNode, name: str) -> tuple[str, list[str]]:
     return "\n".join(public), hidden
 
 
-def leaks(name: str, folder: Path, notebooks: Path = chapters.NOTEBOOKS) -> list[str]:
+def leaks(name: str, folder: Path, notebooks: Path = paths.NOTEBOOKS) -> list[str]:
     """Return what of the solutions of chapter `name` can be read in the files of `folder`.
 
     A line counts if it is longer than 20 characters and does not stand in any chapter's public text anyway. The files

@@ -1,36 +1,40 @@
 """Executing one chapter: papermill runs it, then the notebook is made fit for publication and a record is kept."""
 
 import datetime
+import json
 import os
-import resource
-import sys
 import tempfile
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import nbformat
 import papermill
+from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from medxai import paths, provenance
-from medxai.book import chapters, editions, first_cell, scrub
+from medxai.book import chapters, editions, first_cell, imports, kernel, scrub, workers
 from medxai.book.target import Target
 from medxai.files import dump, write
 
 PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "opencv-python-headless", "papermill")
 SLOWEST = 3
 
+KernelProvisionerFactory.provisioners["medxai"] = EntryPoint("medxai", "medxai.book.kernel:Provisioner", "")
+
 
 class ChapterFailed(RuntimeError):  # noqa: N818 - read as a statement
     """A cell of a chapter raised an error, or its kernel died."""
 
 
-def execute(name: str, target: Target) -> Path:
+def execute(name: str, target: Target, tell: Callable[..., None] = lambda **_: None) -> Path:
     """Execute the chapter `name` and write the notebook and its record to ``target.chapters``.
 
     The kernel is that of the running interpreter and works in ``notebooks/``, as it does for a student who opens the
-    text in Jupyter. The only papermill parameter is ``profile``.
+    text in Jupyter. The only papermill parameter is ``profile``. Progress is told as ``tell(doing=...)``.
 
     Raises
     ------
@@ -44,30 +48,37 @@ def execute(name: str, target: Target) -> Path:
         notebook = editions.student(notebook, name)
     target.temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.temporary) as folder:
-        executed = _run(name, notebook, target, Path(folder))
-    record = _record(name, target, executed)
+        executed = _run(name, notebook, target, Path(folder), tell)
+        account = json.loads((Path(folder) / "account.json").read_text(encoding="utf-8"))
+    record = _record(name, target, executed, account)
     write(target.chapters / f"{name}.ipynb", nbformat.writes(publishable(executed, name)))
     write(target.chapters / f"{name}.json", dump(record))
     return target.chapters / f"{name}.ipynb"
 
 
-def _run(name: str, notebook: NotebookNode, target: Target, folder: Path) -> NotebookNode:
-    """Return the executed notebook; whatever papermill and IPython write goes to `folder`."""
+def _run(name: str, notebook: NotebookNode, target: Target, folder: Path, tell: Callable[..., None]) -> NotebookNode:
+    """Return the executed notebook; whatever papermill, IPython and the kernel write goes to `folder`."""
     plain, executed = folder / "plain.ipynb", folder / "executed.ipynb"
     nbformat.write(notebook, plain)
-    # With MPLBACKEND set, figures would not reach the notebook.
-    os.environ.pop("MPLBACKEND", None)
-    os.environ |= {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(folder / "ipython"), "PYTHONHASHSEED": "0"}
+    os.environ |= workers.ENVIRONMENT
+    os.environ |= {"IPYTHONDIR": str(folder / "ipython"), kernel.ACCOUNT: str(folder / "account.json")}
+    numbers = {cell.id: cell.id.partition("-")[2] for cell in notebook.cells if cell.cell_type == "code"}
+
+    def begin(cell: NotebookNode, cell_index: int) -> None:
+        if cell.id in numbers:
+            tell(doing=f"cell {numbers[cell.id]} of {[*numbers.values()][-1]}")
+
     try:
         return papermill.execute_notebook(
             plain,
             executed,
             parameters={"profile": target.profile},
             kernel_name="python3",
-            cwd=chapters.NOTEBOOKS,
+            cwd=paths.NOTEBOOKS,
             # The kernel warns that its sockets, which are this machine's own, are not encrypted, and of interruptions.
             extra_arguments=["--Application.log_level=50"],
-            progress_bar={"desc": name, "mininterval": 0.1 if sys.stderr.isatty() else 5},
+            progress_bar=False,
+            on_cell_start=begin,
         )
     except (PapermillExecutionError, DeadKernelError) as error:
         message = _failure(name, executed, error)
@@ -105,10 +116,11 @@ def publishable(notebook: NotebookNode, name: str) -> NotebookNode:
     return notebook
 
 
-def _record(name: str, target: Target, executed: NotebookNode) -> dict:
-    """Return the execution record, from papermill's own metadata and the operating system's account."""
+def _record(name: str, target: Target, executed: NotebookNode, account: dict) -> dict:
+    """Return the execution record, from papermill's own metadata and the kernel's account."""
     metadata = executed.metadata.papermill
     cells = [cell for cell in executed.cells if cell.metadata.get("papermill", {}).get("duration")]
+    cells = [cell for cell in cells if "injected-parameters" not in cell.metadata.tags]
     cells.sort(key=lambda cell: -cell.metadata.papermill.duration)
     return {
         "chapter": name,
@@ -116,7 +128,10 @@ def _record(name: str, target: Target, executed: NotebookNode) -> dict:
         "edition": target.edition,
         "data": target.data_kinds(),
         "seconds": round(metadata.duration, 1),
-        "peak_memory_mb": _peak_memory(),
+        "importing": round(imports.seconds() + account["importing"], 1),
+        "imported_before": imports.before(),
+        "peak_memory_mb": account["peak_memory_mb"],
+        "modules": account["modules"],
         "slowest": [
             {"cell": chapters.place(cell), "seconds": round(cell.metadata.papermill.duration, 1)}
             for cell in cells[:SLOWEST]
@@ -125,9 +140,3 @@ def _record(name: str, target: Target, executed: NotebookNode) -> dict:
         "commit": provenance.commit(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def _peak_memory() -> int:
-    """Return the largest resident memory of any finished child process (the kernel), in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-    return round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e6)

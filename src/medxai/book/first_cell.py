@@ -28,7 +28,7 @@ def repository() -> str:
     """Return the public address of the repository: the fork that GitHub builds, else that of ``_config.yml``."""
     if fork := os.environ.get("GITHUB_REPOSITORY"):
         return f"https://github.com/{fork}"
-    return yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    return yaml.safe_load(paths.SITE_CONFIG.read_text(encoding="utf-8"))["repository"]["url"]
 
 
 def cell() -> NotebookNode:

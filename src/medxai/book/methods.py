@@ -6,18 +6,17 @@ review's reference numbers).
 """
 
 import csv
-import html
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from medxai import paths
+from medxai.book.templates import render
 from medxai.errors import DataError
 
-METHODS = paths.CARRIED / "methods.csv"
-REFERENCES = paths.CARRIED / "review_references.csv"
-TABLE_1 = paths.CARRIED / "published" / "review_table_1_attribution_methods.csv"
-TABLE_2 = paths.CARRIED / "published" / "review_table_2_applications.csv"
+METHODS, REFERENCES = paths.METHODS, paths.REVIEW_REFERENCES
+TABLE_1 = paths.PUBLISHED / "review_table_1_attribution_methods.csv"
+TABLE_2 = paths.PUBLISHED / "review_table_2_applications.csv"
 SOURCES = (METHODS, REFERENCES, TABLE_1, TABLE_2)
 """Files that the page depends on."""
 
@@ -65,20 +64,7 @@ def methods() -> list[dict[str, str]]:
 
 def attribution(known: set[str]) -> str:
     """Return the table of methods as MyST, linked to those of their sections whose labels are `known`."""
-    rows = [
-        [
-            f"{_section(method, known)} {_cited(method)}",
-            method["group"],
-            method["needs"],
-            _plain(method["description"]),
-            _plain(method["notes"].removesuffix(", see ERRATA")) + _errata(method["errata"]),
-            method["origin"],
-        ]
-        for method in methods()
-    ]
-    header = ["Method", "Group", "Needs", "What it computes", "Notes", "From"]
-    caption = "Attribution methods, and two of another kind"
-    return _filtered("methods", caption, header, rows, choices=("Group", "Needs", "From"))
+    return render("methods", methods=methods(), known=known)
 
 
 def applications(known: set[str]) -> str:
@@ -91,78 +77,15 @@ def applications(known: set[str]) -> str:
     """
     references = {row["number"]: row for row in _read(REFERENCES)}
     by_name = {method["name"]: method for method in methods()}
-    rows = []
+    studies = []
     for study in _read(TABLE_2):
         if study["reference"] not in references:
             raise DataError(f"{REFERENCES}: no line for reference {study['reference']} of {TABLE_2.name}")
         reference = references[study["reference"]]
-        note = f" *{_plain(study['note'][0].upper() + study['note'][1:])}.*" if study["note"] else ""
-        rows.append(
-            [
-                f"{_plain(study['algorithm'])} {_cited(study | reference)}{note}{_errata(reference['errata'])}",
-                study["category"],
-                _plain(study["model"]),
-                _plain(study["application"]),
-                _plain(study["modality"]),
-                ", ".join(_section(by_name[name], known) for name in reference["methods"].split()) or "–",
-            ]
-        )
-    header = ["Algorithm", "Category", "Model", "Application", "Modality", "In this book"]
-    return _filtered("applications", "Medical applications", header, rows, choices=("Category",))
+        studies.append(study | reference | {"methods": [by_name[name] for name in reference["methods"].split()]})
+    return render("applications", studies=studies, known=known)
 
 
 def _read(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-def _section(method: dict[str, str], known: set[str]) -> str:
-    """Return the method's title, linked to its section if there is one."""
-    label = f"method-{method['name']}"
-    return f"{{ref}}`{method['title']} <{label}>`" if label in known else _plain(method["title"])
-
-
-def _cited(row: dict[str, str]) -> str:
-    """Return the citation, followed by the review's own number of it if there is one: ``[18]``."""
-    number = f" \\[{row['reference']}\\]" if row["reference"] else ""
-    return f"{{cite:p}}`{row['citation']}`{number}"
-
-
-def _errata(number: str) -> str:
-    """Return a link to the entry of the errata: `` ({ref}`V5 <errata-v5>`)``, or nothing."""
-    return f" ({{ref}}`erratum {number} <errata-{number.lower()}>`)" if number else ""
-
-
-def _plain(text: str) -> str:
-    """Return `text` so that MyST shows it as it is."""
-    return re.sub(r"([\\`*_{}$<>\[\]])", r"\\\1", text)
-
-
-def _filtered(name: str, caption: str, header: list[str], rows: list[list[str]], choices: tuple[str, ...]) -> str:
-    """Return a list table with class ``filtered``, and above it the form that ``filter.js`` shows and follows.
-
-    Parameters
-    ----------
-    name, caption
-        The table's identifier is ``table-NAME``.
-    header, rows
-        MyST of the cells.
-    choices
-        Columns that get a menu of their values.
-    """
-    menus = "".join(_menu(title, header.index(title), rows) for title in choices)
-    lines = [f"{'* -' if index == 0 else '  -'} {cell}" for row in [header, *rows] for index, cell in enumerate(row)]
-    form = (
-        f'<form class="table-filter" data-table="table-{name}" role="search" aria-label="Filter the {name}" hidden>'
-        f'<label>Search <input type="search" autocomplete="off"></label>{menus}'
-        '<button type="reset">Show all</button><p role="status" aria-live="polite"></p></form>'
-    )
-    table = [f"```{{list-table}} {caption}", ":header-rows: 1", f":class: filtered {name}", f":name: table-{name}", ""]
-    return "\n".join(["```{raw} html", form, "```", "", *table, *lines, "```", ""])
-
-
-def _menu(title: str, column: int, rows: list[list[str]]) -> str:
-    """Return a labelled menu of the values of a column, in their order."""
-    values = (html.escape(value) for value in dict.fromkeys(row[column] for row in rows))
-    options = "".join(f"<option>{value}</option>" for value in values)
-    return f'<label>{title} <select data-column="{column}"><option value="">all</option>{options}</select></label>'

@@ -21,7 +21,7 @@ def _rules() -> list[tuple[re.Pattern[str], str]]:
         for path, name in sorted(found.items(), key=lambda item: -len(item[0]))
         if path not in ("/", sys.base_prefix)
     ]
-    return [*rules, (re.compile(r"/\S*?ipykernel_\d+/\d+\.py"), "<cell>")]
+    return [*rules, (re.compile(r"(?:/[\w.~@+-]+)*/ipykernel_\d+/\d+\.py"), "<cell>")]
 
 
 def scrub(value: object) -> object:

@@ -1,17 +1,20 @@
 """Staging what Sphinx reads, and building the site from it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
+from sphinx_external_toc.api import SiteMap
+from sphinx_external_toc.parsing import create_toc_dict, parse_toc_yaml
 
 from medxai import paths
-from medxai.book import chapters, methods, pages
+from medxai.book import chapters, methods, pages, times
 from medxai.book.target import Target
 from medxai.errors import DataError
 from medxai.files import dump, write, write_if_changed
@@ -23,10 +26,11 @@ class SiteFailed(RuntimeError):  # noqa: N818 - read as a statement
     """Sphinx warned, or made other pages than the table of contents has."""
 
 
-def make(target: Target, selected: list[str]) -> None:
+def make(target: Target, selected: list[str], tell: Callable[..., None]) -> None:
     """Stage the source of the site with the chapters `selected` and build it.
 
-    The finished site replaces the last one whole, so that a failure leaves a site to read.
+    The finished site replaces the last one whole, so that a failure leaves a site to read. Progress is told as
+    ``tell(doing=...)``.
 
     Raises
     ------
@@ -37,20 +41,31 @@ def make(target: Target, selected: list[str]) -> None:
     expected = stage(target, selected)
     # Links to chapters that were left out cannot be resolved, so only a complete book is built strictly.
     strict = ["-W", "-n", "--keep-going"] if complete else []
-    print(f"Building the site: {len(expected)} pages", file=sys.stderr)
+    tell(doing=f"Sphinx begins with {len(expected)} pages")
     target.temporary.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.temporary) as folder:
         program = Path(sys.executable).with_name("jupyter-book")
         command = [str(program), "build", str(target.source), "--all", *strict, "--path-output", folder]
-        plain = os.environ | {"NO_COLOR": "1"}
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=plain)
-        write(target.folder / "sphinx.log", result.stdout)
+        code, output = _sphinx(command, tell)
+        write(target.folder / "sphinx.log", output)
         built = Path(folder) / "_build" / "html"
-        check(result.returncode, result.stdout, built, expected, strict=bool(strict))
+        check(code, output, built, expected, strict=bool(strict))
         if target.html.exists():
             shutil.rmtree(target.html)
         built.rename(target.html)
     write(target.site, dump({"pages": len(expected), "chapters": selected}))
+
+
+def _sphinx(command: list[str], tell: Callable[..., None]) -> tuple[int, str]:
+    """Run Sphinx, tell how far it is, and return its code and what it said."""
+    output = []
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipe) as process:
+        for line in process.stdout:
+            output.append(re.sub(r"\x1b\[[\d;]*m", "", line))  # Jupyter Book colours whatever one asks
+            if step := re.match(r"(reading sources|writing output)\.\.\. \[ *(\d+)%", output[-1]):
+                tell(doing=f"Sphinx is {step[1]}, {step[2]} %")
+    return process.returncode, "".join(output)
 
 
 def check(returncode: int, output: str, built: Path, expected: list[str], *, strict: bool) -> None:
@@ -77,16 +92,15 @@ def stage(target: Target, selected: list[str]) -> list[str]:
     DataError
         If the table of contents lacks a chapter.
     """
-    config = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
-    toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    missing = [name for name in chapters.names() if CHAPTERS + name not in documents(toc)]
+    config = yaml.safe_load(paths.SITE_CONFIG.read_text(encoding="utf-8"))
+    missing = [name for name in chapters.names() if CHAPTERS + name not in contents()]
     if missing:
         raise DataError(f"_toc.yml lacks {', '.join(CHAPTERS + name for name in missing)}")
-    toc = without(toc, {CHAPTERS + name for name in chapters.names()} - {CHAPTERS + name for name in selected})
-    records = pages.records(target.chapters, selected)
+    toc = contents(CHAPTERS + name for name in chapters.names() if name not in selected)
     config.setdefault("html", {})["announcement"] = pages.announcement(target.profile, target.data_kinds())
-    files: dict[str, str | bytes] = {"_config.yml": yaml.safe_dump(config), "_toc.yml": yaml.safe_dump(toc)}
-    book = paths.ROOT / "book"
+    files: dict[str, str | bytes] = {"_config.yml": yaml.safe_dump(config)}
+    files["_toc.yml"] = yaml.safe_dump(create_toc_dict(toc))
+    book = paths.PAGES
     for path in sorted(book.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             files[f"book/{path.relative_to(book).as_posix()}"] = path.read_bytes()
@@ -97,12 +111,12 @@ def stage(target: Target, selected: list[str]) -> list[str]:
         found += pages.findings(executed)
     files |= {f"book/_generated/{finding.label}.png": finding.png for finding in found}
     files["book/_generated/findings.md"] = pages.front(found)
-    files["book/execution.md"] = pages.execution(records, pages.budget())
+    files["book/execution.md"] = pages.execution(pages.records(target, selected), times.budget())
     known = methods.labels(pages.text(target.chapters / f"{name}.ipynb") for name in selected)
     files["book/_generated/methods.md"] = methods.attribution(known)
     files["book/_generated/applications.md"] = methods.applications(known)
     _mirror(files, target.source)
-    return documents(toc)
+    return list(toc)
 
 
 def _mirror(files: dict[str, str | bytes], folder: Path) -> None:
@@ -114,28 +128,16 @@ def _mirror(files: dict[str, str | bytes], folder: Path) -> None:
             path.unlink()
 
 
-def documents(toc: object) -> list[str]:
-    """Return the documents that a table of contents names, in reading order, without suffixes."""
-    return [name.removesuffix(".md").removesuffix(".ipynb") for name in _named(toc)]
+def contents(left_out: Iterable[str] = (), file: Path = paths.TABLE_OF_CONTENTS) -> SiteMap:
+    """Return the table of contents without the documents `left_out` and the parts that become empty.
 
-
-def _named(toc: object) -> Iterator[str]:
-    if isinstance(toc, dict):
-        yield from (toc[key] for key in ("root", "file") if key in toc)
-        toc = [value for key, value in toc.items() if key in ("parts", "chapters", "sections", "entries", "subtrees")]
-    if isinstance(toc, list):
-        for item in toc:
-            yield from _named(item)
-
-
-def without(toc: object, left_out: set[str]) -> object:
-    """Return the table of contents without the documents `left_out` and the parts that become empty."""
-    if isinstance(toc, dict):
-        kept = {key: without(value, left_out) for key, value in toc.items()}
-        return {key: value for key, value in kept.items() if value != []}
-    if isinstance(toc, list):
-        entries = [
-            without(item, left_out) for item in toc if not (isinstance(item, dict) and item.get("file") in left_out)
-        ]
-        return [entry for entry in entries if not (isinstance(entry, dict) and set(entry) <= {"caption", "numbered"})]
-    return toc
+    It is a mapping from document names, in reading order.
+    """
+    found = parse_toc_yaml(file)
+    for name in left_out:
+        del found[name]
+    for document in found.values():
+        for part in document.subtrees:
+            part.items = [item for item in part.items if item in found]
+        document.subtrees = [part for part in document.subtrees if part.items]
+    return found

@@ -2,23 +2,20 @@
 
 import hashlib
 import json
-import lzma
 import re
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
+from medxai.data import archive
 from medxai.data.ontology import DIAGNOSES, LOCALISED, TAGS
 from medxai.errors import DataError
 
 CORE_ARCHIVE = "dermxdb-core.tar.xz"
-ARCHIVES = (".tar.xz", ".tar.gz", ".zip")
 PATTERNS = ("annotations/*.json", "folds/*.csv", "*.csv", "SIMULATED.json", "masks/instance_mask_annotations.csv")
+TABLES = ("metadata.csv", "images.csv", "SIMULATED.json", "instance_mask_annotations.csv")
 FILE_NAME = re.compile(r"labeller([1-8])(2?)_(.+)")
 
 
@@ -75,7 +72,7 @@ def read(root: Path, on_error: str) -> Contents:
                 raise
             contents.problems.append((PurePosixPath(name).name, str(error)))
     if not digests or "metadata.csv" not in contents.tables or len(digests) == len(contents.tables):
-        raise DataError(f"{root} is not DermXDB: it must hold annotations/*.json and metadata.csv")
+        raise DataError(f"{root} is not DermXDB: expected annotations/*.json and metadata.csv in it")
     contents.evaluations.sort(key=lambda evaluation: (evaluation.image, evaluation.round, evaluation.rater))
     contents.digest = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
     return contents
@@ -83,58 +80,38 @@ def read(root: Path, on_error: str) -> Contents:
 
 def members(root: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (name relative to the data set, bytes) of every file that matters; an archive is not unpacked to disk."""
-    if root.is_file():
-        yield from _archive_members(root)
-    elif (root / "annotations").is_dir():
+    if (root / "annotations").is_dir():
         for path in sorted(path for pattern in PATTERNS for path in root.glob(pattern)):
-            if name := _wanted(path.relative_to(root).as_posix()):
+            if name := _wanted(path.relative_to(root)):
                 yield name, path.read_bytes()
-    else:
-        yield from _archive_members(_find_archive(root))
+        return
+    with archive.opened(root if root.is_file() else _archive_in(root)) as found:
+        for member, _, stream in found:
+            if name := _wanted(PurePosixPath(member)):
+                yield name, stream.read()
 
 
-def _find_archive(root: Path) -> Path:
+def _archive_in(root: Path) -> Path:
     if not root.is_dir():
-        raise DataError(f"{root} does not exist: give the folder or the archive of DermXDB")
+        raise DataError(f"{root} does not exist: expected the folder or the archive of DermXDB")
     if (root / CORE_ARCHIVE).is_file():
         return root / CORE_ARCHIVE
-    found = sorted(path for path in root.iterdir() if path.name.endswith(ARCHIVES))
+    found = sorted(path for path in root.iterdir() if path.name.endswith(archive.ENDINGS))
     if len(found) != 1:
         raise DataError(
-            f"{root} is not DermXDB: it must hold annotations/ and metadata.csv, or exactly one archive "
-            f"({', '.join(ARCHIVES)}), and it has {len(found)} archives"
+            f"{root} is not DermXDB: expected annotations/ and metadata.csv in it, or one archive "
+            f"({', '.join(archive.ENDINGS)}), not {len(found)}"
         )
     return found[0]
 
 
-def _archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        if path.name.endswith(".zip"):
-            with zipfile.ZipFile(path) as archive:
-                for entry in archive.infolist():
-                    if name := _wanted(entry.filename):
-                        yield name, archive.read(entry)
-        else:
-            with tarfile.open(path) as archive:
-                for entry in archive:
-                    if entry.isfile() and (name := _wanted(entry.name)):
-                        yield name, archive.extractfile(entry).read()
-    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{path} cannot be read as an archive ({error}): fetch it again") from error
-
-
-def _wanted(name: str) -> str | None:
+def _wanted(path: PurePath) -> str | None:
     """Name relative to the data set of a file that the loader reads, None for any other."""
-    path = PurePosixPath(name)
     if path.name.startswith("."):
         return None
-    if path.parent.name == "annotations" and path.suffix == ".json":
-        return f"annotations/{path.name}"
-    if path.parent.name == "folds" and path.suffix == ".csv":
-        return f"folds/{path.name}"
-    if path.name in ("metadata.csv", "images.csv", "SIMULATED.json", "instance_mask_annotations.csv"):
-        return path.name
-    return None
+    if (path.parent.name, path.suffix) in (("annotations", ".json"), ("folds", ".csv")):
+        return f"{path.parent.name}/{path.name}"
+    return path.name if path.name in TABLES else None
 
 
 def parse(file: str, content: bytes) -> Evaluation:
@@ -147,9 +124,9 @@ def parse(file: str, content: bytes) -> Evaluation:
     """
     match = FILE_NAME.fullmatch(PurePosixPath(file).stem)
     if match is None:
-        raise DataError(f"{file}: a file of annotations is called labellerK_<image>.json or labellerK2_<image>.json")
+        raise DataError(f"{file} is no name of annotations: expected labellerK_IMAGE.json or labellerK2_IMAGE.json")
     if not content:
-        raise DataError(f'{file} is empty (0 bytes): an evaluation that marked nothing is written "annotations": []')
+        raise DataError(f'{file} is empty (0 bytes): expected "annotations": [] where nothing was marked')
     try:
         record = json.loads(content)
     except ValueError as error:

@@ -11,7 +11,6 @@ from medxai.data._dermxdb_files import Contents, Evaluation
 from medxai.data.ontology import DISEASES, GLOBAL_TAGS, LOCALISED, LOW_QUALITY, OTHER_DISEASE
 from medxai.errors import DataError
 
-IMAGE_LIST = paths.CARRIED / "dermxdb" / "images.csv"
 IMAGE_COLUMNS = {
     "gold": "reference",
     "gold_source": "reference_source",
@@ -32,7 +31,7 @@ def metadata(contents: Contents) -> pd.DataFrame:
 
 def images(contents: Contents, metadata: pd.DataFrame, photographs: dict[str, Path]) -> pd.DataFrame:
     """Join the image list, the metadata and the sizes: one row per annotated image."""
-    listed = contents.tables.get("images.csv") or IMAGE_LIST.read_bytes()
+    listed = contents.tables.get("images.csv") or paths.IMAGE_LIST.read_bytes()
     listed = _read(listed, "images.csv", ["image", *IMAGE_COLUMNS, "second_round"]).set_index("image")
     listed = listed[[*IMAGE_COLUMNS, "second_round"]].rename(columns=IMAGE_COLUMNS)
     sizes = {evaluation.image: (evaluation.width, evaluation.height) for evaluation in contents.evaluations}
@@ -114,11 +113,8 @@ def folds(contents: Contents) -> pd.DataFrame:
 
 def mask_index(contents: Contents) -> pd.DataFrame:
     """The repository's own list of its mask files."""
-    columns = ["image_id", "mask_id", "class_name"]
-    content = contents.tables.get("instance_mask_annotations.csv")
-    return (
-        pd.DataFrame(columns=columns) if content is None else _read(content, "instance_mask_annotations.csv", columns)
-    )
+    name, columns = "instance_mask_annotations.csv", ["image_id", "mask_id", "class_name"]
+    return _read(contents.tables.get(name, ",".join(columns).encode()), name, columns)
 
 
 def broken_sizes(contents: Contents) -> list[tuple[Evaluation, str]]:

@@ -1,154 +1,111 @@
-"""Unpack an archive that a user was given, without trusting it."""
+"""Archives: the one place that opens them, and that trusts nothing in them."""
 
-import hashlib
 import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from tqdm import tqdm
 
-from medxai.data.storage import staged, writing
+from medxai import files
 from medxai.errors import DataError
 
-SUFFIXES = (".tar.gz", ".tar.xz", ".zip")
+ENDINGS = (".tar.gz", ".tar.xz", ".zip")
 
 # What the standard library raises on damage; RuntimeError is zipfile's word for "encrypted".
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
 
-
-@dataclass(frozen=True)
-class Member:
-    """A file or folder of an archive."""
-
-    name: str
-    kind: str
-    """``file``, ``folder`` or ``other`` (links, devices)."""
-    size: int
-    """Unpacked, in bytes."""
-    open: Callable[[], IO[bytes]]
-
-
-def verify(path: Path, sha256: str) -> None:
-    """Compare a file with the SHA-256 that it should have.
-
-    Raises
-    ------
-    DataError
-        If the file is not there or has another one.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256.lower():
-        raise DataError(f"{path} has the SHA-256 {found}, not {sha256.lower()}: it is damaged or another file")
-
-
-def install_archive(
-    archive: Path, target: Path, sha256: str | None = None, *, marker: str = "metadata.csv", progress: bool = False
-) -> Path:
-    """Unpack `archive` so that its folder that holds `marker` becomes `target`; all of it or nothing.
-
-    Parameters
-    ----------
-    archive
-        ``.tar.gz``, ``.tar.xz`` or ``.zip``.
-    target
-        The folder to make; must not be there yet, or be empty.
-    sha256
-        What the archive must hash to; not compared if ``None``.
-    marker
-        Name of a file at the top of the data set, at whatever depth of the archive.
-    progress
-        Show a bar.
-
-    Returns
-    -------
-    Path
-        `target`.
-
-    Raises
-    ------
-    DataError
-        If the hash is wrong, the archive is damaged, holds no `marker`, or holds anything that could be written
-        outside `target` (absolute or climbing names, links, devices), or if the disk refuses. Nothing is left then.
-    """
-    archive, target = Path(archive), Path(target)
-    if sha256 is not None:
-        verify(archive, sha256)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target} is there already: move it away first")
-    with _opened(archive) as members:
-        chosen = _below(members, marker, archive)
-        _room(target, sum(member.size for member in chosen.values()))
-        with staged(target) as part:
-            for name, member in tqdm(chosen.items(), desc=target.name, unit="file", disable=not progress):
-                (part / name).parent.mkdir(parents=True, exist_ok=True)
-                with member.open() as source, (part / name).open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
-    return target
-
-
-def _room(target: Path, needed: int) -> None:
-    """Refuse what the disk cannot hold, before anything is written (also what an archive bomb declares)."""
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise DataError(f"{target} needs {needed / 1e6:,.0f} MB and the disk has {free / 1e6:,.0f} MB left")
-
-
-def _below(members: list[Member], marker: str, archive: Path) -> dict[PurePosixPath, Member]:
-    """Return the files beside and below the uppermost `marker`, by their names from there."""
-    for member in members:
-        path = PureWindowsPath(member.name)  # takes both / and \ for separators, so both are caught
-        if path.drive or path.root or ".." in path.parts:
-            raise DataError(f"{archive} holds {member.name!r}, which would be written outside its folder: refused")
-        if member.kind == "other":
-            raise DataError(f"{archive} holds {member.name!r}, a link or a device: only files and folders are accepted")
-    files = {PurePosixPath(member.name): member for member in members if member.kind == "file"}
-    markers = [name for name in files if name.name == marker]
-    if not markers:
-        raise DataError(f"{archive} holds no {marker}: it is not this data set")
-    top = min(markers, key=lambda name: len(name.parts)).parent
-    return {name.relative_to(top): member for name, member in files.items() if name.is_relative_to(top)}
+Members = Iterator[tuple[str, int, IO[bytes]]]
+"""The files of an archive in its order: name, size in bytes, and a stream that can be read until the next one comes."""
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[list[Member]]:
-    """Open an archive and list it; damage found now or while reading is told in one sentence."""
+def opened(archive: Path) -> Iterator[Members]:
+    """Open an archive, whose files are then read from memory, one after the other.
+
+    Raises
+    ------
+    DataError
+        In one sentence, here or while its files are read: if it is not there, of another kind or damaged, or if it
+        holds a link, a device or a name that leads out of it.
+    """
     if not archive.is_file():
         raise DataError(f"{archive}: there is no such file")
-    if not archive.name.endswith(SUFFIXES):
-        raise DataError(f"{archive} is not an archive that can be read here: {', '.join(SUFFIXES)} are accepted")
+    if not archive.name.endswith(ENDINGS):
+        raise DataError(f"{archive} is no archive that can be read here: expected {', '.join(ENDINGS)}")
     try:
-        if archive.name.endswith(".zip"):
-            with zipfile.ZipFile(archive) as opened:
-                yield [_zip_member(opened, info) for info in opened.infolist()]
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as container:
+                yield _zip_members(container)
         else:
-            with tarfile.open(archive, f"r:{archive.suffix[1:]}") as opened:
-                members = [_tar_member(opened, info) for info in opened]
-                while opened.fileobj.read(1 << 20):  # the checksum of the whole is at its very end
-                    pass
-                yield members
+            with tarfile.open(archive, f"r:{archive.suffix[1:]}") as container:
+                yield _tar_members(container)
+    except tarfile.FilterError as error:
+        raise DataError(f"{archive} is refused, it could write outside its folder: {error}") from error
     except DAMAGE as error:
-        raise DataError(f"{archive} cannot be unpacked, it is damaged or encrypted: {error}") from error
+        raise DataError(f"{archive} cannot be read, it is damaged or encrypted: {error}") from error
 
 
-def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    mode = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not written on Unix
-    kind = "folder" if info.is_dir() else "file" if mode in {0, stat.S_IFREG} else "other"
-    return Member(info.filename, kind, info.file_size, lambda: opened.open(info))
+def _zip_members(container: zipfile.ZipFile) -> Members:
+    for entry in container.infolist():
+        info = tarfile.TarInfo(entry.filename)
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            info.type = tarfile.SYMTYPE
+        name = _safe(info)
+        if not entry.is_dir():
+            yield name, entry.file_size, container.open(entry)
 
 
-def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
-    kind = "folder" if info.isdir() else "file" if info.isreg() else "other"
-    return Member(info.name, kind, info.size, lambda: opened.extractfile(info))
+def _tar_members(container: tarfile.TarFile) -> Members:
+    for info in container:
+        name = _safe(info)
+        if info.isfile():
+            yield name, info.size, container.extractfile(info)
+    while container.fileobj.read(1 << 20):  # the checksum of the whole stands at its very end
+        pass
+
+
+def _safe(info: tarfile.TarInfo) -> str:
+    """Return the name of a file or folder, without a leading slash.
+
+    Raises
+    ------
+    tarfile.FilterError
+        If it would lie outside the folder into which it is unpacked, or is a link or a device.
+    """
+    if not (info.isfile() or info.isdir()):
+        raise tarfile.SpecialFileError(info)
+    return tarfile.data_filter(info, "/unpacked").name
+
+
+def install(archive: Path, target: Path, marker: str = "metadata.csv") -> Path:
+    """Unpack an archive so that its uppermost folder that holds `marker` becomes `target`; all of it or nothing.
+
+    Raises
+    ------
+    DataError
+        As `opened`; if it holds no `marker`; if `target` is there, or the disk cannot hold it. Nothing is left then.
+    """
+    with opened(archive) as members:
+        sizes = {PurePosixPath(name): size for name, size, _ in members}
+    markers = [name for name in sizes if name.name == marker]
+    if not markers:
+        raise DataError(f"{archive} holds no {marker}: it is not this data set")
+    top = min(markers, key=lambda name: len(name.parts)).parent
+    with opened(archive) as members, files.new_folder(target) as part:
+        needed, free = sum(sizes.values()), shutil.disk_usage(part).free
+        if needed > free:
+            raise DataError(f"{target} needs {needed / 1e6:,.0f} MB and the disk has {free / 1e6:,.0f} MB left")
+        for name, _, stream in tqdm(members, target.name, len(sizes), unit="file", disable=None):
+            if PurePosixPath(name).is_relative_to(top):
+                place = part / PurePosixPath(name).relative_to(top)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with place.open("wb") as copy:
+                    shutil.copyfileobj(stream, copy)
+    return target

@@ -15,22 +15,11 @@ import pandas as pd
 from medxai.data import _dermxdb_files as files
 from medxai.data import _dermxdb_tables as tables
 from medxai.data import masks
-from medxai.data.ontology import (  # noqa: F401 - the data set's vocabulary belongs to its public names
-    ADDITIONAL_TERMS,
-    ATTRIBUTE_SPELLINGS,
-    BASIC_TERMS,
-    CHARACTERISTICS,
-    DIAGNOSES,
-    DISEASES,
-    EXTRA,
-    GLOBAL_TAGS,
-    LOCALISED,
-    LOW_QUALITY,
-    MODELLED,
-    OTHER_DISEASE,
-)
+from medxai.data.ontology import CHARACTERISTICS, DISEASES, LOCALISED, MODELLED  # noqa: F401 - also had from here
 from medxai.errors import DataError
 
+RATERS = range(1, 9)
+GROUPS = ("paper", "benchmark", "second_round", "all")
 MASK_CACHE_BYTES = 256 * 2**20
 
 
@@ -117,10 +106,6 @@ class DermXDB:
         return dict(zip(self.images.index, sizes, strict=True))
 
     @cached_property
-    def _image_of(self) -> list[str]:
-        return self.evaluations["image"].tolist()
-
-    @cached_property
     def _outlined(self) -> dict[tuple[int, str], np.ndarray]:
         """Rows of `instances` by evaluation and characteristic."""
         return self.instances.groupby(["evaluation", "characteristic"], sort=False).indices
@@ -145,8 +130,8 @@ class DermXDB:
             If there is no such group of images.
         """
         if isinstance(images, str):
-            if images not in ("paper", "benchmark", "second_round", "all"):
-                raise ValueError(f'images is "paper", "benchmark", "second_round", "all" or a list, not {images!r}')
+            if images not in GROUPS:
+                raise ValueError(f"images is {images!r}: expected one of {', '.join(GROUPS)}, or a list of names")
             images = self.images.index if images == "all" else self.images.index[self.images[images]]
         chosen = self.evaluations["image"].isin(list(images))
         if round is not None:
@@ -171,24 +156,21 @@ class DermXDB:
             If that evaluation did not outline it.
         """
         rows = self._outlined[evaluation, characteristic]
-        width, height = self._sizes[self._image_of[evaluation]]
+        width, height = self._sizes[self.evaluations.at[evaluation, "image"]]
         return self._cache.get(
             (evaluation, characteristic),
             lambda: masks.rasterise([self.polygons(row) for row in rows], width, height),
         )
 
     def mask(self, image: str, rater: int, characteristic: str, round: int = 1) -> np.ndarray:
-        """Return one rater's mask, bool (height, width), all False where he did not mark the characteristic.
+        """Return one rater's mask, bool (height, width), all False where they did not mark the characteristic.
 
         Raises
         ------
         ValueError
             If there is no such evaluation or characteristic.
         """
-        if (image, rater, round) not in self._rows:
-            raise ValueError(f"rater {rater} has no evaluation of image {image!r} in round {round}")
-        counts = self._counts(image, [self._rows[image, rater, round]], [_known(characteristic)])
-        return counts.astype(bool)
+        return self._counts(image, self._evaluation(image, rater, round), [_known(characteristic)]).astype(bool)
 
     def fuzzy_map(
         self, image: str, characteristic: str, size: int | tuple[int, int] | None = None, raters: str = "correct"
@@ -211,7 +193,7 @@ class DermXDB:
             float32 (height, width) in [0, 1]; NaN everywhere where there is no such dermatologist.
         """
         if raters not in ("correct", "all"):
-            raise ValueError(f'raters is "correct" or "all", not {raters!r}')
+            raise ValueError(f'raters is {raters!r}: expected "correct" or "all"')
         rows = self._first_round(image)
         if raters == "correct":
             rows = [row for row in rows if self.evaluations["correct"].loc[row]]
@@ -220,17 +202,15 @@ class DermXDB:
         return masks.area_average(share, size)
 
     def rater_map(self, image: str, rater: int, size: int | tuple[int, int] | None = None) -> np.ndarray:
-        """Return one rater's explanation map: the sum of his masks of all characteristics over its maximum.
+        """Return one rater's explanation map: the sum of their masks of all characteristics over its maximum.
 
         Returns
         -------
         numpy.ndarray
-            float32 (height, width) in [0, 1]; zeros where he marked nothing.
+            float32 (height, width) in [0, 1]; zeros where they marked nothing.
         """
-        if (image, rater, 1) not in self._rows:
-            raise ValueError(f"rater {rater} has no evaluation of image {image!r} in round 1")
-        rows = [self._rows[image, rater, 1]]
-        return masks.area_average(_over_maximum(self._counts(image, rows, LOCALISED)), size)
+        counts = self._counts(image, self._evaluation(image, rater, 1), LOCALISED)
+        return masks.area_average(_over_maximum(counts), size)
 
     def explanation_map(
         self, image: str, size: int | tuple[int, int] | None = None, leave_out: int | None = None
@@ -244,7 +224,7 @@ class DermXDB:
         size
             See `medxai.data.masks.area_average`.
         leave_out
-            A rater who does not count, so that he can be compared with the others.
+            A rater who does not count, so that they can be compared with the others.
 
         Returns
         -------
@@ -252,13 +232,13 @@ class DermXDB:
             float32 (height, width) in [0, 1]; zeros where nobody marked anything. This is the reference of the
             explainability benchmark's table 4.
         """
-        rows = self._first_round(image, leave_out)
-        return masks.area_average(_over_maximum(self._counts(image, rows, LOCALISED)), size)
+        counts = self._counts(image, self._first_round(image, leave_out), LOCALISED)
+        return masks.area_average(_over_maximum(counts), size)
 
     def rater_counts(self, image: str, round: int = 1) -> dict[int, np.ndarray]:
-        """Return for each rater of a round how many of his masks cover each pixel, uint8 (height, width)."""
-        keys = [(image, rater, round) for rater in range(1, 9)]
-        return {key[1]: self._counts(image, [self._rows[key]], LOCALISED) for key in keys if key in self._rows}
+        """Return for each rater of a round how many of their masks cover each pixel, uint8 (height, width)."""
+        there = [rater for rater in RATERS if (image, rater, round) in self._rows]
+        return {rater: self._counts(image, [self._rows[image, rater, round]], LOCALISED) for rater in there}
 
     def masks(self, images: Iterable[str] | None = None, round: int | None = None) -> Iterator[MaskStack]:
         """Yield the masks of each image and characteristic that anybody outlined, at native resolution."""
@@ -278,8 +258,14 @@ class DermXDB:
             raise ValueError(f"there is no image {image!r} in this data set")
         return self._sizes[image]
 
+    def _evaluation(self, image: str, rater: int, round: int) -> list[int]:
+        """Row of the one evaluation, as a list."""
+        if (image, rater, round) not in self._rows:
+            raise ValueError(f"rater {rater} has no evaluation of image {image!r} in round {round}")
+        return [self._rows[image, rater, round]]
+
     def _first_round(self, image: str, leave_out: int | None = None) -> list[int]:
-        keys = [(image, rater, 1) for rater in range(1, 9) if rater != leave_out]
+        keys = [(image, rater, 1) for rater in RATERS if rater != leave_out]
         return [self._rows[key] for key in keys if key in self._rows]
 
     def _counts(self, image: str, rows: list[int], names: Iterable[str]) -> np.ndarray:
@@ -304,7 +290,7 @@ def chosen(db: DermXDB, number: int | None) -> list[str]:
 
 def _known(characteristic: str) -> str:
     if characteristic not in LOCALISED:
-        raise ValueError(f"{characteristic!r} is no localisable characteristic: use one of {', '.join(LOCALISED)}")
+        raise ValueError(f"characteristic is {characteristic!r}: expected one of {', '.join(LOCALISED)}")
     return characteristic
 
 
@@ -338,7 +324,7 @@ def load(root: Path | str, *, images: Path | str | None = None, on_error: str = 
         If a file is broken (under "raise"), or `root` does not hold DermXDB.
     """
     if on_error not in ("raise", "skip"):
-        raise ValueError(f'on_error is "raise" or "skip", not {on_error!r}')
+        raise ValueError(f'on_error is {on_error!r}: expected "raise" or "skip"')
     root = Path(root)
     contents = files.read(root, on_error)
     metadata = tables.metadata(contents)

@@ -68,12 +68,6 @@ def rasterise(instances: Sequence[Sequence[np.ndarray]], width: int, height: int
     return PackedMask((int(left), int(top), int(right), int(bottom)), np.packbits(union, axis=1))
 
 
-def common_box(masks: Sequence[PackedMask]) -> tuple[int, int, int, int]:
-    """Return the smallest box that contains the boxes of all `masks`."""
-    boxes = np.array([mask.box for mask in masks])
-    return (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
-
-
 def area_average(values: np.ndarray, size: int | tuple[int, int] | None) -> np.ndarray:
     """Shrink a map by averaging over areas.
 
@@ -122,6 +116,7 @@ class Cache:
 
 def stack(packed: Sequence[PackedMask]) -> np.ndarray:
     """Return masks as bits of the box common to all of them: uint64 (n, words), one row per mask, padded with 0."""
-    box = common_box(packed)
+    boxes = np.array([mask.box for mask in packed])
+    box = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
     bits = np.stack([np.packbits(mask.within(box)) for mask in packed])
     return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)

@@ -67,7 +67,3 @@ GLOBAL_TAGS = (
 
 TAGS = (*DIAGNOSES, LOW_QUALITY, *GLOBAL_TAGS)
 """Every name that comes without an outline."""
-
-ATTRIBUTE_SPELLINGS = {"Hyper-pigmented": "Hyperpigmented", "Hypo-pigmented": "Hypopigmented"}
-"""The two descriptive terms that the files spell in two ways. The loader keeps what is written; to merge them use
-``tuple(ATTRIBUTE_SPELLINGS.get(term, term) for term in attributes)``."""

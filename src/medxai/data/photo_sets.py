@@ -1,6 +1,7 @@
 """Real image sets with known masks: breast ultrasound, dermoscopy, and dermoscopy with artefacts to paste.
 
-Each is read from a folder that its user has; a set whose folder carries no licence note is not opened.
+Each is opened from a folder that its user has. It is a `DataError` if the folder is not the set, lacks a file, or
+carries no licence note.
 """
 
 import functools
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse.csgraph import connected_components
 
+from medxai.data.masks import area_average
 from medxai.errors import DataError
 
 LICENCES = {
@@ -60,10 +62,8 @@ class ImageSet:
     kind: ClassVar[str] = "real"
 
     def __post_init__(self) -> None:
-        if self.licence not in LICENCES:
-            raise DataError(f"{self.name} has no licence note that we know: its pictures cannot be shown")
-        if not self.attribution.strip():
-            raise DataError(f"{self.name} names nobody to credit: its pictures cannot be shown")
+        if self.licence not in LICENCES or not self.attribution.strip():
+            raise DataError(f"{self.name} has no licence that we know, or names nobody: its pictures cannot be shown")
         _require(self.images, ("path", "label", "masks"), self.name)
         if not self.images.index.is_unique:
             raise DataError(f"{self.name} lists {self.images.index[self.images.index.duplicated()][0]} more than once")
@@ -80,14 +80,10 @@ class ImageSet:
         return total.hexdigest()
 
     @property
-    def non_commercial(self) -> bool:
-        """Whether the licence forbids commercial use."""
-        return "NC" in self.licence
-
-    @property
     def credit(self) -> str:
         """What must stand under a figure that shows one of the images."""
-        return f"{self.name}: {self.attribution}. {self.licence}{' (non-commercial use only)' * self.non_commercial}."
+        use = " (non-commercial use only)" if "NC" in self.licence else ""
+        return f"{self.name}: {self.attribution}. {self.licence}{use}."
 
     def image(self, name: str) -> np.ndarray:
         """Return an image, uint8 (h, w, 3), RGB.
@@ -111,7 +107,7 @@ class ImageSet:
         masks = [_read(path, cv2.IMREAD_GRAYSCALE) > 0 for path in paths]
         for path, mask in zip(paths, masks, strict=True):
             if mask.shape != size:
-                raise DataError(f"{path} is {_size(mask.shape)} pixels, its image is {_size(size)}: they must agree")
+                raise DataError(f"{path} is {_size(mask.shape)} pixels: expected {_size(size)}, as its image")
         return np.any(masks, axis=0) if masks else None
 
     def _files(self) -> list[Path]:
@@ -173,15 +169,10 @@ def busi(root: Path) -> ImageSet:
 
     ``label`` is benign, malignant or normal (its mask is empty). A selection has ``split`` and ``index``, which lead to
     the same image in BreastMNIST, and ``breastmnist_label``, its label there (0 malignant).
-
-    Raises
-    ------
-    DataError
-        If the folder is not the set, lacks a file or a licence note.
     """
     as_downloaded = next((place for place in (root / BUSI_FOLDER, root) if (place / "benign").is_dir()), None)
     if as_downloaded is None and not (root / "manifest.csv").is_file():
-        raise DataError(f"{root} is not BUSI: it holds neither {BUSI_FOLDER}/ nor a manifest.csv (see data/README.md)")
+        raise DataError(f"{root} is not BUSI: expected {BUSI_FOLDER}/ or manifest.csv in it (see data/README.md)")
     images = _busi_selection(root) if as_downloaded is None else _busi_as_downloaded(as_downloaded)
     credit = "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020"
     return ImageSet("BUSI, breast ultrasound", licence_of(root), credit, images)
@@ -189,63 +180,53 @@ def busi(root: Path) -> ImageSet:
 
 def _busi_selection(root: Path) -> pd.DataFrame:
     table = _manifest(root, "BUSI", ("file", "class", "breastmnist_split", "breastmnist_index", "breastmnist_label"))
-    images = table.rename(columns={"class": "label", "breastmnist_split": "split", "breastmnist_index": "index"})
-    images["path"] = [root / "images" / name for name in images["file"]]
-    images["masks"] = [(root / "masks" / name,) for name in images["file"]]
-    return images.set_index("file").rename_axis("image")
+    names = {"file": "image", "class": "label", "breastmnist_split": "split", "breastmnist_index": "index"}
+    images = table.rename(columns=names).set_index("image")
+    paths, masks = ([root / folder / name for name in images.index] for folder in ("images", "masks"))
+    return images.assign(path=paths, masks=[(mask,) for mask in masks])
 
 
 def _busi_as_downloaded(root: Path) -> pd.DataFrame:
     """List the images of the authors' folders by class and number, each with all its masks."""
     rows = []
     for label in BUSI_LABELS:
-        matches = {path: re.fullmatch(rf"{label} \((\d+)\)", path.stem) for path in (root / label).glob("*.png")}
-        numbers = {int(match[1]): path for path, match in matches.items() if match}
-        if not numbers:
-            raise DataError(f"{root / label} holds no image: BUSI has '{label} (1).png' and so on there")
-        for _, path in sorted(numbers.items()):
+        images = [path for path in (root / label).glob("*.png") if re.fullmatch(rf"{label} \(\d+\)", path.stem)]
+        if not images:
+            raise DataError(f"{root / label} holds no image: expected '{label} (1).png' and so on")
+        for path in sorted(images, key=lambda path: int(path.stem.split("(")[1][:-1])):
             masks = tuple(sorted(path.parent.glob(f"{path.stem}_mask*.png")))
             if not masks:
-                raise DataError(f"{path} has no mask: BUSI has {path.stem}_mask.png beside it, empty if it is normal")
+                raise DataError(f"{path} has no mask: expected {path.stem}_mask.png beside it, empty if it is normal")
             rows.append((path.name, label, path, masks))
     return pd.DataFrame(rows, columns=["image", "label", "path", "masks"]).set_index("image")
 
 
 def near_copies(images: np.ndarray, correlation: float = 0.9) -> np.ndarray:
-    """Number the groups of images that are nearly the same: for folds that keep copies of one lesion together.
+    """Number the groups of images that are nearly the same, from 0: for folds that keep copies of one lesion together.
 
-    Two images belong together if their pixels, reduced to 28 x 28, correlate by more than `correlation`, or if a chain
-    of such pairs joins them. Other views of one patient are not found.
+    Two images belong together if their pixels, reduced to 28 x 28, have a Pearson correlation above `correlation`, or
+    if a chain of such pairs joins them. Other views of one patient are not found.
 
     Parameters
     ----------
     images
-        uint8 (n, h, w, 3).
-    correlation
-        Pearson's, between 0 and 1.
+        n of uint8 (h, w, 3).
 
     Returns
     -------
     np.ndarray
-        int (n,), from 0; the same number for images of one group.
+        int (n,).
     """
     small = [cv2.resize(image, (28, 28), interpolation=cv2.INTER_AREA).ravel() for image in images]
     return connected_components(np.corrcoef(np.array(small, float)) > correlation, directed=False)[1]
 
 
 def isic_uda1(root: Path) -> ImageSet:
-    """Open the dermoscopic photographs UDA-1 of the ISIC archive in the folder `root`; ``label`` benign or malignant.
-
-    Raises
-    ------
-    DataError
-        If the folder is not the set, lacks a file or a licence note.
-    """
+    """Open the dermoscopic photographs UDA-1 of the ISIC archive in the folder `root`; ``label``: benign, malignant."""
     images = _manifest(root, "ISIC UDA-1", ("file", "benign_malignant", "diagnosis"))
-    images = images.rename(columns={"benign_malignant": "label"})
-    images["masks"] = [()] * len(images)
-    images["path"] = [root / "images" / name for name in images["file"]]
-    return ImageSet("ISIC UDA-1", licence_of(root), "ISIC archive", images.set_index("file").rename_axis("image"))
+    images = images.rename(columns={"benign_malignant": "label", "file": "image"}).set_index("image")
+    images = images.assign(masks=[()] * len(images), path=[root / "images" / name for name in images.index])
+    return ImageSet("ISIC UDA-1", licence_of(root), "ISIC archive", images)
 
 
 def ham10000_artefacts(root: Path) -> ArtefactSet:
@@ -253,11 +234,6 @@ def ham10000_artefacts(root: Path) -> ArtefactSet:
 
     ``label`` is the diagnosis; ``artefact`` is bubble, ruler or marking (ink), ``None`` for the five images that are
     meant for pasting, which have lesion masks.
-
-    Raises
-    ------
-    DataError
-        If the folder is not the set, lacks a file or a licence note.
     """
     columns = ("image_id", "dx", "artefact", "subclass")
     images = _manifest(root, "HAM10000 artefacts", columns, "diagnoses.csv").rename(columns={"dx": "label"})
@@ -277,20 +253,11 @@ def ham10000_artefacts(root: Path) -> ArtefactSet:
 
 
 def cut_out(present: np.ndarray, absent: np.ndarray) -> np.ndarray:
-    """Cut an artefact out of a photograph, given the same photograph without it.
+    """Cut an artefact out of a photograph, `present`, given the same photograph without it, `absent`; uint8 (h, w, 3).
 
-    The opacity is the least with which some colour, laid over `absent`, gives `present`; so it does not depend on the
-    skin, the result stays in range on any skin, and on its own skin it gives `present` again (but for JPEG noise).
-
-    Parameters
-    ----------
-    present, absent
-        uint8 (h, w, 3); `absent` is white for ink that was isolated on white.
-
-    Returns
-    -------
-    np.ndarray
-        float32 (h, w, 4) in [0, 1]: colour and opacity.
+    Returns its colour and opacity, float32 (h, w, 4) in [0, 1]. The opacity is the least with which some colour, laid
+    over `absent` (white for ink that was isolated on white), gives `present`; so it does not depend on the skin, the
+    result stays in range on any skin, and on its own skin it gives `present` again (but for JPEG noise).
     """
     before = absent.astype(np.float32) / 255
     change = present.astype(np.float32) / 255 - before
@@ -316,10 +283,8 @@ def paste(
     artefact
         Of `ArtefactSet.artefact`.
     position
-        Row and column of its upper left corner, which may lie outside; ``None`` to draw one with `generator` such
-        that the artefact lies inside, or spans the image where it is the larger.
-    generator
-        Needed without `position`.
+        Row and column of its upper left corner, which may lie outside; ``None`` to let `generator` draw one such that
+        the artefact lies inside, or spans the image where it is the larger.
 
     Returns
     -------
@@ -332,10 +297,10 @@ def paste(
         If the image is not of that kind, there is neither position nor generator, or the artefact misses the image.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"the image is {image.dtype} {image.shape}: paste takes uint8 (height, width, 3)")
+        raise ValueError(f"the image is {image.dtype} {image.shape}: expected uint8 (height, width, 3)")
     if position is None:
         if generator is None:
-            raise ValueError("paste needs a position, or a generator that draws one")
+            raise ValueError("position and generator are None: expected a position, or a generator that draws one")
         room = [sorted((0, side - own)) for side, own in zip(image.shape, artefact.mask.shape, strict=False)]
         position = tuple(int(generator.integers(low, high + 1)) for low, high in room)
     (top, left), (height, width) = position, artefact.mask.shape
@@ -352,31 +317,14 @@ def paste(
 
 
 def on_breastmnist_grid(values: np.ndarray) -> np.ndarray:
-    """Bring a mask of a full-size image onto BreastMNIST's grid: central square, then mean over each of 28 x 28 cells.
-
-    Parameters
-    ----------
-    values
-        bool or float (h, w).
-
-    Returns
-    -------
-    np.ndarray
-        float32 (28, 28): the covered share of each cell.
-    """
+    """Bring a mask or map (h, w) onto BreastMNIST's grid: means of 28 x 28 cells of its central square, float32."""
     side = min(values.shape)
     top, left = ((length - side) // 2 for length in values.shape)
-    square = values[top : top + side, left : left + side].astype(np.float32)
-    return cv2.resize(square, (28, 28), interpolation=cv2.INTER_AREA)
+    return area_average(values[top : top + side, left : left + side], 28)
 
 
 def licence_of(root: Path) -> str:
-    """Return the strictest licence that the notes in a folder name, else the one in its row of the README above it.
-
-    Returns
-    -------
-    str
-        A key of `LICENCES`.
+    """Return the strictest of `LICENCES` that the notes in a folder name, else its row of the README above it.
 
     Raises
     ------
@@ -390,8 +338,8 @@ def licence_of(root: Path) -> str:
     found = [name for name, pattern in LICENCES.items() if any(re.search(pattern, note) for note in notes)]
     if not found:
         raise DataError(
-            f"{root} has no licence note that names one of {', '.join(LICENCES)}: put the owners' note there as "
-            "LICENSE.txt, since a set without one cannot be shown"
+            f"{root} has no licence note, so that its pictures cannot be shown: expected the owners' note as "
+            f"LICENSE.txt, that names one of {', '.join(LICENCES)}"
         )
     return found[-1]
 
@@ -419,11 +367,11 @@ def _manifest(root: Path, what: str, columns: tuple[str, ...], name: str = "mani
     """Read the list of a set."""
     path = root / name
     if not path.is_file():
-        raise DataError(f"{root} is not {what}: it has no {name}")
+        raise DataError(f"{root} is not {what}: expected {name} in it")
     try:
         table = pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a table of comma-separated values: {error}") from error
+        raise DataError(f"{path} is no table: expected comma-separated values ({error})") from error
     _require(table, columns, str(path))
     if table.empty:
         raise DataError(f"{path} lists no image")
@@ -433,7 +381,7 @@ def _manifest(root: Path, what: str, columns: tuple[str, ...], name: str = "mani
 def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
-        raise DataError(f"{where} has no column {', '.join(missing)}")
+        raise DataError(f"{where} lacks columns: expected {', '.join(missing)}, too")
 
 
 def _rgb(path: Path) -> np.ndarray:

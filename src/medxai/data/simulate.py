@@ -6,14 +6,14 @@ as it reads the real ones, so that the book can be built, and its code tested, w
 
 The model, image by image: a disease; a difficulty that all raters share and a noise of each rater's own decide who
 diagnoses it, so that the sensitivity of each rater is as in table A.8; given the diagnosis a rater gives, each name of
-his vocabulary is used if threshold + propensity of the rater + latent of the image + noise of the rater is positive
+their vocabulary is used if threshold + propensity of the rater + latent of the image + noise of the rater is positive
 (a probit model with random effects, thresholds solved so that the prevalences are those of table A.11); lesions are
-laid out as the disease prefers, and each rater outlines those he sees with a brush of his own.
+laid out as the disease prefers, and each rater outlines those that they see with a brush of their own.
 
 How near it comes, as mean absolute difference from the printed means over four seeds of 554 images: diagnosis 0.01
 (F1, sensitivity; A.8), presence 0.02 (F1, kappa; A.9), prevalence 0.006 (A.11), place 0.03 (IoU; A.10). Standard
-deviations are within 0.04. Agreement of a rater with himself is near what the real second round shows (same diagnosis
-0.86 against 0.87, mean IoU 0.58 against 0.55).
+deviations are within 0.04. Agreement of a rater with their own second round is near that of the real one (same
+diagnosis 0.86 against 0.87, mean IoU 0.58 against 0.55).
 """
 
 import json
@@ -29,11 +29,9 @@ from scipy.special import ndtr, ndtri
 from tqdm import tqdm
 
 import medxai
-from medxai import paths
+from medxai import files, paths
 from medxai.data.ontology import CHARACTERISTICS, DISEASES, GLOBAL_TAGS, LOW_QUALITY, OTHER_DISEASE
 from medxai.data.simulate_lesions import Layout, drawn, merged
-from medxai.data.storage import staged
-from medxai.errors import DataError
 
 RATERS = 8
 SENTENCE = "These annotations are simulated: no photograph, patient or dermatologist stands behind them."
@@ -48,7 +46,7 @@ def _parameters() -> dict:
 
 
 def _published(table: str) -> pd.DataFrame:
-    return pd.read_csv(paths.CARRIED / "published" / f"dermx_table_{table}.csv", index_col=0)
+    return pd.read_csv(paths.published(f"dermx_table_{table}"), index_col=0)
 
 
 def _quantiles(number: int) -> np.ndarray:
@@ -78,7 +76,7 @@ class Raters:
     sensitivity
         Probability of the right diagnosis where one is given, shape (8, 6).
     thresholds, propensity
-        Of each name per disease, (6, n), and per rater, (8, n), -inf where he never uses it.
+        Of each name per disease, (6, n), and per rater, (8, n), -inf where they never use it.
     shared
         Share of the latent variance of each name that belongs to the image, shape (n,).
     mixing
@@ -86,7 +84,7 @@ class Raters:
     several
         Whether the rater gives several diagnoses, shape (8,).
     habit
-        What is the rater's own in brush, size and region brushing of all his outlines, standard normals, shape (8, 3).
+        How each rater outlines, always: width of the brush, size, regions instead of lesions; normals, shape (8, 3).
     """
 
     sensitivity: np.ndarray
@@ -139,8 +137,8 @@ def _raters(seed: int) -> Raters:
 def _even(seed: int, disease: int, rank: int, n: int) -> np.ndarray:
     """`n` standard normals for the `rank`-th image of a disease, spread evenly over each block of 16 such images.
 
-    Spreading (Latin hypercube) keeps the tables of a small set near their expectation; blocks keep an image the same
-    whatever the number of images.
+    Spreading (Latin hypercube) keeps the tables of a small set near their expectation; with blocks, an image does not
+    depend on how many there are.
     """
     rng = np.random.default_rng([seed, 2, disease, rank // BLOCK])
     strata = rng.permuted(np.tile(np.arange(BLOCK)[:, None], n), axis=0)
@@ -152,8 +150,8 @@ def _latents(
 ) -> np.ndarray:
     """Standard normals of 2 rounds and 8 raters, (2, 8, n), given those of the image, (n,).
 
-    Of the variance a share `shared` belongs to the image; of the rest a share `persistent` stays with the rater from
-    round to round. Each part is correlated by `mixing`.
+    A share `shared` of the variance is the image's; of the rest, a share `persistent` stays with the rater in both
+    rounds. Each part is correlated by `mixing`.
     """
     rater, occasion = (rng.standard_normal((*rounds, RATERS, len(image))) @ mixing.T for rounds in ((), (2,)))
     own = np.sqrt(persistent) * rater + np.sqrt(1 - persistent) * occasion
@@ -199,7 +197,7 @@ def _evaluations(rng: np.random.Generator, raters: Raters, disease: int, image: 
         used = quality & (score + raters.thresholds[disease] > 0)
         if used[names == NONE].any():
             given = []
-        described = next((d for d in given if d < 6), None)  # he explains a target disease, nothing else
+        described = next((d for d in given if d < 6), None)  # only target diseases are explained
         if described is not None:
             used |= ~quality & (score + raters.thresholds[described] > 0)
         diagnoses = [(*DISEASES, OTHER_DISEASE)[d] for d in given]
@@ -375,21 +373,19 @@ def _write_notes(root: Path, images: int, seed: int) -> None:
     (root / "LICENSE").write_text(f"{SENTENCE} They may be used without restriction (CC0 1.0).\n")
 
 
-def write(root: Path, *, images: int = 554, seed: int = 0, progress: bool = False) -> Path:
+def write(root: Path, *, images: int = 554, seed: int = 0) -> Path:
     """Write a simulated DermXDB in the layout of the public repository.
 
     Parameters
     ----------
     root
-        Folder to make; must not exist. Gets `annotations/`, `metadata.csv`, `folds/`,
-        `masks/instance_mask_annotations.csv` (no mask pictures), `images.csv`, `SIMULATED.json`, `README.md`.
+        Folder to make. Gets `annotations/`, `metadata.csv`, `folds/`, `masks/instance_mask_annotations.csv` (no mask
+        pictures), `images.csv`, `SIMULATED.json`, `README.md`.
     images
         Number of images, at least 12 (each of the six diseases is then there). Any first n images of two sets with the
         same seed are equal.
     seed
         Not negative. The same seed gives the same bytes.
-    progress
-        Show a progress bar.
 
     Returns
     -------
@@ -401,7 +397,7 @@ def write(root: Path, *, images: int = 554, seed: int = 0, progress: bool = Fals
     ValueError
         If there are too few images or the seed is negative.
     DataError
-        If `root` exists or cannot be written; nothing is left behind.
+        If there is something at `root`, or it cannot be written; nothing is left behind.
 
     References
     ----------
@@ -409,16 +405,14 @@ def write(root: Path, *, images: int = 554, seed: int = 0, progress: bool = Fals
     and A.10 were the targets to which the other parameters were fitted.
     """
     if images < 12:
-        raise ValueError(f"images is {images}: a simulated set needs at least 12, two of each disease on average")
+        raise ValueError(f"images is {images}: expected at least 12, two of each disease on average")
     if seed < 0:
-        raise ValueError(f"seed is {seed}: it must not be negative")
-    if root.exists():
-        raise DataError(f"{root} exists already: remove it or choose another folder for the simulated annotations")
+        raise ValueError(f"seed is {seed}: expected 0 or more")
     cases, raters = _cases(images), _raters(seed)
-    with staged(root) as part:
+    with files.new_folder(root) as part:
         (part / "annotations").mkdir()
         rows, masks = [], []
-        for _, case in tqdm(cases.iterrows(), total=images, desc="simulating", disable=not progress):
+        for _, case in tqdm(cases.iterrows(), total=images, desc="simulating", disable=None):
             row, index = _write_image(seed, raters, case, part / "annotations")
             rows.append(row)
             masks += index

@@ -129,7 +129,7 @@ def drawn(lesions: np.ndarray, outline: dict, parameters: dict, habit: np.ndarra
     habit
         Three standard normals of this rater, image and characteristic: brush, size, region instead of lesions.
     sight
-        A standard normal per lesion, how well the rater saw it, and 8 more for his hand; shape (n, 9).
+        A standard normal per lesion, how well the rater saw it, and 8 more for their hand; shape (n, 9).
     """
     seen = sight[:, 0] > ndtri(outline["miss"]) if outline["miss"] else np.ones(len(lesions), bool)
     if not seen.any():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from medxai.evaluation import bootstrap
 from medxai.evaluation.agreement_sums import make_table, ratio
 
 FOLDS = 5
@@ -126,6 +127,48 @@ def scores(
         areas = [area_under_curve(is_positive, each[:, column], weights) for each in probabilities.values()]
         table[f"auc_{positive}"] = np.stack(areas, axis=-1).ravel()
     return table
+
+
+def compared(
+    models: Mapping[str, FitPredict | None],
+    labels: np.ndarray,
+    names: Sequence[str],
+    *,
+    groups: np.ndarray | None = None,
+    positive: str | None = None,
+    resamples: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Cross-validate several models on the same folds and score them.
+
+    Parameters
+    ----------
+    models
+        By name; ``None`` for one that is not to be had, whose scores are NaN.
+    labels, groups
+        As of `cross_validated`; intervals come from resampling the groups.
+    names, positive
+        As of `scores`.
+    resamples, seed
+        Of the intervals; the seed is that of the folds, too.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        What `scores` gives, and the low and high ends of its 95 % intervals, without the models that are ``None``.
+    """
+    groups = np.arange(len(labels)) if groups is None else groups
+    predicted = {
+        name: cross_validated(model, labels, groups=groups, seed=seed)
+        for name, model in models.items()
+        if model is not None
+    }
+
+    def resampled(weights: np.ndarray) -> pd.DataFrame:
+        return scores(labels, predicted, names, positive=positive, weights=weights[:, groups])
+
+    low, high = bootstrap.interval(resampled, groups.max() + 1, resamples=resamples, seed=seed)
+    return scores(labels, predicted, names, positive=positive).reindex(list(models)), low, high
 
 
 def area_under_curve(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

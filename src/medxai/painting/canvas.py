@@ -124,7 +124,7 @@ class Canvas:
 
     def __post_init__(self) -> None:
         if self.tone not in TONES:
-            raise ValueError(f"a skin tone is one of {', '.join(TONES)}, not {self.tone!r}")
+            raise ValueError(f"tone is {self.tone!r}: expected one of {', '.join(TONES)}")
         self.scale = self.scale or min(self.size) / FIELD_CM
         self.melanin, self.blood, self.height = (np.zeros(self.size, np.float32) for _ in range(3))
         self.gloss = np.full(self.size, 0.12, np.float32)

@@ -180,7 +180,7 @@ def _generator(seed: int, name: str, purpose: str) -> np.random.Generator:
 def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
     shape = (size, size) if isinstance(size, int | np.integer) else tuple(size)
     if len(shape) != 2 or not all(SMALLEST <= side <= LARGEST for side in shape):
-        raise ValueError(f"a painting has sides of {SMALLEST} to {LARGEST} pixels, not {size}")
+        raise ValueError(f"size is {size}: expected sides of {SMALLEST} to {LARGEST} pixels")
     return int(shape[0]), int(shape[1])
 
 
@@ -188,14 +188,14 @@ def _check(case: Case, confounders: Iterable[str]) -> None:
     _shape(case.shape)
     for name in confounders:
         if name not in CONFOUNDERS:
-            raise ValueError(f"there is no confounder {name!r}: use {', '.join(CONFOUNDERS)}")
+            raise ValueError(f"confounder is {name!r}: expected one of {', '.join(CONFOUNDERS)}")
     for term, region in case.regions.items():
         if term not in PAINTERS:
-            raise DataError(f"{case.name}: {term!r} is no characteristic of the ontology: use {', '.join(PAINTERS)}")
+            raise DataError(f"{case.name}: a characteristic is {term!r}: expected one of {', '.join(PAINTERS)}")
         if region.shape != case.shape:
-            raise DataError(f"{case.name}: the region of {term} is {region.shape}, the picture {case.shape} pixels")
+            raise DataError(f"{case.name}: the region of {term} is {region.shape}: expected {case.shape}")
         if not region.max() > 0:
-            raise DataError(f"{case.name}: {term} has no outline, its region is empty")
+            raise DataError(f"{case.name}: the region of {term} is empty: expected an outline")
 
 
 def _consensus(

@@ -51,7 +51,7 @@ def swatch(
         If the size or the tone is not one that can be painted.
     """
     if not 16 <= size <= LARGEST:
-        raise ValueError(f"a swatch is painted at 16 to {LARGEST} pixels, not {size}")
+        raise ValueError(f"size is {size}: expected 16 to {LARGEST} pixels")
     rng = np.random.default_rng(seed)
     canvas = Canvas((size, size), tone, scale=size / WIDTH_CM)
     canvas.height += 0.01 * canvas.scale * noise.fractal(canvas.size, rng, 0.15 * canvas.scale)
@@ -60,6 +60,6 @@ def swatch(
     context = Context(disease, tone, site="palm", attributes=frozenset(attributes))  # has ridges to interrupt
     for term in terms:
         if term not in PAINTERS:
-            raise DataError(f"no painter for {term!r}: the characteristics are {', '.join(PAINTERS)}")
+            raise DataError(f"a characteristic is {term!r}: expected one of {', '.join(PAINTERS)}")
         canvas.paint(term, PAINTERS[term], region, context, rng)
     return canvas

@@ -1,7 +1,8 @@
 """What readers see: figures in one style, comparison tables, findings, badges."""
 
 from medxai.report.findings import badge, finding, glue, missing
-from medxai.report.tables import Comparison, compare, provenance, published, reference, reproduced, tidy
+from medxai.report.tables import Comparison, compare, reference_note, reproduced
+from medxai.results import progress, provenance, published, reference, tidy
 
 __all__ = [
     "Comparison",
@@ -10,9 +11,11 @@ __all__ = [
     "finding",
     "glue",
     "missing",
+    "progress",
     "provenance",
     "published",
     "reference",
+    "reference_note",
     "reproduced",
     "tidy",
 ]

@@ -1,91 +1,15 @@
-"""Published, reference and rebuilt numbers side by side.
-
-All three are *tidy*: one line per number with the columns ``row`` (as printed: ``Plaque``), ``metric`` (``f1``,
-``f1_std``, ``cohens_kappa`` ...), ``value`` and, where there is an interval, ``low`` and ``high``.
-"""
+"""Published, reference and rebuilt numbers side by side, and the line about a reference."""
 
 import html
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from medxai import paths
-from medxai.errors import DataError
-
-TIDY = ["row", "metric", "value", "low", "high"]
-
-
-def tidy(table: pd.DataFrame, low: pd.DataFrame | None = None, high: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Turn a table into tidy form.
-
-    Parameters
-    ----------
-    table
-        One line per row of print, one column per metric, named as in print or as `metric_name` names it.
-    low, high
-        Ends of its intervals, with the same lines and columns or fewer; spreads (``_std``) get none.
-    """
-    long = _melted(table, "value")
-    for name, bound in (("low", low), ("high", high)):
-        if bound is not None:
-            long = long.merge(_melted(bound, name), how="left")
-            long.loc[long["metric"].str.endswith("_std"), name] = np.nan
-    return long.reindex(columns=TIDY)
-
-
-def _melted(table: pd.DataFrame, value: str) -> pd.DataFrame:
-    long = table.rename(columns=metric_name).rename_axis("row").reset_index()
-    return long.melt("row", var_name="metric", value_name=value)
-
-
-def metric_name(column: str) -> str:
-    """Return the metric of a published column: ``f1_score_mean`` is ``f1``, ``Viral warts`` is ``viral_warts``."""
-    return column.removesuffix("_mean").replace("f1_score", "f1").lower().replace(" ", "_")
-
-
-def published(name: str) -> pd.DataFrame:
-    """Read a published table of ``data/published``.
-
-    Parameters
-    ----------
-    name
-        File name without ending, such as ``dermx_table_a09_interrater_presence_full``.
-
-    Returns
-    -------
-    DataFrame
-        Tidy, with the extra column ``printed`` (the number as text, digits as in print). A column pair
-        ``f1_score_mean``, ``f1_score_std`` becomes the metrics ``f1`` and ``f1_std``.
-
-    Raises
-    ------
-    DataError
-        If there is no such table.
-    """
-    path = paths.CARRIED / "published" / f"{name}.csv"
-    if not path.exists():
-        raise DataError(f"no published table {name!r} in {path.parent.name}/: see INDEX.csv there for the names")
-    wide = pd.read_csv(path, dtype=str).drop(columns="group", errors="ignore")
-    wide = wide.set_index(wide.columns[0])
-    table = _melted(wide, "value").dropna(subset="value").rename(columns={"value": "printed"})
-    return table.assign(value=table["printed"].astype(float))
-
-
-def reference(study: str, name: str, folder: Path | None = None) -> pd.DataFrame | None:
-    """Read a table of our own full-size runs, ``data/reference/<study>/<name>.csv``; ``None`` where there is none."""
-    path = (folder or paths.CARRIED / "reference") / study / f"{name}.csv"
-    return pd.read_csv(path) if path.exists() else None
-
-
-def provenance(study: str) -> dict:
-    """Read how the reference results of a study were made: command, commit, date, data, hardware, versions."""
-    return json.loads((paths.CARRIED / "reference" / study / "provenance.json").read_text(encoding="utf-8"))
+from medxai import results
+from medxai.results import TIDY, published, reference
 
 
 def equal_as_printed(value: float, printed: str) -> bool:
@@ -107,11 +31,14 @@ class Comparison:
         The metrics to show, in order; each takes its spread from ``<metric>_std`` where there is one.
     caption
         What the table shows.
+    trials
+        How many trials of the reference there are, and how many make it whole; ``None`` where that is not known.
     """
 
     cells: pd.DataFrame
     metrics: tuple[str, ...]
     caption: str
+    trials: tuple[int, int] | None = None
 
     def equal(self, source: str) -> tuple[int, int]:
         """Count the printed cells that `source` ('reference' or 'this_build') equals at the printed digits, and all."""
@@ -138,9 +65,10 @@ def compare(
     Parameters
     ----------
     published
-        From :func:`published`; ``None`` for a table of our own, which has no such column.
+        From `medxai.results.published`; ``None`` for a table of our own, which has no such column.
     reference
-        From :func:`reference`; ``None`` where there is none yet: the column is then empty.
+        From `medxai.results.reference`; the head of its column says how many trials there are, unless all are.
+        ``None`` where there is none yet: the column is then empty.
     this_build
         Tidy table computed in this build.
     metrics
@@ -160,14 +88,14 @@ def compare(
     base = this_build.assign(printed=None) if published is None else published
     known = set(base["metric"]) | set(this_build["metric"])
     if unknown := set(metrics) - known:
-        raise ValueError(f"unknown metric {sorted(unknown)}: the table has {sorted(known)}")
+        raise ValueError(f"metrics are {sorted(unknown)}: expected some of {sorted(known)}")
     wanted = {name for metric in metrics for name in (metric, f"{metric}_std")}
     cells = base[base["metric"].isin(wanted) & base["row"].isin(this_build["row"])][["row", "metric", "printed"]]
     for name, source in (("reference", reference), ("this_build", this_build)):
         source = (pd.DataFrame(columns=TIDY) if source is None else source).reindex(columns=TIDY)
         source = source.rename(columns={"value": name, "low": f"{name}_low", "high": f"{name}_high"})
         cells = cells.merge(source, on=["row", "metric"], how="left")
-    return Comparison(cells, tuple(metrics), caption)
+    return Comparison(cells, tuple(metrics), caption, None if reference is None else reference.attrs.get("trials"))
 
 
 def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]) -> pd.DataFrame:
@@ -197,19 +125,21 @@ def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]
     return pd.concat([counts, counts.sum().to_frame("All").T])
 
 
-def text_table(lines: pd.DataFrame, caption: str, kind: str = "words") -> HTML:
-    """Return a table of texts with its caption; the index is the header of each row.
+def reference_note(study: str) -> HTML:
+    """Return the line that says how much of a study's reference there is, and how it was made."""
+    done, whole = results.progress(study)
+    if not done:
+        return HTML('<p class="data-kind reference"><b>Reference run</b> not made yet.</p>')
+    made = pd.DataFrame(results.provenance(study).values())
+    dates, commits, hardware = (", ".join(sorted(made[name].unique())) for name in ("date", "commit", "hardware"))
+    part = "" if done == whole else " The others are still to be run: where there are several parts, some are missing."
+    text = f"{done} of {whole} trials, profile {made['profile'][0]}; {dates}, commit {commits}; {hardware}.{part}"
+    return HTML(f'<p class="data-kind reference"><b>Reference run</b> {html.escape(text)}</p>')
 
-    Parameters
-    ----------
-    kind
-        Class of the style: ``words``, or ``matrix`` for short cells below headings on their side.
-    """
-    header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
-    start, rest = header.to_html(border=0, justify="left", classes=kind).split(">", 1)
-    scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
-    label = html.escape(caption, quote=True)
-    return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')
+
+def _reference_head(trials: tuple[int, int] | None) -> str:
+    done, whole = trials or (0, 0)
+    return "reference" if done == whole else f"reference, {done} of {whole} trials"
 
 
 NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"}
@@ -248,7 +178,7 @@ def _html(comparison: Comparison) -> str:
 
     titles = [" ".join(NAMES.get(part, part) for part in metric.split("_")) for metric in comparison.metrics]
     groups = [f'<th scope="colgroup" colspan="{len(sources)}">{html.escape(title)}</th>' for title in titles]
-    labels = {"printed": "published", "reference": "reference", "this_build": "this build"}
+    labels = {"printed": "published", "reference": _reference_head(comparison.trials), "this_build": "this build"}
     heads = [f'<th scope="col">{labels[source]}</th>' for source in sources] * len(titles)
     body = [
         f'<tr><th scope="row">{html.escape(row)}</th>'

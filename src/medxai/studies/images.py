@@ -5,7 +5,7 @@ ImageNet?) and transfer (do weights from ImageNet help on real breast ultrasound
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,23 +13,24 @@ import pandas as pd
 import torch
 from torch import nn
 
-from medxai.data import photo_sets, sources
+from medxai.data import photo_sets, real_or_simulated
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
-from medxai.evaluation import bootstrap, classification
+from medxai.evaluation import classification
 from medxai.evaluation.classification import FitPredict, linear_model
-from medxai.models import weights
+from medxai.experiment import image_sets
+from medxai.experiment.trained_network import start
+from medxai.models.architectures import DEFAULT, NETWORKS, build
+from medxai.models.normalisation import IMAGENET, Normalisation
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.painting.cache import paint_all, read
 from medxai.profiles import Profile
-from medxai.report import tables as report
-from medxai.studies import optional_data
-from medxai.studies.optional_data import NETWORK
-from medxai.studies.store import Absent, Record, Study, Trial
+from medxai.results import tidy
+from medxai.studies.store import Absent, Record, Study, Trial, optional
 from medxai.training.fit import fit_predict
 from medxai.training.small_convnet import small_convnet
-from medxai.training.transfer import classifier, frozen_features
+from medxai.training.transfer import frozen_features, with_new_head
 
 SEED = 0
 CONVNET_SIZE = 96
@@ -38,32 +39,23 @@ ULTRASOUND_SIZE = 64
 """Side of the ultrasound images that it sees: they show larger things."""
 CONVNET_RATE = 2e-3
 NETWORK_SIZE = 160
-"""Side of the images that MobileNetV2 sees, in pixels."""
+"""Side of the images that the large network sees, in pixels."""
 NETWORK_RATE = 1e-3
 PER_CLASS = 50
 """At most so many ultrasound images of a class, as in our selection; all 780 of BUSI would take six times as long."""
 
-HEAD = "MobileNetV2, ImageNet weights, linear head"
+HEAD = f"{NETWORKS[DEFAULT].paper_name}, ImageNet weights, linear head"
 TRANSFER = (
     "Small ConvNet, from scratch",
-    "MobileNetV2, random weights, linear head",
+    f"{NETWORKS[DEFAULT].paper_name}, random weights, linear head",
     HEAD,
-    "MobileNetV2, from scratch",
-    "MobileNetV2, ImageNet weights, fine-tuned",
+    f"{NETWORKS[DEFAULT].paper_name}, from scratch",
+    f"{NETWORKS[DEFAULT].paper_name}, ImageNet weights, fine-tuned",
 )
 """The models of the transfer trial. A linear head is trained on frozen features, the last two networks as a whole."""
 
 
-def example(db: DermXDB, disease: str, source: str | None = None) -> str:
-    """Return the image of `disease` (and `source`) with the median number of outlined regions."""
-    mine = db.images["paper"] & (db.images["reference"] == disease)
-    if source:
-        mine &= db.images["source"] == source
-    regions = db.instances.query("round == 1").groupby("image").size().reindex(db.images.index[mine], fill_value=0)
-    return regions.sort_values(kind="stable").index[len(regions) // 2]
-
-
-def _separability(db: DermXDB, pretrained: Pretrained | Absent, profile: Profile) -> Record:
+def _separability(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
     """Predict the disease of each painting from its colour, with a small ConvNet, and from features of ImageNet."""
     names = chosen(db, profile.painted_images)
     folder = paint_all(db, profile.painted_size, images=names, seed=SEED)
@@ -77,51 +69,34 @@ def _separability(db: DermXDB, pretrained: Pretrained | Absent, profile: Profile
         "Small ConvNet": _convnet(small, labels, profile),
         HEAD: _linear_head(pretrained, large, labels),
     }
-    return {"separability": _scored(models, labels, DISEASES, profile)}
+    found = classification.compared(models, labels, DISEASES, resamples=profile.bootstrap, seed=SEED)
+    return {"separability": tidy(*found)}
 
 
-def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained | Absent, profile: Profile) -> Record:
+def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained, profile: Profile) -> Record:
     """Tell benign, malignant and normal ultrasound images apart, from scratch and with weights from ImageNet."""
     names = photo_sets.BUSI_LABELS
     if isinstance(ultrasound, Absent):
         columns = [*(f"f1_{name}" for name in names), "macro_f1", "auc_malignant"]
-        return {"transfer": report.tidy(pd.DataFrame(np.nan, TRANSFER, columns))}
+        return {"transfer": tidy(pd.DataFrame(np.nan, TRANSFER, columns))}
     table = ultrasound.images.groupby("label").head(PER_CLASS)
     images = [ultrasound.image(name) for name in table.index]
     labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy()
     small, large = _resized(images, ULTRASOUND_SIZE), _resized(images, NETWORK_SIZE)
     torch.manual_seed(SEED)
     fine_tuned = functools.partial(_fine_tuned, large, labels, profile)
+    random = build(NETWORKS[DEFAULT]).eval()
     models = (
         _convnet(small, labels, profile, upside_down=False),
-        linear_model(frozen_features(weights.untrained(NETWORK), large), labels),
+        linear_model(frozen_features(random, large, pretrained.normalisation), labels),
         _linear_head(pretrained, large, labels),
-        fine_tuned(lambda: weights.untrained(NETWORK)),
-        None if isinstance(pretrained, Absent) else fine_tuned(lambda: pretrained.network),
+        fine_tuned(random, pretrained.normalisation),
+        fine_tuned(pretrained.network, pretrained.normalisation),
     )
     groups = photo_sets.near_copies(images)
     named = dict(zip(TRANSFER, models, strict=True))
-    return {"transfer": _scored(named, labels, names, profile, groups=groups, positive="malignant")}
-
-
-def _scored(
-    models: Mapping[str, FitPredict | None],
-    labels: np.ndarray,
-    names: Sequence[str],
-    profile: Profile,
-    *,
-    groups: np.ndarray | None = None,
-    positive: str | None = None,
-) -> pd.DataFrame:
-    """Cross-validate models and score them, with intervals over the groups of images; NaN for a model that is not."""
-    groups = np.arange(len(labels)) if groups is None else groups
-    validate = functools.partial(classification.cross_validated, labels=labels, groups=groups, seed=SEED)
-    predicted = {name: validate(model) for name, model in models.items() if model is not None}
-    score = functools.partial(classification.scores, labels, predicted, names, positive=positive)
-    low, high = bootstrap.interval(
-        lambda weights: score(weights=weights[:, groups]), groups.max() + 1, resamples=profile.bootstrap, seed=SEED
-    )
-    return report.tidy(score().reindex(list(models)), low, high)
+    options = {"groups": groups, "positive": "malignant", "resamples": profile.bootstrap, "seed": SEED}
+    return {"transfer": tidy(*classification.compared(named, labels, names, **options))}
 
 
 def _resized(images: Sequence[np.ndarray], side: int) -> np.ndarray:
@@ -130,25 +105,24 @@ def _resized(images: Sequence[np.ndarray], side: int) -> np.ndarray:
 
 
 def _convnet(images: np.ndarray, labels: np.ndarray, profile: Profile, *, upside_down: bool = True) -> FitPredict:
-    build = functools.partial(small_convnet, labels.max() + 1)
+    convnet = functools.partial(small_convnet, labels.max() + 1)
     options = {"epochs": profile.convnet_epochs, "rate": CONVNET_RATE, "seed": SEED, "upside_down": upside_down}
-    return functools.partial(fit_predict, build, images, labels, **options)
+    return functools.partial(fit_predict, convnet, images, labels, IMAGENET, **options)
 
 
-def _linear_head(pretrained: Pretrained | Absent, images: np.ndarray, labels: np.ndarray) -> FitPredict | None:
-    if isinstance(pretrained, Absent):
-        return None
-    return linear_model(frozen_features(pretrained.network, images), labels)
+def _linear_head(pretrained: Pretrained, images: np.ndarray, labels: np.ndarray) -> FitPredict:
+    return linear_model(frozen_features(pretrained.network, images, pretrained.normalisation), labels)
 
 
 def _fine_tuned(
-    images: np.ndarray, labels: np.ndarray, profile: Profile, start: Callable[[], nn.Module]
+    images: np.ndarray, labels: np.ndarray, profile: Profile, start: nn.Module, normalisation: Normalisation
 ) -> FitPredict | None:
     """Return the training of a whole network, left and right alike but up and down not; ``None`` in a small run."""
     if not profile.network_epochs:
         return None
     options = {"epochs": profile.network_epochs, "rate": NETWORK_RATE, "seed": SEED, "upside_down": False}
-    return functools.partial(fit_predict, lambda: classifier(start(), labels.max() + 1), images, labels, **options)
+    head = functools.partial(with_new_head, start, int(labels.max()) + 1)
+    return functools.partial(fit_predict, head, images, labels, normalisation, **options)
 
 
 STUDY = Study(
@@ -156,13 +130,13 @@ STUDY = Study(
     chapter="01_images",
     version=2 + cache.VERSION,  # other paintings, other results
     trials=lambda profile: [
-        Trial("separability", _separability, ("dermxdb", NETWORK)),
-        Trial("transfer", _transfer, ("busi", NETWORK)),
+        Trial("separability", _separability, ("dermxdb", DEFAULT)),
+        Trial("transfer", _transfer, ("busi", DEFAULT)),
     ],
     data={
-        "dermxdb": sources.open_dermxdb,
-        "busi": optional_data.busi,
-        NETWORK: optional_data.imagenet,
+        "dermxdb": real_or_simulated.open_dermxdb,
+        "busi": lambda _: optional(image_sets.open_ultrasound),
+        DEFAULT: lambda _: start(),
     },
     seed=SEED,
 )

@@ -7,22 +7,26 @@ of its data and the lock file are the same; all are part of the file's name, so 
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import pandas as pd
 
-from medxai import paths
+from medxai import files, paths, results
 from medxai.errors import DataError
 from medxai.profiles import Profile
-from medxai.studies import references
-from medxai.studies.references import Data
+from medxai.results import Record
 
-Record = dict[str, pd.DataFrame]
 Loaded = TypeVar("Loaded")
+
+
+class Data(Protocol):
+    """What a study needs of its data: ``real``, ``simulated`` or ``absent``, and a digest of all that they hold."""
+
+    kind: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Study:
         What opens each of its data, given a profile; should be quick the second time.
     seed
         Of everything random in it.
+    digits
+        Significant digits that its reference keeps.
     """
 
     name: str
@@ -90,6 +96,7 @@ class Study:
     trials: Callable[[Profile], Sequence[Trial]]
     data: Mapping[str, Callable[[Profile], Data]]
     seed: int = 0
+    digits: int = 4
 
     def record_path(self, trial: Trial, profile: Profile) -> Path:
         """Return where the record of `trial` is kept, whether it is there or not."""
@@ -98,7 +105,7 @@ class Study:
 
     def run_trial(self, trial: Trial, profile: Profile) -> Record:
         """Return the tables of one trial by name, computed or as stored: equal to the last bit."""
-        return stored(self.record_path(trial, profile), lambda: self._compute(trial, profile))
+        return stored(self.record_path(trial, profile), lambda: self.compute(trial, profile))
 
     def collect(self, trials: Iterable[Trial], profile: Profile) -> Record:
         """Return all tables of some trials by name; what is not stored is computed.
@@ -109,37 +116,33 @@ class Study:
         for trial in trials:
             for name, table in self.run_trial(trial, profile).items():
                 parts.setdefault(name, []).append(table)
-        return {
-            name: tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
-            for name, tables in parts.items()
-        }
+        return {name: results.joined(tables) for name, tables in parts.items()}
 
-    def absent(self, profile: Profile) -> dict[str, str]:
-        """Return by name which of the study's data are not to be had, and why."""
-        return {name: data.reason for name, data in self._open(profile).items() if isinstance(data, Absent)}
-
-    def write_reference(self, profile: Profile, command: str) -> Path:
-        """Write all tables to ``data/reference/<name>`` with their provenance, and return that folder.
+    def named(self, names: Sequence[str], profile: Profile) -> list[Trial]:
+        """Return the trials of these names, all if there are none.
 
         Raises
         ------
-        DataError
-            If some data are simulated or absent: a reference comes from real ones.
+        ValueError
+            If a name is that of no trial.
         """
-        opened = self._open(profile)
-        for name, data in opened.items():
-            if data.kind != "real":
-                reason = data.reason if isinstance(data, Absent) else "set MEDXAI_DATA to where they are"
-                raise DataError(f"reference results of {self.name!r} need the real {name}: {reason}")
-        tables = self.collect(self.trials(profile), profile)
-        return references.write(self.name, tables, profile, command=command, seed=self.seed, data=opened)
+        known = {trial.name: trial for trial in self.trials(profile)}
+        if unknown := sorted(set(names) - set(known)):
+            raise ValueError(f"trial of study {self.name} is {', '.join(unknown)}: expected some of {', '.join(known)}")
+        return [known[name] for name in names or known]
 
-    def _open(self, profile: Profile) -> dict[str, Data]:
+    def absent(self, profile: Profile) -> dict[str, str]:
+        """Return by name which of the study's data are not to be had, and why."""
+        return {name: data.reason for name, data in self.open_data(profile).items() if isinstance(data, Absent)}
+
+    def open_data(self, profile: Profile) -> dict[str, Data]:
+        """Return the study's data by name, each as it is or `Absent`."""
         return {name: load(profile) for name, load in self.data.items()}
 
-    def _compute(self, trial: Trial, profile: Profile) -> Record:
+    def compute(self, trial: Trial, profile: Profile, recording: Profile | None = None) -> Record:
+        """Return the tables of one trial, computed anew; `recording`, if given, is the profile that the trial sees."""
         data = [self.data[name](profile) for name in trial.data]
-        return trial.compute(*data, profile, **dict(trial.arguments))
+        return trial.compute(*data, recording or profile, **dict(trial.arguments))
 
     def _key(self, trial: Trial, profile: Profile) -> str:
         """Return the 16 hexadecimal digits that name a trial's record: a digest of all that it depends on."""
@@ -164,11 +167,16 @@ def stored(path: Path, compute: Callable[[], Record]) -> Record:
     dict of DataFrame
         The tables by name, equal to the last bit whether read or computed.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        tables = {name: table.to_dict("split", index=False) for name, table in compute().items()}
-        temporary.write_text(json.dumps(tables), encoding="utf-8")
-        os.replace(temporary, path)
+    return read_record(path) if path.exists() else write_record(path, compute())
+
+
+def write_record(path: Path, tables: Record) -> Record:
+    """Store tables at `path` and return them as they are read back."""
+    files.write(path, json.dumps({name: table.to_dict("split", index=False) for name, table in tables.items()}))
+    return read_record(path)
+
+
+def read_record(path: Path) -> Record:
+    """Return the tables stored at `path`."""
     tables = json.loads(path.read_text(encoding="utf-8"))
     return {name: pd.DataFrame(**table) for name, table in tables.items()}

@@ -4,97 +4,109 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from medxai.models.weights import normalised
+from medxai.models.normalisation import Normalisation
 
 BATCH = 32
 
 
 def fit(
     build: Callable[[], nn.Module],
-    images: np.ndarray,
+    pictures: np.ndarray,
     labels: np.ndarray,
+    normalisation: Normalisation,
     *,
     epochs: int,
     rate: float,
     seed: int,
     upside_down: bool = True,
 ) -> nn.Module:
-    """Train a network on all of some images.
+    """Train a whole network on some pictures, flipped and shifted in colour at random; return it in evaluation mode.
 
     Parameters
     ----------
     build
-        Returns the network to start from, which takes `medxai.models.weights.normalised` images and gives logits; it is
-        called once the seed is set.
-    images
-        uint8 (n, height, width, 3).
-    labels
-        int (n,), from 0.
+        Returns the network to start from; it is called once the seed is set.
+    pictures, labels
+        uint8 (n, height, width, 3) and int (n,), from 0.
+    normalisation
+        What the network wants.
     epochs, rate
-        Length of training, and the highest learning rate (AdamW, one cycle: Smith and Topin 2019, arXiv 1708.07120).
+        As of `optimise`.
     seed
-        Of new weights, order and augmentation (flips and a colour shift per image).
+        Of new weights, order and augmentation.
     upside_down
-        Whether an image may be flipped upside down, too, and not only left to right.
-
-    Returns
-    -------
-    torch.nn.Module
-        The network in evaluation mode.
+        Whether a picture may be flipped upside down, too, and not only left to right.
     """
     torch.manual_seed(seed)
-    pixels, truth = normalised(images), torch.from_numpy(labels).long()
+    images = normalisation.apply(pictures)
     network = build().to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
-    batches = -(-len(pixels) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * batches)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(pixels)).tensor_split(batches):
-            logits = network(_augmented(pixels[rows], upside_down))
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(logits, truth[rows]).backward()
-            optimiser.step()
-            schedule.step()
+    optimise(network, lambda rows: _augmented(images[rows], upside_down), labels, epochs=epochs, rate=rate)
     return network.eval()
 
 
-def predict(network: nn.Module, images: np.ndarray) -> np.ndarray:
-    """Return the probabilities, float64 (n, classes), that a network gives images, uint8 (n, height, width, 3)."""
+def optimise(
+    network: nn.Module,
+    draw: Callable[[Tensor], Tensor],
+    labels: np.ndarray,
+    *,
+    epochs: int,
+    rate: float,
+    batch: int = BATCH,
+    smoothing: float = 0.0,
+) -> None:
+    """Train the weights of a network by AdamW, in the mode that it is in.
+
+    Parameters
+    ----------
+    draw
+        Gives the network's input for some rows, int (b,).
+    labels
+        int (n,), of all rows.
+    epochs, rate
+        Length of training, and the highest learning rate (one cycle: Smith and Topin 2019, arXiv 1708.07120).
+    batch
+        At most so many rows a step.
+    smoothing
+        Share of each label that is spread over all classes.
+    """
+    truth, batches = torch.from_numpy(labels).long(), -(-len(labels) // batch)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * batches)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(truth)).tensor_split(batches):
+            loss = nn.functional.cross_entropy(network(draw(rows)), truth[rows], label_smoothing=smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+
+
+def predict(network: nn.Module, pictures: np.ndarray, normalisation: Normalisation) -> np.ndarray:
+    """Return the probabilities, float64 (n, classes), that a network gives pictures, uint8 (n, height, width, 3)."""
     with torch.no_grad():
-        logits = torch.cat([network(pixels) for pixels in normalised(images).split(BATCH)])
+        logits = torch.cat([network(images) for images in normalisation.apply(pictures).split(BATCH)])
     return logits.double().softmax(dim=1).numpy()
 
 
 def fit_predict(
     build: Callable[[], nn.Module],
-    images: np.ndarray,
+    pictures: np.ndarray,
     labels: np.ndarray,
+    normalisation: Normalisation,
     train: np.ndarray,
     test: np.ndarray,
     **options: object,
 ) -> np.ndarray:
-    """Train a network on some rows of the images and predict others.
-
-    Parameters
-    ----------
-    train, test
-        Rows of `images`.
-    build, images, labels, **options
-        As of `fit`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (len(test), classes), probabilities.
-    """
-    return predict(fit(build, images[train], labels[train], **options), images[test])
+    """Train a network on some rows of the pictures (as `fit`) and return the probabilities of others (as `predict`)."""
+    network = fit(build, pictures[train], labels[train], normalisation, **options)
+    return predict(network, pictures[test], normalisation)
 
 
-def _augmented(pixels: torch.Tensor, upside_down: bool) -> torch.Tensor:
+def _augmented(images: Tensor, upside_down: bool) -> Tensor:
     """Flip each image at random and shift its colour, so that texture has to be learned."""
     for axis in (2, 3) if upside_down else (3,):
-        flip = torch.rand(len(pixels), 1, 1, 1) < 0.5
-        pixels = torch.where(flip, pixels.flip(axis), pixels)
-    return pixels + 0.2 * torch.randn(len(pixels), 3, 1, 1)
+        flip = torch.rand(len(images), 1, 1, 1) < 0.5
+        images = torch.where(flip, images.flip(axis), images)
+    return images + 0.2 * torch.randn(len(images), 3, 1, 1)

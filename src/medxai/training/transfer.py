@@ -4,76 +4,75 @@ import copy
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-from torch import nn
+from torch import Tensor, nn
 
-from medxai.models.weights import normalised
+from medxai.models.normalisation import Normalisation
+from medxai.models.weights import Pretrained
+from medxai.training.fit import BATCH, optimise
 
-BATCH = 32
+FROZEN = 6
+"""Of the parts of a network (stem, its normalisation, seven stages and a head of four) so many stay as they are."""
+RATE, STEP, SMOOTHING = 1e-3, 16, 0.1
+"""Highest learning rate, images in a step, and share of a label that is spread over all classes."""
 
 
-def classifier(network: nn.Module, classes: int) -> nn.Sequential:
-    """Return a copy of a network of torchvision with a new head: mean over the positions, dropout, linear layer.
+def with_new_head(network: nn.Module, classes: int) -> nn.Module:
+    """Return a copy of a network of timm with a last layer for other classes, which gives 0 until it is trained."""
+    network = copy.deepcopy(network)
+    network.reset_classifier(classes)
+    for weight in network.get_classifier().parameters():
+        nn.init.zeros_(weight)
+    return network
 
-    Parameters
-    ----------
-    network
-        With its convolutional part as ``features``, such as MobileNetV2 or SqueezeNet; it stays as it is.
-    classes
-        Number of outputs.
-    """
-    features = copy.deepcopy(network.features)
+
+def frozen_features(network: nn.Module, pictures: np.ndarray, normalisation: Normalisation) -> np.ndarray:
+    """Return what the head of a network of timm is given, float32 (n, channels), for pictures, uint8 (n, h, w, 3)."""
+    network = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
     with torch.no_grad():
-        channels = features.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
-    return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(channels, classes))
+        parts = [
+            network.forward_head(network.forward_features(images), pre_logits=True)
+            for images in normalisation.apply(pictures).split(BATCH)
+        ]
+    return torch.cat(parts).numpy()
 
 
-def frozen_features(network: nn.Module, images: np.ndarray) -> np.ndarray:
-    """Return the features of images just before a network's head, averaged over the positions.
+def transfer(
+    pretrained: Pretrained,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    *,
+    epochs: int,
+    seed: int,
+    upside_down: bool = True,
+) -> nn.Module:
+    """Train the upper stages and a new head of a network that was trained on other pictures.
+
+    The lower stages run once on each picture and its flips, and what they give is kept: an epoch costs as little
+    as the upper stages do on their small maps.
 
     Parameters
     ----------
-    network
-        With its convolutional part as ``features``; used in evaluation mode.
-    images
-        uint8 (n, height, width, 3).
+    pretrained
+        A network of timm that is a sequence, such as our default; it stays as it is.
+    pictures, labels, epochs, seed, upside_down
+        As of `medxai.training.fit.fit`.
 
     Returns
     -------
-    numpy.ndarray
-        float32 (n, channels).
+    torch.nn.Module
+        A network in evaluation mode with the same layers, and logits (n, labels.max() + 1).
     """
-    features = copy.deepcopy(network.features).eval().to(memory_format=torch.channels_last)
+    torch.manual_seed(seed)
+    network = with_new_head(pretrained.network, int(labels.max()) + 1).to(memory_format=torch.channels_last)
+    parts = network.eval().as_sequential()  # of the network's own modules: to train them is to train the network
+    images = pretrained.normalisation.apply(pictures)
+    flips = [images, images.flip(3), *([images.flip(2), images.flip((2, 3))] if upside_down else [])]
     with torch.no_grad():
-        parts = [features(normalised(images[start : start + BATCH])) for start in range(0, len(images), BATCH)]
-    return torch.cat([part.mean(dim=(2, 3)) for part in parts]).numpy()
+        maps = torch.stack([torch.cat([parts[:FROZEN](batch) for batch in flip.split(BATCH)]) for flip in flips])
 
+    def draw(rows: Tensor) -> Tensor:
+        flip = torch.randint(len(maps), (len(rows),))
+        return maps[flip, rows].contiguous(memory_format=torch.channels_last)
 
-def with_linear_head(network: nn.Module, images: np.ndarray, labels: np.ndarray) -> nn.Sequential:
-    """Return `classifier` with a head fitted to the features of some images; the rest of the network stays as it is.
-
-    The head is a multinomial logistic regression on standardised features, its scaling put into the weights.
-
-    Parameters
-    ----------
-    network
-        As of `classifier`.
-    images, labels
-        uint8 (n, height, width, 3) and int (n,), from 0, each class at least once.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        In evaluation mode.
-    """
-    features = frozen_features(network, images).astype(np.float64)
-    scaler = StandardScaler().fit(features)
-    fitted = LogisticRegression(max_iter=2000).fit(scaler.transform(features), labels)
-    weight, bias = fitted.coef_ / scaler.scale_, fitted.intercept_ - fitted.coef_ @ (scaler.mean_ / scaler.scale_)
-    if len(weight) == 1:  # of two classes scikit-learn keeps the second one's logit
-        weight, bias = np.stack([0 * weight[0], weight[0]]), np.array([0.0, bias[0]])
-    model = classifier(network, len(weight))
-    head = model[-1]
-    head.load_state_dict({"weight": torch.from_numpy(weight).float(), "bias": torch.from_numpy(bias).float()})
-    return model.eval()
+    optimise(parts[FROZEN:].train(), draw, labels, epochs=epochs, rate=RATE, batch=STEP, smoothing=SMOOTHING)
+    return network.eval()

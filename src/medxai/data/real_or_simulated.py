@@ -1,0 +1,83 @@
+"""Which annotations a run uses: the real DermXDB where it is there, else a simulated one."""
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medxai import paths
+from medxai.data.datasets import DATASETS
+from medxai.errors import DataError
+from medxai.profiles import KINDS, Profile
+
+if TYPE_CHECKING:
+    from medxai.data.dermxdb import DermXDB
+
+SEED = 0
+
+
+def real_dermxdb() -> Path | None:
+    """Return the folder of the real DermXDB annotations, ``None`` if they are not there."""
+    dataset = DATASETS["dermxdb"]
+    return dataset.place if dataset.is_there else None
+
+
+def dermxdb_root(profile: Profile, kind: str | None = None) -> Path:
+    """Return a folder of annotations for `medxai.data.dermxdb.load`.
+
+    That is the real one below MEDXAI_DATA, or a simulated one below ``results/simulated``, written at first use, with
+    as many images as the profile says.
+
+    Parameters
+    ----------
+    kind
+        ``real``, ``simulated``, or ``auto`` (real where it is there); ``None`` for the environment variable
+        MEDXAI_DATA_KIND, which is ``auto`` where it is not set.
+
+    Raises
+    ------
+    ValueError, DataError
+        If there is no such kind; if it is ``real`` and the annotations are not there.
+    """
+    kind = kind or os.environ.get("MEDXAI_DATA_KIND") or "auto"
+    if kind not in KINDS:
+        raise ValueError(f"kind of data is {kind!r}: expected one of {', '.join(KINDS)}")
+    real = None if kind == "simulated" else real_dermxdb()
+    if real is not None:
+        return real
+    if kind == "real":
+        raise DataError(
+            f"{DATASETS['dermxdb'].place} does not hold DermXDB: run `medxai data fetch dermxdb`, "
+            "put the unpacked repository or an archive of it there, or point MEDXAI_DATA at the folder above it"
+        )
+    return _simulated(profile.simulated_images)
+
+
+def open_dermxdb(profile: Profile) -> "DermXDB":
+    """Load DermXDB from where `dermxdb_root` says; once per process."""
+    return _load(dermxdb_root(profile))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(root: Path) -> "DermXDB":
+    from medxai.data import dermxdb  # not above: a build asks which data there are before it needs them
+
+    return dermxdb.load(root)
+
+
+def _simulated(images: int) -> Path:
+    """Return the simulated data set of this size, by the simulator as it is now; write it if it is not there."""
+    sources = sorted(Path(__file__).parent.glob("simulate*.*"))
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
+    root = paths.simulated(f"dermxdb-{images}-{SEED}-{version}")
+    if root.is_dir():
+        return root
+    from medxai.data import simulate
+
+    try:
+        return simulate.write(root, images=images, seed=SEED)
+    except DataError:
+        if root.is_dir():  # another process was quicker
+            return root
+        raise

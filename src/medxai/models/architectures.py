@@ -1,0 +1,132 @@
+"""Networks by name, without weights: those of the papers, our default, and all of torchvision and timm.
+
+Both libraries take seconds to import, so each is imported when a network of its own is built.
+"""
+
+import difflib
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from medxai.models.normalisation import IMAGENET, Normalisation
+
+DEFAULT = "efficientnet_lite0"
+"""The network of the book: small, of plain ReLU6, so that every method is defined on it, with weights that are a
+package of the registry."""
+
+CLASSES = 1000
+"""Number of classes of ImageNet, for which pretrained weights are."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Where a network comes from, and what the papers say about it."""
+
+    paper_name: str
+    """As the benchmark's tables print it."""
+    source: Literal["torchvision", "timm", "medxai"]
+    source_name: str
+    last_convolution: str | None = None
+    """Name of the module whose output, the last maps with more than one pixel, is pooled; for class activation maps."""
+    published_parameters: float = float("nan")
+    """Millions, with 1,000 classes and with the statistics of batch normalisation, as Keras counts."""
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "densenet121": Architecture("DenseNet121", "torchvision", "densenet121", "features", 8.06),
+    "efficientnet_b0": Architecture("EfficientNet-B0", "torchvision", "efficientnet_b0", "features", 5.33),
+    "inception_v3": Architecture("InceptionV3", "torchvision", "inception_v3", "Mixed_7c", 23.85),
+    "inception_resnet_v2": Architecture("InceptionResNetV2", "timm", "inception_resnet_v2", "conv2d_7b", 55.87),
+    "mobilenet": Architecture("MobileNet", "timm", "mobilenetv1_100", "blocks", 4.25),
+    "mobilenet_v2": Architecture("MobileNetV2", "torchvision", "mobilenet_v2", "features", 3.54),
+    "nasnet_mobile": Architecture("NASNetMobile", "medxai", "NASNetMobile", "act", 5.33),
+    "resnet50": Architecture("ResNet50", "torchvision", "resnet50", "layer4", 25.64),
+    "resnet50v2": Architecture("ResNet50V2", "timm", "resnetv2_50", "norm", 25.61),
+    "vgg16": Architecture("VGG16", "torchvision", "vgg16", "features.29", 138.36),
+    "xception": Architecture("Xception", "timm", "legacy_xception", "act4", 22.91),
+}
+"""The eleven networks of the benchmark (Jalaboi et al. 2023, "Dermatological diagnosis explainability benchmark"), in
+the order of its tables; parameters from the table of Keras Applications, https://keras.io/api/applications."""
+
+NETWORKS: dict[str, Architecture] = {
+    **ARCHITECTURES,
+    "resnet18": Architecture("ResNet18", "torchvision", "resnet18", "layer4"),  # the robustness study's; Keras has none
+    DEFAULT: Architecture("EfficientNet-Lite0", "timm", "tf_efficientnet_lite0", "bn2"),
+}
+"""All networks that have a name of their own."""
+
+
+def known(name: str) -> Architecture:
+    """Return what is known of a network.
+
+    Parameters
+    ----------
+    name
+        A key of `NETWORKS`, ``torchvision:NAME`` or ``timm:NAME``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    library, _, network = name.partition(":")
+    if library not in ("torchvision", "timm") or not network:
+        raise ValueError(
+            f"unknown network {name!r}: expected torchvision:NAME, timm:NAME or one of {', '.join(NETWORKS)}"
+        )
+    every = _names(library)
+    if (network if library == "torchvision" else network.partition(".")[0]) not in every:
+        near = difflib.get_close_matches(network, every, 3) or every[:3]
+        raise ValueError(f"{library} has no classifier {network!r}: expected a name such as {', '.join(near)}")
+    return Architecture(name, library, network)
+
+
+def build(architecture: Architecture, classes: int | None = None) -> nn.Module:
+    """Return a network of random weights, from torch's global generator; by default with its library's classes."""
+    options = {} if classes is None else {"num_classes": classes}
+    if architecture.source == "timm":
+        import timm
+
+        return timm.create_model(architecture.source_name, **options)
+    if architecture.source == "medxai":
+        from medxai.models.nasnet import NASNetMobile
+
+        return NASNetMobile(classes or CLASSES)
+    from torchvision.models import get_model
+
+    if architecture.source_name in ("googlenet", "inception_v3"):
+        # Auxiliary heads are for training alone, and a network must return one tensor.
+        options |= {"aux_logits": False, "init_weights": True}
+    return get_model(architecture.source_name, weights=None, **options)
+
+
+def noted(architecture: Architecture) -> dict:
+    """Return timm's notes on public weights, among them ``mean``, ``std`` and ``num_classes``; others have none."""
+    if architecture.source != "timm":
+        return {}
+    import timm
+
+    notes = timm.get_pretrained_cfg(architecture.source_name)
+    return {} if notes is None else notes.to_dict()
+
+
+def normalisation_of(network: str | nn.Module) -> Normalisation:
+    """Return what a network, or the public weights of a name, want: what timm notes, else ImageNet's."""
+    notes = noted(known(network)) if isinstance(network, str) else getattr(network, "pretrained_cfg", None) or {}
+    return Normalisation(tuple(notes.get("mean", IMAGENET.mean)), tuple(notes.get("std", IMAGENET.deviation)))
+
+
+@functools.cache
+def _names(library: str) -> list[str]:
+    """Names of all classifiers of a library."""
+    if library == "timm":
+        import timm
+
+        return timm.list_models()
+    from torchvision import models
+
+    return models.list_models(models)
