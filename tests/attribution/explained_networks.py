@@ -58,7 +58,7 @@ def _slim_vgg16(classes: int) -> nn.Module:
 
 
 def slim_and_whole(names: Iterable[str], size: int | None = None) -> list:
-    """Name, size and maker of networks, for a fixture: slim at each push, and weekly whole, at `size` if there is one."""
+    """Name, size and maker of networks, for a fixture: slim at each push; weekly whole, at `size` if there is one."""
     return [
         *(pytest.param((name, SIZES[name], slim), id=name) for name in names),
         *(

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from explained_networks import slim_and_whole  # noqa: E402
+
 pytest.importorskip("captum")
 
 from medxai.attribution import METHODS  # noqa: E402
