@@ -190,8 +190,9 @@ def test_student_edition_is_what_is_executed(project: Project) -> None:
 
 
 def test_figures_are_shown(project: Project) -> None:
-    (output,) = chapter(project).cells[-1].outputs
-    assert "image/png" in output.data
+    outputs = chapter(project).cells[-1].outputs
+    assert outputs
+    assert all("image/png" in output.data for output in outputs), "a figure without a picture"
 
 
 def test_the_map_of_methods_links_to_the_sections_of_the_chapters(project: Project) -> None:
