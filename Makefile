@@ -30,6 +30,7 @@ $(TESTED): .venv/installed $(SOURCES)
 	@mkdir -p _build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	@set -o pipefail; $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup 2>&1 | tee _build/pytest.log
 	@tail -q -n 1 _build/pytest.log > $@
 
