@@ -10,7 +10,7 @@ from medxai import profiles, report, results
 from medxai.attribution import CONTROLS
 from medxai.data import real_or_simulated
 from medxai.data.labelled_images import LabelledImages
-from medxai.evaluation import classification
+from medxai.evaluation import classification, score_tables
 from medxai.evaluation.metrics import METRICS
 from medxai.experiment.panel import MAP_METHODS
 from medxai.experiment.trained_network import TrainedNetwork
