@@ -30,10 +30,6 @@ def reference() -> dict[str, pd.DataFrame]:
     return {name: report.reference("comparison", name) for name in names}
 
 
-def means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return score_tables.means(scores, [metric]).set_index("row")
-
-
 def test_folds_are_those_of_cross_validation_and_keep_groups_together():
     labels, groups = np.arange(60) % 3, np.repeat(np.arange(30), 2)
     tested = []
@@ -146,6 +142,10 @@ def test_the_reference_has_every_method_and_control_on_every_image(reference):
         if name in scores:
             values = scores[name].dropna()
             assert values.between(metric.low - 1e-9, metric.high + 1e-9).all(), name
+
+
+def means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return score_tables.means(scores, [metric]).set_index("row")
 
 
 @pytest.mark.parametrize("of", SETS)

@@ -13,6 +13,7 @@ from medxai import profiles
 from medxai.attribution import CONTROLS
 from medxai.data.labelled_images import LabelledImages
 from medxai.errors import DataError
+from medxai.evaluation import score_tables, suite
 from medxai.experiment import image_sets
 from medxai.models.normalisation import HALF, IMAGENET
 from medxai.studies import your_data, your_data_example
@@ -214,8 +215,6 @@ class TestEvaluate:
             assert table.loc[(metric, OUTLINE), "value"] == 1
 
     def test_scores_are_those_of_the_suite(self, results: your_data.Results, images: LabelledImages) -> None:
-        from medxai.evaluation import suite
-
         stack = np.stack([maps[2] for maps in results.maps.values()])
         expected = suite.place(stack, images.reference(2))
         mine = results.scores[results.scores["image"] == images.names[2]]
@@ -232,7 +231,7 @@ class TestEvaluate:
 
     def test_difference_and_verdict_agree_with_the_means(self, table) -> None:
         compared = table[table["control"].notna()]
-        assert set(compared.index.get_level_values("metric")) <= set(your_data.compared())
+        assert set(compared.index.get_level_values("metric")) <= set(score_tables.compared())
         for (metric, _), line in compared.iterrows():
             assert line["difference"] == pytest.approx(line["value"] - table.loc[(metric, line["control"]), "value"])
             assert (line["difference_low"] > 0 or line["difference_high"] < 0) == (line["verdict"] != "open")

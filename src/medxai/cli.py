@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
     explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
     explained.add_argument("folder", type=Path, metavar="FOLDER", help="images")
-    explained.add_argument("--model", required=True, metavar="LIBRARY:NAME", help="such as timm:resnet18")
+    network = "efficientnet_lite0"  # models.architectures.DEFAULT, whose import takes longer than --help may
+    explained.add_argument("--model", default=network, metavar="LIBRARY:NAME", help=f"(default: {network})")
     explained.add_argument("--weights", type=Path, metavar="FILE", help="state_dict to load (default: ImageNet's)")
     explained.add_argument("--classes", type=int, metavar="N", help="number of logits (default: ImageNet's)")
     explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the predicted one)")
