@@ -6,7 +6,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from explained_networks import slim_and_whole  # noqa: E402
-
 from torch import Tensor, nn  # noqa: E402
 
 from medxai.attribution.propagation.deeplift import deeplift  # noqa: E402
