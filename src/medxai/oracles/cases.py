@@ -260,7 +260,10 @@ OPTIONS: dict[str, Callable[[Case], dict[str, object]]] = {
     "grad_cam": lambda one: {"layer": one.layer},
     "grad_cam_plus_plus": lambda one: {"layer": one.layer},
     "guided_grad_cam": lambda one: {"layer": one.layer},
-    "occlusion": lambda one: {"baseline": one.baselines[:1], "window": one.windows[0], "stride": one.windows[1]},
+    "occlusion": lambda one: {
+        "baseline": one.baselines[:1],
+        **dict(zip(("window", "stride"), one.windows, strict=True)),
+    },
     "shapley_value_sampling": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": 2},
     "lime": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": SAMPLES},
     "kernel_shap": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": SAMPLES},
