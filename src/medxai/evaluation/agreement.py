@@ -137,8 +137,8 @@ def prevalence(
 ) -> pd.DataFrame:
     """Share of the evaluations of a disease that mark a term: its expected explanation (DermX paper, table A.11).
 
-    The disease is `by` "diagnosis" the rater's own first one, right or wrong, and by "reference" the reference
-    standard. The columns are the diseases, NaN for one without evaluations.
+    With `by` "diagnosis" the disease is the rater's own first one, right or wrong; with "reference" the true one. The
+    columns are the diseases, NaN for one without evaluations.
     """
     cube = Cube(evaluations, use)
     disease = cube.chosen[by].to_numpy()[:, None] == np.array(DISEASES, dtype=object)

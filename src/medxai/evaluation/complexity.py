@@ -7,6 +7,7 @@ if a value is NaN or infinite.
 import numpy as np
 
 from medxai.evaluation._checks import finite_maps
+from medxai.evaluation.agreement_sums import ratio
 
 
 def gini(maps: np.ndarray) -> np.ndarray:
@@ -42,5 +43,5 @@ def _shares(maps: np.ndarray) -> np.ndarray:
     size = np.abs(finite_maps(maps, "maps", "(..., h, w)"))
     size = size.reshape(*size.shape[:-2], -1)
     most = size.max(-1, keepdims=True)  # first: the sum of huge values is infinite
-    size = np.divide(size, most, out=np.full(size.shape, np.nan), where=most > 0)
+    size = ratio(size, most)
     return size / size.sum(-1, keepdims=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medxai.evaluation._checks import finite_maps
+from medxai.evaluation.agreement_sums import ratio
 
 WINDOW = 7
 """Side of the squares in which structures are compared, in pixels; scikit-image's."""
@@ -23,8 +24,7 @@ def rank_correlations(maps: np.ndarray) -> np.ndarray:
     centred = ranks(maps.reshape(len(maps), -1))
     centred -= centred.mean(1, keepdims=True)
     size = np.linalg.norm(centred, axis=1)
-    product = np.outer(size, size)
-    return np.divide(centred @ centred.T, product, out=np.full(product.shape, np.nan), where=product > 0)
+    return ratio(centred @ centred.T, np.outer(size, size))
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
