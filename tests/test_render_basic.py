@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import find_objects, label, maximum
 
 from medxai.data.ontology import BASIC_TERMS, DISEASES
-from medxai.painting.basic import PAINTERS
+from medxai.painting import PAINTERS
 from medxai.painting.canvas import TONES, Canvas, Context
 
 SIZE = 120
