@@ -41,10 +41,6 @@ def yellowness(rgb: np.ndarray) -> float:
     return float(rgb[:2].mean() / rgb[2])
 
 
-def test_there_is_a_painter_for_each_basic_term() -> None:
-    assert tuple(PAINTERS) == BASIC_TERMS
-
-
 @pytest.mark.parametrize("disease", [*DISEASES, "Other-disease"])
 @pytest.mark.parametrize("term", BASIC_TERMS)
 def test_paints_inside_the_region_only(term: str, disease: str) -> None:

@@ -59,18 +59,7 @@ NETWORKS: dict[str, Architecture] = {
 
 
 def known(name: str) -> Architecture:
-    """Return what is known of a network.
-
-    Parameters
-    ----------
-    name
-        A key of `NETWORKS`, ``torchvision:NAME`` or ``timm:NAME``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such network.
-    """
+    """Return what is known of a network: a key of `NETWORKS`, ``torchvision:NAME`` or ``timm:NAME``; or ValueError."""
     if name in NETWORKS:
         return NETWORKS[name]
     library, _, network = name.partition(":")
