@@ -38,6 +38,11 @@ def simulated(name: str) -> Path:
     return RESULTS / "simulated" / name
 
 
+def trained(name: str) -> Path:
+    """Return the file of the weights of a network that a study trained."""
+    return RESULTS / "networks" / f"{name}.pth"
+
+
 def painted(name: str) -> Path:
     """Return the folder of the paintings of one data set, size and seed."""
     return RESULTS / "painted" / name

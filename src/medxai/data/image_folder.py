@@ -1,13 +1,13 @@
 """A folder of images of one's own, and masks of what was outlined on them where there are some."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from medxai.data.labelled_images import LabelledImages
 from medxai.data.masks import area_average
 from medxai.errors import DataError
 
@@ -21,40 +21,7 @@ SMALLEST = 16
 """Least side of the images for the network, in pixels."""
 
 
-@dataclass(frozen=True, eq=False)
-class OwnImages:
-    """Images as they go to a network, and what is outlined on each.
-
-    Parameters
-    ----------
-    names
-        n of them, all different.
-    pictures
-        uint8 (n, side, side, 3), RGB.
-    masks
-        bool (n, side, side), empty where nothing is to be found, or ``None`` if there are none.
-
-    Raises
-    ------
-    ValueError
-        If shapes or types are others.
-    """
-
-    names: Sequence[str]
-    pictures: np.ndarray
-    masks: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        shape = self.pictures.shape
-        if self.pictures.dtype != np.uint8 or len(shape) != 4 or shape[0] == 0 or shape[1:] != (shape[1], shape[1], 3):
-            raise ValueError(f"pictures are {self.pictures.dtype} {shape}: uint8 (n, side, side, 3) is accepted")
-        if len(self.names) != shape[0] or len(set(self.names)) != shape[0]:
-            raise ValueError(f"names are {len(set(self.names))} different ones: {shape[0]}, one an image, are accepted")
-        if self.masks is not None and (self.masks.dtype != bool or self.masks.shape != shape[:3]):
-            raise ValueError(f"masks are {self.masks.dtype} {self.masks.shape}: bool {shape[:3]} is accepted")
-
-
-def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: int = 224) -> OwnImages:
+def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: int = 224) -> LabelledImages:
     """Read all images of a folder and its sub-folders, sorted by name.
 
     Whole images are scaled to a square, which stretches those that are none; crop them before if that matters. A mask's
@@ -91,7 +58,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
         pictures.append(_square(np.asarray(picture.convert("RGB")), size))
         if outlines is not None:
             inside.append(_inside(outlines[i], picture.size, size))
-    return OwnImages(names, np.stack(pictures), np.stack(inside) if inside else None)
+    return LabelledImages.with_masks(names, np.stack(pictures), np.stack(inside) if inside else None, folder.name)
 
 
 def _folder(folder: Path | str) -> Path:

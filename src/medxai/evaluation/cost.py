@@ -1,6 +1,7 @@
 """What a map costs: images through the network, and seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import NamedTuple
 
@@ -40,15 +41,38 @@ def measure(call: Callable[[], object], model: nn.Module, *, repeats: int = 3) -
         If ``repeats`` is no count. What the call raises passes through; nothing stays on the model.
     """
     positive("repeats", repeats)
-    seen: list[int] = []
+    with metered(model) as first:
+        call()
+    return Cost(first.cost.images, min(_seconds(call) for _ in range(repeats)))
+
+
+class Meter:
+    """What the block of `metered` cost, once it has ended."""
+
+    cost: Cost
+
+
+@contextmanager
+def metered(model: nn.Module) -> Iterator[Meter]:
+    """Count the images that go forward through a model, and time the block.
+
+    Parameters
+    ----------
+    model
+        As of `measure`; nothing stays on it, after an exception neither.
+    """
+    meter, seen = Meter(), []
     hook = model.register_forward_pre_hook(
         lambda _, inputs, named: seen.append(len(_images(inputs, named))), with_kwargs=True
     )
+    _finish()
+    start = perf_counter()
     try:
-        call()
+        yield meter
+        _finish()
+        meter.cost = Cost(sum(seen), perf_counter() - start)
     finally:
         hook.remove()
-    return Cost(sum(seen), min(_seconds(call) for _ in range(repeats)))
 
 
 def _images(inputs: tuple, named: dict[str, object]) -> Tensor:

@@ -11,8 +11,8 @@ from medxai.evaluation import complexity, faithfulness, localisation
 
 EQUAL_AREA = 0.2
 """Share of the pixels, those of the highest values, that are covered so that maps of unlike extent can be compared."""
-BATCH = 16
-"""Changed copies of an image that go through the model at once: what a processor does fastest."""
+PIXELS_AT_ONCE = 4 * 288**2
+"""Of changed copies of an image that go through the model at once: what stays in a processor's cache is fastest."""
 HALF = 0.5
 """Part of the largest value from which a pixel belongs to the explanation's area; the thesis does not say which."""
 
@@ -34,6 +34,11 @@ class Effort:
     def of(cls, samples: int) -> "Effort":
         """Scale everything with one number, 50 for a thorough run."""
         return cls(steps=max(4, samples // 3), subsets=2 * samples, squares=4 * samples)
+
+
+def batch(side: int) -> int:
+    """Return how many changed copies of an image of some side, in pixels, go through the model at once."""
+    return max(1, PIXELS_AT_ONCE // side**2)
 
 
 def place(maps: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
@@ -98,14 +103,15 @@ def faithful(
     as in the thesis and for deletion (Petsiuk et al. 2018); sums are compared with the logit, which maps explain.
     """
     probability, logit = score_of(model, target), score_of(model, target, probability=False)
+    size = batch(min(image.shape[1:]))
     areas = localisation.attention(maps) >= HALF
-    drops = faithfulness.occlusion_drop(probability, image, np.concatenate([areas, largest(maps)]), batch_size=BATCH)
+    drops = faithfulness.occlusion_drop(probability, image, np.concatenate([areas, largest(maps)]), batch_size=size)
     curves = {
-        "deletion": faithfulness.deletion(probability, image, maps, steps=effort.steps, seed=seed, batch_size=BATCH),
-        "insertion": faithfulness.insertion(probability, image, maps, steps=effort.steps, seed=seed, batch_size=BATCH),
+        "deletion": faithfulness.deletion(probability, image, maps, steps=effort.steps, seed=seed, batch_size=size),
+        "insertion": faithfulness.insertion(probability, image, maps, steps=effort.steps, seed=seed, batch_size=size),
     }
     correlations = faithfulness.sensitivity_n(
-        logit, image, maps, sizes=effort.sizes, subsets=effort.subsets, seed=seed, batch_size=BATCH
+        logit, image, maps, sizes=effort.sizes, subsets=effort.subsets, seed=seed, batch_size=size
     )
     with torch.no_grad():
         wanted = float(logit(image[None]) - logit(torch.zeros_like(image)[None]))
@@ -114,7 +120,7 @@ def faithful(
         "occlusion_drop_equal_area": drops[len(maps) :],
         **{name: faithfulness.area(curve) for name, curve in curves.items()},
         "sensitivity_n": _mean(correlations),
-        "infidelity": faithfulness.infidelity(logit, image, maps, samples=effort.squares, seed=seed, batch_size=BATCH),
+        "infidelity": faithfulness.infidelity(logit, image, maps, samples=effort.squares, seed=seed, batch_size=size),
         "completeness_gap": faithfulness.completeness_gap(maps.sum((1, 2), dtype=float), wanted),
     }
     return Faithful(scores, curves)

@@ -13,8 +13,9 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
     """Return a copy with each batch normalisation that directly follows a convolution folded into its weights.
 
     In evaluation mode both are linear, so that one convolution does the work of the two. Names of layers stay; a folded
-    normalisation becomes an identity. The copy's weights lie in memory as channels-last, which processors convolve
-    faster; a network that reshapes maps by ``view`` where it should by ``reshape`` does not run on that.
+    normalisation becomes an identity, or the activation that timm makes a part of it. The copy's weights lie in memory
+    as channels-last, which processors convolve faster; a network that reshapes maps by ``view`` where it should by
+    ``reshape`` does not run on that.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         names = {module: name for name, module in copied.named_modules()}
         for convolution, normalisation in _pairs(copied, one):
             _fold(convolution, normalisation)
-            copied.set_submodule(names[normalisation], nn.Identity())
+            copied.set_submodule(names[normalisation], getattr(normalisation, "act", nn.Identity()))
         copied = copied.to(memory_format=torch.channels_last)
         found = copied(one.clone())
     if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
@@ -58,8 +59,7 @@ def _pairs(model: nn.Module, one: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2
         else:
             pairs.extend((convolution, module) for convolution, tensor in produced if tensor is inputs[0])
 
-    # Exactly these classes: subclasses, as timm's normalisation with an activation, do more.
-    parts = [module for module in model.modules() if type(module) in (nn.Conv2d, nn.BatchNorm2d)]
+    parts = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
     handles = [module.register_forward_hook(note) for module in parts]
     try:
         model(one.clone())

@@ -18,16 +18,16 @@ from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import classification
 from medxai.evaluation.classification import FitPredict, linear_model
-from medxai.models.architectures import NETWORKS, build
+from medxai.experiment import image_sets
+from medxai.experiment.trained_network import start
+from medxai.models.architectures import DEFAULT, NETWORKS, build
 from medxai.models.normalisation import IMAGENET, Normalisation
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.painting.cache import paint_all, read
 from medxai.profiles import Profile
 from medxai.results import tidy
-from medxai.studies import optional_data
-from medxai.studies.optional_data import NETWORK
-from medxai.studies.store import Absent, Record, Study, Trial
+from medxai.studies.store import Absent, Record, Study, Trial, optional
 from medxai.training.fit import fit_predict
 from medxai.training.small_convnet import small_convnet
 from medxai.training.transfer import frozen_features, with_new_head
@@ -44,13 +44,13 @@ NETWORK_RATE = 1e-3
 PER_CLASS = 50
 """At most so many ultrasound images of a class, as in our selection; all 780 of BUSI would take six times as long."""
 
-HEAD = f"{NETWORKS[NETWORK].paper_name}, ImageNet weights, linear head"
+HEAD = f"{NETWORKS[DEFAULT].paper_name}, ImageNet weights, linear head"
 TRANSFER = (
     "Small ConvNet, from scratch",
-    f"{NETWORKS[NETWORK].paper_name}, random weights, linear head",
+    f"{NETWORKS[DEFAULT].paper_name}, random weights, linear head",
     HEAD,
-    f"{NETWORKS[NETWORK].paper_name}, from scratch",
-    f"{NETWORKS[NETWORK].paper_name}, ImageNet weights, fine-tuned",
+    f"{NETWORKS[DEFAULT].paper_name}, from scratch",
+    f"{NETWORKS[DEFAULT].paper_name}, ImageNet weights, fine-tuned",
 )
 """The models of the transfer trial. A linear head is trained on frozen features, the last two networks as a whole."""
 
@@ -84,7 +84,7 @@ def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained, profile: Pr
     small, large = _resized(images, ULTRASOUND_SIZE), _resized(images, NETWORK_SIZE)
     torch.manual_seed(SEED)
     fine_tuned = functools.partial(_fine_tuned, large, labels, profile)
-    random = build(NETWORKS[NETWORK]).eval()
+    random = build(NETWORKS[DEFAULT]).eval()
     models = (
         _convnet(small, labels, profile, upside_down=False),
         linear_model(frozen_features(random, large, pretrained.normalisation), labels),
@@ -139,13 +139,13 @@ STUDY = Study(
     chapter="01_images",
     version=2 + cache.VERSION,  # other paintings, other results
     trials=lambda profile: [
-        Trial("separability", _separability, ("dermxdb", NETWORK)),
-        Trial("transfer", _transfer, ("busi", NETWORK)),
+        Trial("separability", _separability, ("dermxdb", DEFAULT)),
+        Trial("transfer", _transfer, ("busi", DEFAULT)),
     ],
     data={
         "dermxdb": real_or_simulated.open_dermxdb,
-        "busi": optional_data.busi,
-        NETWORK: optional_data.imagenet,
+        "busi": lambda _: optional(image_sets.open_ultrasound),
+        DEFAULT: lambda _: start(),
     },
     seed=SEED,
 )

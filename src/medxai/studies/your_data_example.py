@@ -1,22 +1,20 @@
 """Images to try `your_data` on: a toy of discs and crosses, or real ultrasound where it is there."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from medxai.data.photo_sets import ImageSet
+from medxai.errors import DataError
+from medxai.experiment import image_sets
+from medxai.experiment.trained_network import start, train
 from medxai.models.normalisation import IMAGENET
-from medxai.models.weights import Pretrained
 from medxai.profiles import Profile
-from medxai.studies import explained_sets, optional_data
-from medxai.studies.store import Absent
 from medxai.training.fit import fit
 from medxai.training.small_convnet import small_convnet
 
@@ -49,7 +47,7 @@ def toy_folder(folder: Path | str, images: int = IMAGES, seed: int = 0) -> np.nd
     (label 1), as often as each other. The mask is the shape.
     """
     pictures, masks, labels = toy_images(images, SIDE, seed)
-    names = [f"toy_{i:0{len(str(images))}}.png" for i in range(images)]
+    names = [f"toy_{i:0{len(str(images))}}" for i in range(images)]
     _write(Path(folder), names, pictures, masks)
     return labels
 
@@ -57,7 +55,7 @@ def toy_folder(folder: Path | str, images: int = IMAGES, seed: int = 0) -> np.nd
 def toy_images(images: int, side: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return toy images, uint8 (n, side, side, 3), their masks, bool (n, side, side), and labels, int (n,)."""
     if images < 1:
-        raise ValueError(f"images is {images}: at least 1 is accepted")
+        raise ValueError(f"images is {images}: expected at least 1")
     generator = np.random.default_rng(seed)
     labels = generator.permutation(np.arange(images) % 2)
     drawn = [_toy(generator, side, label) for label in labels]
@@ -74,7 +72,8 @@ def _toy(generator: np.random.Generator, side: int, label: int) -> tuple[np.ndar
     if label:
         arms = np.minimum(np.abs(rows - y), np.abs(columns - x)) <= 0.35 * radius
         mask = arms & (np.maximum(np.abs(rows - y), np.abs(columns - x)) <= radius)
-    grey = 70 + 40 * _unit(gaussian_filter(generator.standard_normal((side, side)), side / 8, mode="wrap"))
+    shade = gaussian_filter(generator.standard_normal((side, side)), side / 8, mode="wrap")
+    grey = 70 + 40 * shade / np.abs(shade).max()
     start = generator.uniform(0.1, 0.8) * side
     grey[(columns >= start) & (columns < start + 0.06 * side)] += 45
     texture = 25 * np.sin(2 * np.pi * (rows + columns) / (0.08 * side))
@@ -83,27 +82,28 @@ def _toy(generator: np.random.Generator, side: int, label: int) -> tuple[np.ndar
     return np.clip(grey[..., None] * tint, 0, 255).astype(np.uint8), mask
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    return values / np.abs(values).max()
-
-
 def _write(folder: Path, names: list[str], pictures: np.ndarray, masks: np.ndarray) -> None:
     for kind, values in (("images", pictures[..., ::-1]), ("masks", masks.astype(np.uint8) * 255)):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for name, one in zip(names, values, strict=True):
-            cv2.imwrite(str(folder / kind / name), one)
+            cv2.imwrite(str(folder / kind / f"{name}.png"), one)
 
 
 def prepare(folder: Path | str, profile: Profile) -> Example:
     """Write images to explain to a folder, and return a model that was trained on others of their kind.
 
-    Real breast ultrasound and MobileNetV2 with a new linear head where both the images and weights from ImageNet are
-    there; else the toy and a small ConvNet, trained in seconds.
+    Real breast ultrasound and the book's network where the images are there; else the toy and a small ConvNet, trained
+    in seconds.
     """
-    images, pretrained = optional_data.busi(profile), optional_data.imagenet(profile)
-    if isinstance(images, Absent) or isinstance(pretrained, Absent):
+    try:
+        ultrasound = image_sets.open_ultrasound()
+    except DataError:
         return toy(folder)
-    return _ultrasound(Path(folder), images, pretrained, profile)
+    trained = train(image_sets.ultrasound(ultrasound, profile), start(), profile, fold=0)
+    images, rows = trained.images, trained.rows_to_explain(SCANS)
+    masks = np.stack([images.reference(row) >= 0.5 for row in rows])
+    _write(Path(folder), [Path(images.names[row]).stem for row in rows], images.pictures[rows], masks)
+    return Example(trained.network, images.classes, "real", f"{ultrasound.credit} Network: {trained.origin}.")
 
 
 def toy(folder: Path | str, seed: int = 0) -> Example:
@@ -111,22 +111,4 @@ def toy(folder: Path | str, seed: int = 0) -> Example:
     toy_folder(folder, IMAGES, seed)
     pictures, _, labels = toy_images(LEARNT, SIDE, seed + 1)
     model = fit(partial(small_convnet, len(CLASSES)), pictures, labels, IMAGENET, epochs=EPOCHS, rate=RATE, seed=seed)
-    return Example(
-        _plain(model), CLASSES, "simulated", "a toy of discs and crosses, drawn by medxai.studies.your_data_example."
-    )
-
-
-def _ultrasound(folder: Path, images: ImageSet, pretrained: Pretrained, profile: Profile) -> Example:
-    """Take a fold of the ultrasound images that the linear head has not seen."""
-    profile = replace(profile, network_epochs=0, explained_images=SCANS)
-    trained = explained_sets.train(explained_sets.ultrasound(images, profile), pretrained, profile, fold=0)
-    rows = explained_sets.explained(trained)
-    known = trained.images
-    masks = np.stack([known.reference(row) >= 0.5 for row in rows])
-    names = [f"{Path(known.names[row]).stem}.png" for row in rows]
-    _write(folder, names, known.pictures[rows], masks)
-    return Example(_plain(trained.network), known.classes, "real", images.credit)
-
-
-def _plain(model: nn.Module) -> nn.Module:
-    return model.to(memory_format=torch.contiguous_format)
+    return Example(model, CLASSES, "simulated", "a toy of discs and crosses; network: a small ConvNet of the book.")

@@ -1,0 +1,104 @@
+"""The two sets of images on which networks are explained.
+
+Paintings of DermXDB, whose references are the dermatologists' outlines; real breast ultrasound with a true mask of each
+lesion.
+"""
+
+import functools
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from medxai import paths
+from medxai.data import photo_sets
+from medxai.data.dermxdb import DISEASES, DermXDB, chosen
+from medxai.data.labelled_images import LabelledImages
+from medxai.data.masks import area_average
+from medxai.data.photo_sets import ImageSet
+from medxai.painting import cache
+from medxai.profiles import Profile
+
+SEED = 0
+PER_CLASS = 50
+"""At most so many ultrasound images of a class, as in our selection."""
+
+
+def paintings(db: DermXDB, profile: Profile, *, side: int | None = None) -> LabelledImages:
+    """Paint the images of DermXDB; raters are its dermatologists (first round, all of them).
+
+    Parameters
+    ----------
+    side
+        Of the pictures; the profile's ``explained_size`` without one.
+    """
+    side, names = side or profile.explained_size, chosen(db, profile.painted_images)
+    folder = cache.paint_all(db, profile.painted_size, images=names, seed=SEED)
+    pictures = np.stack([_square(cache.read(folder, name), side) for name in names])
+    labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
+
+    def raters(row: int) -> dict[int, np.ndarray]:
+        return {rater: outlined(count, side) for rater, count in db.rater_counts(names[row]).items()}
+
+    def truth(row: int) -> np.ndarray:
+        terms = cache.truth(folder, names[row]).values()
+        return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
+
+    return LabelledImages("paintings", "rendered", names, pictures, labels, tuple(DISEASES), raters=raters, truth=truth)
+
+
+def ultrasound(images: ImageSet, profile: Profile, *, side: int | None = None) -> LabelledImages:
+    """Return real breast ultrasound; its one rater is the mask that comes with an image, empty for a normal one.
+
+    Parameters
+    ----------
+    side
+        As of `paintings`.
+    """
+    side, table = side or profile.explained_size, images.images.groupby("label").head(PER_CLASS)
+    full = [images.image(name) for name in table.index]
+    labels = table["label"].map({name: i for i, name in enumerate(photo_sets.BUSI_LABELS)}).to_numpy()
+
+    def truth(row: int) -> np.ndarray:
+        return area_average(images.mask(table.index[row]).astype(np.float32), side)
+
+    return LabelledImages(
+        "ultrasound",
+        "real",
+        list(table.index),
+        np.stack([_square(image, side) for image in full]),
+        labels,
+        photo_sets.BUSI_LABELS,
+        photo_sets.near_copies(full),
+        upside_down=False,
+        raters=lambda row: {1: truth(row) >= 0.5},
+        truth=truth,
+    )
+
+
+def open_ultrasound() -> ImageSet:
+    """Open the breast ultrasound images below MEDXAI_DATA; once per process.
+
+    Raises
+    ------
+    DataError
+        If they are not there.
+    """
+    return _open(paths.data_root())
+
+
+@functools.cache
+def _open(root: Path) -> ImageSet:
+    return photo_sets.busi(root / "busi")
+
+
+def outlined(count: np.ndarray, side: int) -> np.ndarray:
+    """Return where at least half of a pixel lies inside a rater's outlines, bool (side, side).
+
+    ``count`` says how many of their outlines cover each pixel of the full image.
+    """
+    return area_average((count > 0).astype(np.float32), side) >= 0.5
+
+
+def _square(picture: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
