@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
 
     explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
     explained.add_argument("folder", type=Path, metavar="FOLDER", help="images")
-    explained.add_argument("--model", required=True, metavar="LIBRARY:NAME", help="such as timm:resnet18")
+    explained.add_argument(
+        "--model", metavar="LIBRARY:NAME", help="such as timm:resnet18 (default: the book's network)"
+    )
     explained.add_argument("--weights", type=Path, metavar="FILE", help="state_dict to load (default: ImageNet's)")
     explained.add_argument("--classes", type=int, metavar="N", help="number of logits (default: ImageNet's)")
     explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the predicted one)")
@@ -97,15 +99,18 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _explain(options: argparse.Namespace) -> None:
+    from medxai.models.weights import DEFAULT, pretrained
     from medxai.report import your_data_page
     from medxai.studies import your_data
 
     your_data_page.check_path(options.output)  # before the work, not after it
     images = your_data.read_folder(options.folder, options.masks, size=options.size)
-    model = your_data.load_model(options.model, classes=options.classes, weights=options.weights)
+    name = options.model or DEFAULT
+    model = your_data.load_model(name, classes=options.classes, weights=options.weights)
+    said = f"{name} with the weights in {options.weights}" if options.weights else pretrained(name).origin
     methods = options.methods and [name.strip() for name in options.methods.split(",")]
     results = your_data.evaluate(model, images, target=options.target, methods=methods, samples=options.samples)
-    print(f"written: {your_data_page.write_report(results, options.output, model=options.model)}")
+    print(f"written: {your_data_page.write_report(results, options.output, model=said)}")
 
 
 def _fetch(options: argparse.Namespace) -> None:
