@@ -10,8 +10,9 @@ export MPLBACKEND = Agg
 
 BIN := .venv/bin
 SOURCES := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null)
-# Tests see other data when MEDXAI_DATA points elsewhere, so its value is part of the stamp's name.
-TESTED := _build/tested$(subst /,-,$(MEDXAI_DATA))
+# Tests see other data when MEDXAI_DATA points elsewhere, so its value is part of the stamp's name: one word of it.
+SPACE := $(subst ,, )
+TESTED := _build/tested$(subst $(SPACE),_,$(subst /,-,$(MEDXAI_DATA)))
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lint lock student clean

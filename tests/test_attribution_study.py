@@ -9,7 +9,7 @@ import torch
 from medxai import paths, profiles, report
 from medxai.attribution import METHODS
 from medxai.book import methods
-from medxai.models.weights import normalised
+from medxai.models.normalisation import IMAGENET
 from medxai.report import attribution_figures as figures
 from medxai.results import TIDY
 from medxai.studies import attribution as study
@@ -130,7 +130,7 @@ def test_a_saturated_neuron_has_no_gradient_and_an_integral():
 
 def test_pictures_come_back_from_what_the_network_sees(trained):
     pictures = trained.pictures[:2]
-    np.testing.assert_array_equal(study.pictures_of(normalised(pictures)), pictures)
+    np.testing.assert_array_equal(IMAGENET.undo(IMAGENET.apply(pictures)), pictures)
 
 
 @pytest.mark.parametrize("draw", ["coarse", "baselines", "windows", "asked", "randomised"])

@@ -76,6 +76,14 @@ def test_other_packages_do_not_count(package: Path) -> None:
     assert names(package, "import json, package_of_others, pack_not_there") == set()
 
 
+def test_what_others_provide(package: Path) -> None:
+    (package / "pack/user.py").write_text(
+        "import os.path\nimport numpy as np\ndef late():\n    from scipy import stats"
+    )
+    code = ["import pack.user\nfrom pandas import DataFrame"]
+    assert closure.others(code, package, "pack") == ["numpy", "pandas.DataFrame", "scipy.stats"]
+
+
 def test_every_cell_counts(package: Path) -> None:
     assert names(package, "x = 1", "if x:\n    import pack.alone") == {"pack/__init__.py", "pack/alone.py"}
 

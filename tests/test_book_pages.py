@@ -6,8 +6,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from medxai.book import chapters, pages, site
+from medxai import paths
+from medxai.book import chapters, pages, site, times
 from medxai.book.site import SiteFailed
+from medxai.book.target import Target
+from medxai.files import dump, write
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -20,7 +23,10 @@ def record(chapter: str = "01_dataset", **changes: object) -> dict:
         "profile": "quick",
         "edition": "student",
         "data": {"dermxdb": "simulated"},
-        "seconds": 30.0,
+        "seconds": 20.0,
+        "trials": {"presence": 6.0, "ceiling": 4.0},
+        "importing": 0.4,
+        "imported_before": 4.66,
         "peak_memory_mb": 412,
         "slowest": [{"cell": "code cell 4 (table = f(`x`))", "seconds": 12.3}],
         "versions": {"python": "3.11.7", "numpy": "2.4.6"},
@@ -36,8 +42,12 @@ def test_execution_page_says_all_that_a_reader_needs() -> None:
         "{doc}`chapters/01_dataset`",
         "`quick`",
         "simulated dermxdb",
-        "30.0 s",
+        "20.0 s",
+        "10.0 s",
+        "0.4 s",
+        "in 4.7 s",
         "60 s, 50% used",
+        "`presence` 6.0 s; `ceiling` 4.0 s.",
         "412 MB",
         "2026-11-21 08:05:01",
         "`abc1234+`",
@@ -51,20 +61,53 @@ def test_every_row_of_the_table_has_every_column() -> None:
     page = pages.execution([record(), record("02_x")], {"01_dataset": 60})
     table = page.split("```{list-table}")[1].split("\n```")[0]
     rows = table.split("\n* - ")[1:]
-    assert [row.count("\n  - ") for row in rows] == [7, 7, 7]
+    assert [row.count("\n  - ") for row in rows] == [9, 9, 9]
+
+
+def test_a_chapter_without_trials() -> None:
+    page = pages.execution([record(trials={})], {"01_dataset": 60})
+    assert "  - none\n  - 20.0 s\n" in page
+    assert "have none" in page
+    assert "60 s, 33% used" in page
+
+
+def test_records_have_the_trials_of_their_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "BUILD", tmp_path)
+    target = Target("quick")
+    for name in ("01_dataset", "02_x"):
+        write(target.chapters / f"{name}.json", dump({"chapter": name, "importing": 0.5}))
+    write(target.trials / "dataset.json", dump({"chapter": "01_dataset", "trials": {"a": 3.0}, "importing": 0.25}))
+    first, second = pages.records(target, ["01_dataset", "02_x"])
+    assert first == {"chapter": "01_dataset", "trials": {"a": 3.0}, "importing": 0.75}
+    assert second == {"chapter": "02_x", "trials": {}, "importing": 0.5}
 
 
 def test_budget_is_for_the_quick_profile_and_warns_beyond_one_and_a_half() -> None:
     budgets = {"01_dataset": 60.0}
-    assert pages.ratio(record(seconds=45), budgets) == 0.75
-    assert pages.ratio(record(profile="smoke"), budgets) is None
-    assert pages.ratio(record("02_x"), budgets) is None
-    assert pages.overruns([record(seconds=90)], budgets) == []
-    assert pages.overruns([record(seconds=91)], budgets) == ["chapter 01_dataset took 91 s, 1.5 times its budget"]
+    assert times.ratio(record(seconds=35), budgets) == 0.75
+    assert times.ratio(record(profile="smoke"), budgets) is None
+    assert times.ratio(record("02_x"), budgets) is None
+    assert times.overruns([record(seconds=80)], budgets) == []
+    assert times.overruns([record(seconds=81)], budgets) == [
+        "chapter 01_dataset, with its trials, took 1.5 times its budget"
+    ]
 
 
 def test_every_chapter_has_a_budget() -> None:
-    assert list(pages.budget()) == chapters.names()
+    assert list(times.budget()) == chapters.names()
+
+
+def test_what_to_expect_is_the_last_time_else_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "SECONDS", tmp_path)
+    half = times.budget()["01_dataset"] / 2
+    assert times.expected("quick", "study dataset") == times.expected("quick", "chapter 01_dataset") == half
+    assert times.expected("quick", "site") == times.SITE
+    assert times.expected("smoke", "site") is None
+    times.keep("quick", "study dataset", {"a": 3.0, "b": 4.5})
+    times.keep("smoke", "site", 9.5)
+    assert times.expected("quick", "study dataset") == 7.5
+    assert times.kept("quick", "study dataset") == {"a": 3.0, "b": 4.5}
+    assert times.expected("smoke", "site") == 9.5
 
 
 def executed(folder: Path, *labels: str) -> Path:

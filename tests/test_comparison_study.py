@@ -5,22 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torchvision.models import mobilenet_v2
 
-from medxai import profiles, report
-from medxai.attribution import CONTROLS, METHODS
+from medxai import profiles, report, results
+from medxai.attribution import CONTROLS
 from medxai.data import real_or_simulated
-from medxai.evaluation import classification
+from medxai.data.labelled_images import LabelledImages
+from medxai.evaluation import classification, score_tables
 from medxai.evaluation.metrics import METRICS
-from medxai.report import comparison_figures as figures
+from medxai.experiment.panel import MAP_METHODS
+from medxai.experiment.trained_network import TrainedNetwork
+from medxai.models.normalisation import HALF
 from medxai.studies import comparison as study
-from medxai.studies import explained_sets as sets
-from medxai.training import transfer
+from medxai.studies.store import Absent
 from medxai.training.fit import predict
+from tiny_network import SIDE, tiny
 
 SMOKE = profiles.get("smoke")
 SETS = ("paintings", "ultrasound")
@@ -30,21 +28,6 @@ SETS = ("paintings", "ultrasound")
 def reference() -> dict[str, pd.DataFrame]:
     names = ("scores", "curves", "cascade", "raters", "networks", "costs", "twice")
     return {name: report.reference("comparison", name) for name in names}
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_linear_head_predicts_as_scikit_learn_does(classes):
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)
-    labels = np.arange(24) % classes
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = mobilenet_v2(weights=None)
-    features = transfer.frozen_features(network, images).astype(float)
-    peer = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(features, labels)
-    model = transfer.with_linear_head(network, images, labels)
-    assert not model.training
-    np.testing.assert_allclose(predict(model, images), peer.predict_proba(features), atol=1e-4)
 
 
 def test_folds_are_those_of_cross_validation_and_keep_groups_together():
@@ -65,60 +48,79 @@ def test_folds_are_those_of_cross_validation_and_keep_groups_together():
         assert (of_row[test] == number).all()
 
 
+def drawn(raters: int = 3) -> LabelledImages:
+    """Ten images of noise, with outlines by some raters and the truth."""
+    generator = np.random.default_rng(3)
+    masks = np.zeros((raters, SIDE, SIDE), bool)
+    for number, mask in enumerate(masks):
+        mask[4 : 14 + number, 4:16] = True
+    return LabelledImages(
+        "paintings",
+        "rendered",
+        [f"image_{i}" for i in range(10)],
+        generator.integers(0, 256, (10, SIDE, SIDE, 3), dtype=np.uint8),
+        np.arange(10) % 3,
+        ("a", "b", "c"),
+        raters=lambda row: dict(enumerate(masks, 1)),
+        truth=lambda row: masks[0].astype(np.float32),
+    )
+
+
 @pytest.fixture(scope="module")
-def painted() -> sets.Images:
-    return sets.paintings(real_or_simulated.open_dermxdb(SMOKE), SMOKE)
+def record() -> results.Record:
+    """The tables of a fold, of networks of a few weights that were never trained."""
+    images, rows = drawn(), np.arange(10)
+
+    def trained(*_: object, seed: int = 0) -> TrainedNetwork:
+        network = tiny(seed)
+        probabilities = predict(network, images.pictures, HALF)
+        guessed = replace(images, labels=probabilities.argmax(1))  # so it is always right
+        return TrainedNetwork(network, "5", HALF, "none", guessed, rows[:6], rows[6:], probabilities, guessed.labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "train", trained)
+        patch.setattr(study, "misled", lambda *_: trained(seed=1))
+        return study._fold(images, None, replace(SMOKE, explained_images=2), 0)
 
 
-def test_images_that_are_right_are_explained_first_and_classes_take_turns(painted):
-    labels = painted.labels
-    test = np.arange(len(labels))
-    certain = np.full((len(labels), 6), 0.1)
-    certain[test, labels] = 0.5
-    wrong = test[labels == 0]
-    certain[wrong, 0], certain[wrong, 1] = 0.2, 0.6
-    trained = sets.Trained(painted, torch.nn.Identity(), test, test, certain, replace(SMOKE, explained_images=10), 0)
-    rows = sets.explained(trained)
-    assert len(set(rows)) == 10
-    assert not set(rows) & set(wrong)
-    assert np.bincount(labels[rows], minlength=6)[1:].tolist() == [2] * 5
-    assert all((painted.reference(row) >= 0.5).any() for row in rows)
-    every = sets.explained(replace(trained, profile=replace(SMOKE, explained_images=1000)))
-    assert set(every[-len(set(every) & set(wrong)) :]) <= set(wrong)  # wrong ones come last
+def test_a_fold_has_every_method_and_control_on_every_image_by_every_metric(record) -> None:
+    scores = record["scores"]
+    assert set(scores["method"]) == {*MAP_METHODS, *CONTROLS, study.TRUTH}
+    assert len(scores) == 2 * (len(MAP_METHODS) + len(CONTROLS) + 1)
+    assert set(METRICS) - {"passes", "seconds"} <= set(scores)
+    assert not scores.duplicated(["image", "method"]).any()
+    checked = scores[scores["max_sensitivity"].notna()]
+    assert len(set(checked["image"])) == 1
+    assert scores["right"].all()
+    assert (scores[["set", "fold"]] == ["paintings", 0]).all(axis=None)
+    assert "refused" not in record
 
 
-def test_the_reference_map_is_the_share_of_raters(painted):
-    raters = painted.raters(0)
-    reference = painted.reference(0)
-    np.testing.assert_allclose(reference * len(raters), sum(mask.astype(float) for mask in raters.values()))
-    assert reference.shape == painted.pictures.shape[1:3]
+def test_the_tables_of_a_fold_are_those_of_the_reference(record, reference) -> None:
+    for name, table in record.items():
+        if name != "networks":
+            assert set(reference[name]) == set(table), name
+    networks = record["networks"].set_index("metric")["value"]
+    assert networks["accuracy"] == networks["accuracy_in_training"] == networks["explained_right"] == 1
+    assert networks[["images_seen", "images_held_out", "images_explained"]].tolist() == [6, 4, 2]
+    assert networks["images_without_outline"] == 0
+    curves = record["curves"]
+    assert set(curves["curve"]) == {"roc", "deletion", "insertion"}
+    assert (curves["images"] == 2).all()
 
 
-def test_raters_are_scored_against_the_others_by_hand(painted):
+def test_raters_are_scored_against_the_others_by_hand() -> None:
     raters = {1: np.zeros((8, 8), bool), 2: np.zeros((8, 8), bool), 3: np.zeros((8, 8), bool)}
     raters[1][:4], raters[2][:2], raters[3][:] = True, True, True
-    found = study._of_raters(replace(painted, raters=lambda row: raters), 0).set_index(["rater", "against"])
+    found = study._of_raters(replace(drawn(), raters=lambda row: raters), 0).set_index(["rater", "against"])
     # The first has 32 pixels; the others' share is 1 on the first two rows and 1/2 below.
     assert found.loc[(1, "others"), "fuzzy_f1"] == pytest.approx(2 * (16 + 8) / (32 + 16 + 24))
     assert found.loc[(1, "each"), "fuzzy_f1"] == pytest.approx((2 * 16 / 48 + 2 * 32 / 96) / 2)
-    assert study._of_raters(replace(painted, raters=lambda row: {1: raters[1]}), 0).empty
+    assert study._of_raters(drawn(raters=1), 0).empty
 
 
-def test_a_method_that_is_always_better_is_called_so():
-    generator = np.random.default_rng(0)
-    base = generator.random(30) / 4
-    values = {"gradient": base + 0.3 + generator.normal(0, 0.02, 30), "saliency": base + generator.normal(0, 0.02, 30)}
-    values |= {"cam": base - 0.3 + generator.normal(0, 0.02, 30), "centre_gaussian": base, "uniform_random": base - 0.2}
-    scores = pd.concat(
-        pd.DataFrame({"set": "paintings", "image": range(30), "group": range(30), "method": name, "pixel_auc": value})
-        for name, value in values.items()
-    ).assign(deletion=lambda table: table["pixel_auc"])
-    assert figures.best_control(scores, "paintings", "pixel_auc") == "centre_gaussian"
-    assert figures.best_control(scores, "paintings", "deletion") == "uniform_random"
-    verdicts = figures.against_control(scores, "paintings", "pixel_auc")
-    assert verdicts.to_dict() == {"gradient": "better", "saliency": "open", "cam": "worse"}
-    lower = figures.against_control(scores, "paintings", "deletion", "centre_gaussian")
-    assert lower.to_dict() == {"gradient": "worse", "saliency": "open", "cam": "better"}
+def test_without_ultrasound_its_folds_are_empty() -> None:
+    assert study._of_ultrasound(Absent("not here"), None, SMOKE, fold=0) == {}
 
 
 def test_tables_of_several_trials_are_put_one_below_the_other(tmp_path, monkeypatch):
@@ -130,10 +132,11 @@ def test_tables_of_several_trials_are_put_one_below_the_other(tmp_path, monkeypa
 
 def test_the_reference_has_every_method_and_control_on_every_image(reference):
     scores = reference["scores"]
-    maps = {name for name, method in METHODS.items() if method.kind == "map"} | set(CONTROLS) | {study.TRUTH}
+    maps = {*MAP_METHODS, *CONTROLS, study.TRUTH}
     for _, one in scores.groupby(["set", "image"]):
         assert set(one["method"]) == maps
-    assert scores.groupby("set")["image"].nunique().to_dict() == dict.fromkeys(SETS, 45)
+    explained = reference["networks"].query("metric == 'images_explained'").groupby("set")["value"].sum()
+    assert scores.groupby("set")["image"].nunique().to_dict() == explained.to_dict()
     assert scores["right"].all()
     for name, metric in METRICS.items():
         if name in scores:
@@ -141,20 +144,24 @@ def test_the_reference_has_every_method_and_control_on_every_image(reference):
             assert values.between(metric.low - 1e-9, metric.high + 1e-9).all(), name
 
 
+def means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return score_tables.means(scores, [metric]).set_index("row")
+
+
 @pytest.mark.parametrize("of", SETS)
 def test_controls_that_must_lose_lose_in_the_reference(reference, of):
-    scores = reference["scores"]
-    place = figures.means(scores, of, "pixel_auc")
+    scores = reference["scores"][reference["scores"]["set"] == of]
+    place = means(scores, "pixel_auc")
     assert place.loc["uniform_random", "value"] == pytest.approx(0.5, abs=0.02)
     assert place.loc["all_zero", "value"] == 0.5
     assert place.loc[study.TRUTH, "low"] > place.loc[["uniform_random", "smoothed_random", "all_zero"], "high"].max()
     for metric in ("parameter_randomisation", "label_randomisation"):
-        found = figures.means(scores, of, metric)["value"]
+        found = means(scores, metric)["value"]
         assert (found[["uniform_random", "centre_gaussian", "sobel_edges"]] == 1).all()
         assert (found.drop(list(CONTROLS)).dropna() < 1).any()
-    correlation = figures.means(scores, of, "sensitivity_n")
+    correlation = means(scores, "sensitivity_n")
     assert abs(correlation.loc["uniform_random", "value"]) < 0.15
-    assert correlation.loc[figures.methods_of(scores), "value"].max() > correlation.loc["uniform_random", "high"]
+    assert correlation.loc[list(MAP_METHODS), "value"].max() > correlation.loc["uniform_random", "high"]
 
 
 @pytest.mark.real_data

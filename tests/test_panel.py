@@ -16,27 +16,14 @@ from medxai.attribution import CONTROLS, METHODS, explain
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import sanity
 from medxai.evaluation.metrics import METRICS
-from medxai.experiment import against_controls
 from medxai.experiment.panel import CHANGE, MAP_METHODS, Panel
 from medxai.models.normalisation import Normalisation
+from tiny_network import SIDE, tiny
 
-SIDE, SAMPLES = 24, 12
+SAMPLES = 12
 NORMALISATION = Normalisation((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 ROW = 1
 """The image whose numbers are computed by hand."""
-
-
-def tiny(seed: int = 0) -> nn.Sequential:
-    """Three classes, biases everywhere: neither a sigmoid nor a missing baseline would go unnoticed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            *(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
-        )
-        nn.init.normal_(network[-1].weight, std=3)
-        nn.init.normal_(network[-1].bias)
-    return network.eval().requires_grad_(False)
 
 
 def drawn(images: int = 3, masks: bool = True) -> LabelledImages:
@@ -114,7 +101,7 @@ class TestMaps:
         assert costs.loc["smoothgrad", "images"] == SAMPLES
         assert (costs.loc[list(CONTROLS), "images"] == 0).all()
         assert (costs["seconds"] > 0).all()
-        np.testing.assert_allclose(costs["seconds"] / costs["ratio"], (costs["seconds"] / costs["ratio"]).iloc[0])
+        assert np.ptp(costs["seconds"] / costs["ratio"]) < 1e-9
         assert not panel.network._forward_pre_hooks
 
     def test_a_method_that_refuses_leaves_its_reason_and_the_others_go_on(self) -> None:
@@ -256,7 +243,7 @@ class TestScores:
         keys = ["method", "curve", "share"]
         table = all_.merge(one, on=keys).merge(other, on=keys)
         assert len(table) == len(one)
-        np.testing.assert_allclose(table["value_x"], table["value_y"] / 3 + 2 * table["value"] / 3)
+        np.testing.assert_allclose(table["value_x"], table["value_y"] / 3 + 2 * table["value"] / 3, atol=1e-6)
         ends = one.set_index(["curve", "share"])["value"]
         assert ends[("deletion", 0)] == ends[("insertion", 1)] == pytest.approx(float(probability(pixels())[0]))
         assert ends[("deletion", 1)] == pytest.approx(float(probability(torch.zeros(1, 3, SIDE, SIDE))[0]))
@@ -288,7 +275,8 @@ class TestSanity:
         line = found.loc["gradient_x_input"]
         assert line["parameter_randomisation"] == pytest.approx(spearmanr(own, by_chance).statistic)
         assert line["label_randomisation"] == pytest.approx(spearmanr(own, by_heart).statistic)
-        assert found.loc["sobel_edges", ["parameter_randomisation", "label_randomisation"]].tolist() == [1, 1]
+        edges = found.loc["sobel_edges", ["parameter_randomisation", "label_randomisation"]]
+        assert edges.tolist() == pytest.approx([1, 1])
         last = checked.cascade.set_index(["method", "share"]).loc[("gradient_x_input", share)]
         assert last["absolute_rank_correlation"] == line["parameter_randomisation"]
         assert checked.cascade.groupby("method")["share"].nunique().tolist() == [2, 2, 2]
@@ -327,49 +315,6 @@ class TestSanity:
         panel = Panel(network, drawn(1), np.zeros(1, int), NORMALISATION, SAMPLES, ["gradient"], progress=False)
         assert "a single module" in panel.sanity([0], ["gradient"], stages=3).left_out[0]
         assert panel.sanity([], ["gradient"], stages=3).checks.empty
-
-
-class TestAgainstControls:
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def scores() -> pd.DataFrame:
-        generator = np.random.default_rng(0)
-        base = generator.random(30) / 4
-        noise = {name: generator.normal(0, 0.02, 30) for name in ("gradient", "saliency", "cam")}
-        values = {"gradient": base + 0.3, "saliency": base, "cam": base - 0.3}
-        values = {name: value + noise[name] for name, value in values.items()}
-        values |= {"centre_gaussian": base, "uniform_random": base - 0.2, "truth": base + 1}
-        return pd.concat(
-            pd.DataFrame({"image": range(30), "group": range(30), "method": name, "pixel_auc": value})
-            for name, value in values.items()
-        ).assign(deletion=lambda table: table["pixel_auc"], infidelity=lambda table: table["pixel_auc"])
-
-    @pytest.mark.parametrize(
-        ("metric", "control", "verdicts"),
-        [
-            ("pixel_auc", "centre_gaussian", ["better", "open", "worse"]),
-            ("deletion", "uniform_random", ["worse", "worse", "better"]),
-            ("infidelity", "uniform_random", ["worse", "worse", "better"]),
-        ],
-    )
-    def test_a_method_that_is_always_better_is_called_so(self, scores, metric: str, control: str, verdicts) -> None:
-        found = against_controls.compare(scores, metric, resamples=500)
-        assert (found["control"] == control).all()
-        assert found["verdict"].to_dict() == dict(zip(("gradient", "saliency", "cam"), verdicts, strict=True))
-        lower = against_controls.compare(scores, metric, "centre_gaussian", resamples=500)
-        means = against_controls.means(scores, metric, resamples=100)
-        differences = means["value"] - means.loc["centre_gaussian", "value"]
-        pd.testing.assert_series_equal(lower["difference"], differences[lower.index], check_names=False)
-
-    def test_without_a_control_nothing_is_compared(self, scores: pd.DataFrame) -> None:
-        assert against_controls.best_control(scores.query("method == 'cam'"), "pixel_auc") is None
-        assert against_controls.compare(scores.query("method == 'cam'"), "pixel_auc").empty
-
-    def test_near_copies_are_drawn_together(self, scores: pd.DataFrame) -> None:
-        apart = against_controls.means(scores, "pixel_auc", resamples=300)
-        copies = pd.concat([scores, scores.assign(image=scores["image"] + 30)])
-        together = against_controls.means(copies, "pixel_auc", resamples=300)
-        np.testing.assert_allclose(together[["value", "low", "high"]], apart[["value", "low", "high"]])
 
 
 def test_titles_of_all_maps_are_known() -> None:

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 
 from medxai import paths, report
 from medxai.errors import DataError
-from medxai.report import dataset_figures, findings, plots
+from medxai.report import findings
 from medxai.report.findings import FINDING
 from medxai.report.tables import equal_as_printed
 
@@ -48,7 +48,9 @@ def test_a_published_table_keeps_the_digits_of_print():
 
 
 def test_an_unknown_published_table_is_told():
-    with pytest.raises(DataError, match=r"no published table 'dermx_table_99'.*INDEX\.csv"):
+    with pytest.raises(
+        DataError, match=r"published table is 'dermx_table_99': expected one that data/published/INDEX\.csv lists"
+    ):
         report.published("dermx_table_99")
 
 
@@ -130,31 +132,6 @@ def test_glue_is_that_of_myst_nb(monkeypatch, value):
 def test_a_badge_names_the_kind_of_data_in_words():
     assert "simulated data" in report.badge("simulated", "72 images").data
     assert "&lt;b&gt;" in report.badge("real", "<b>").data
-
-
-def test_a_marked_figure_says_its_kind_and_is_closed():
-    figure, _ = plt.subplots()
-    plots.mark_data(figure, "rendered")
-    assert "rendered" in figure.get_supxlabel()
-    assert not plt.fignum_exists(figure.number)
-
-
-def test_intervals_are_drawn_in_the_order_asked_for():
-    table = pd.DataFrame({"f1": [0.2, 0.9], "f1_low": [0.1, 0.8], "f1_high": [0.3, 1.0]}, index=["low", "high"])
-    figure = plots.intervals(table, ["f1"], labels=["f1"], xlabel="F1", kind="real", order="f1")
-    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
-    assert labels == ["low", "high"]  # the last is on top
-    segments = figure.axes[0].collections[0].get_segments()
-    np.testing.assert_allclose([segment[:, 0] for segment in segments], [[0.1, 0.3], [0.8, 1.0]])
-
-
-def test_a_tidy_table_becomes_wide_and_keeps_its_order():
-    wide = dataset_figures.wide(
-        tidy(("b", "f1", 0.5, 0.4, 0.6), ("a", "f1", 0.1, 0.0, 0.2), ("b", "n", 3, np.nan, np.nan))
-    )
-    assert list(wide.index) == ["b", "a"]
-    assert wide.loc["b", ["f1", "f1_low", "f1_high", "n"]].tolist() == [0.5, 0.4, 0.6, 3]
-    assert "n_low" not in wide
 
 
 def test_missing_data_are_named_with_their_reason():

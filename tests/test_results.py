@@ -36,7 +36,7 @@ class Simulated(Real):
 
 @pytest.fixture(autouse=True)
 def checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "CARRIED", tmp_path / "data")
+    monkeypatch.setattr(paths, "REFERENCE", tmp_path / "data" / "reference")
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     return tmp_path
 
@@ -83,7 +83,7 @@ def test_a_trial_out_of_date_is_not_shown_and_goes_when_its_successor_is_finishe
     sitting.write_reference(counted(calls, **changes), SMOKE, "second", ["a"])
     assert calls == ["a"]
     said = capsys.readouterr().out
-    assert "version is 1: expected 2" in said or "data is {'d': 'abc'}: expected {'d': 'other'}" in said
+    assert "version is 1: expected 2" in said or "digest of d is abc: expected other" in said
     assert results.progress("toy") == (1, 2)
     assert list(results.reference("toy", "shared")["row"]) == ["a"]
     assert results.reference("toy", "own_b") is None
@@ -199,7 +199,7 @@ SITTING = """
     from medxai.studies.store import Study, Trial
 
     checkout, slow = Path(sys.argv[1]), sys.argv[2]
-    paths.ROOT, paths.CARRIED, paths.RESULTS = checkout, checkout / "data", checkout / "results"
+    paths.ROOT, paths.REFERENCE, paths.RESULTS = checkout, checkout / "data" / "reference", checkout / "results"
     checkout.joinpath("requirements.lock").touch()
 
     def compute(profile, *, number):
@@ -260,7 +260,7 @@ class TestWhatIsCommitted:
         """The real one."""
 
     def test_tables_are_small(self):
-        sizes = {path: path.stat().st_size for path in (paths.CARRIED / "reference").rglob("*.csv")}
+        sizes = {path: path.stat().st_size for path in paths.REFERENCE.rglob("*.csv")}
         assert sizes
         assert not [f"{path}: {size} bytes" for path, size in sizes.items() if size > LARGEST]
 

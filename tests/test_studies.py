@@ -12,7 +12,6 @@ from medxai.data import dermxdb, real_or_simulated
 from medxai.data.typical import typical_image
 from medxai.errors import DataError
 from medxai.evaluation import published
-from medxai.report import dataset_figures
 from medxai.studies import dataset, sitting, store
 
 SMOKE, QUICK = profiles.get("smoke"), profiles.get("quick")
@@ -161,21 +160,6 @@ def test_the_reference_is_what_the_code_gives_now(real_dermxdb, real_overlaps):
         now = report.tidy(table).set_index(["row", "metric"])["value"]
         kept = report.reference("dataset", name).set_index(["row", "metric"])["value"]
         pd.testing.assert_series_equal(kept, now[kept.index], rtol=1e-5)
-
-
-def test_findings_carry_the_numbers_of_the_reference():
-    reference = reference_tables()
-    mean = dataset_figures.wide(reference["localisation_indices"]).loc["Mean"]
-    sentence, _, alt = dataset_figures.overlap_finding(reference, 531, 531)
-    assert f"{mean['dice']:.2f} and not {mean['iou']:.2f}" in sentence
-    assert "531 of the 531" in sentence
-    assert "Dice" in alt
-    share = dataset_figures.wide(reference["intra_rater"]).loc["Mean", "iou_share"]
-    assert f"{share:.0%}" in dataset_figures.repeated_finding(reference)[0]
-    ceiling = dataset_figures.wide(reference[dataset.CEILING]).loc["Dermatologists", "f1"]
-    assert f"{ceiling:.2f}" in dataset_figures.ceiling_finding(reference)[0]
-    bar = dataset_figures.wide(reference["ceiling_by_characteristic"]).loc["Mean", "f1"]
-    assert f"F1 of {bar:.2f} [" in dataset_figures.bar_finding(reference)[0]
 
 
 def test_a_reference_is_never_made_from_simulated_annotations(simulated, results):

@@ -81,7 +81,7 @@ class TestTransfer:
     def test_it_learns_and_leaves_the_lower_stages_and_the_given_network_alone(self, pretrained):
         images, labels = stripes(24, side=64)
         digest = pretrained.digest
-        network = transfer(pretrained, images[:16], labels[:16], epochs=4, seed=0)
+        network = transfer(pretrained, images[:16], labels[:16], epochs=12, seed=0)
         assert (predict(network, images[16:], HALF).argmax(1) == labels[16:]).all()
         assert not network.training
         assert weights.Pretrained(pretrained.network, "after").digest == digest

@@ -125,7 +125,8 @@ class TestOrder:
 
     def test_the_default_does_without_its_package(self, place, monkeypatch):
         monkeypatch.setattr(weights, "_packaged", lambda: None)
-        monkeypatch.setattr("timm.create_model", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", lambda *_, **__: 1 / 0)
         with pytest.raises(DataError, match=r"efficientnet_lite0 are not at .* cannot be had from timm"):
             weights.pretrained()
 
@@ -159,7 +160,7 @@ class TestBadFiles:
 
     def test_of_another_network(self, place):
         torch.save({"a": torch.zeros(1)}, place)
-        with pytest.raises(DataError, match=r"are not those of mobilenet_v2: expected features.0.0.weight"):
+        with pytest.raises(DataError, match=r"pth are not those of mobilenet_v2: expected features.0.0.weight"):
             weights.pretrained(NAME)
 
 

@@ -2,7 +2,6 @@
 
 import html
 import re
-import urllib.error
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,12 @@ from torch import nn
 from medxai import cli, profiles
 from medxai.attribution import CONTROLS, METHODS
 from medxai.errors import DataError
-from medxai.models import own_model
-from medxai.models.weights import MEAN, STANDARD_DEVIATION
+from medxai.models import architectures
+from medxai.models.normalisation import IMAGENET
 from medxai.report import your_data_page
 from medxai.studies import optional_data, your_data, your_data_example
 from medxai.studies.store import Absent
-from medxai.studies.your_data import OUTLINE, OwnImages, evaluate, load_model, read_folder, summary
+from medxai.studies.your_data import OUTLINE, OwnImages, evaluate, read_folder, summary
 
 SIDE = 48
 TINY = "timm:test_resnet"
@@ -29,7 +28,7 @@ TINY = "timm:test_resnet"
 def bright() -> nn.Sequential:
     """A model that looks at the bright shape and nothing else: the logit of class 1 is what lies above a threshold."""
     model = nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
-    mean, spread = torch.tensor(MEAN), torch.tensor(STANDARD_DEVIATION)
+    mean, spread = torch.tensor(IMAGENET.mean), torch.tensor(IMAGENET.deviation)
     with torch.no_grad():
         model[0].weight[:] = spread[None, :, None, None] / 3  # back to the mean of RGB in [0, 1]
         model[0].bias[:] = mean.mean() - 0.65
@@ -185,75 +184,6 @@ def dot(path: Path) -> None:
     mask = Image.new("L", (60, 60))
     mask.putpixel((5, 5), 1)
     mask.save(path)
-
-
-class TestLoadModel:
-    @pytest.mark.parametrize("name", [TINY, "torchvision:squeezenet1_0"])
-    def test_a_file_of_weights_comes_back(self, tmp_path: Path, name: str) -> None:
-        library, network = name.split(":")
-        model = own_model._untrained(library, network, 3).eval()
-        torch.save(model.state_dict(), tmp_path / "w.pth")
-        loaded = load_model(name, classes=3, weights=tmp_path / "w.pth")
-        pixels = torch.rand(1, 3, 64, 64)
-        assert not loaded.training
-        torch.testing.assert_close(loaded(pixels), model(pixels), rtol=0, atol=0)
-
-    @pytest.mark.parametrize(
-        ("name", "options", "said"),
-        [
-            ("resnet18", {}, "model 'resnet18' is unknown: torchvision:NAME or timm:NAME is accepted"),
-            ("keras:resnet18", {}, "torchvision:NAME or timm:NAME is accepted"),
-            ("timm:", {}, "torchvision:NAME or timm:NAME is accepted"),
-            ("timm:resnt18", {}, "timm has no classifier 'resnt18': names such as resnet18"),
-            ("torchvision:fcn_resnet50", {}, "torchvision has no classifier 'fcn_resnet50'"),
-            (TINY, {"classes": 0}, "classes is 0: a number of at least 1 is accepted"),
-            (TINY, {"classes": 3}, "are for 1000: give a file of weights that you trained"),
-            ("torchvision:resnet18", {"classes": 3}, "are for 1000: give a file of weights that you trained"),
-        ],
-    )
-    def test_bad_arguments_are_told_in_one_sentence(self, name: str, options: dict, said: str) -> None:
-        with pytest.raises(ValueError, match=re.escape(said)):
-            load_model(name, **options)
-
-    @pytest.mark.parametrize(
-        ("save", "said"),
-        [
-            (lambda path: None, "w.pth is not there"),
-            (lambda path: path.write_bytes(b"nothing"), "w.pth is no file of weights alone"),
-            (lambda path: torch.save(bright(), path), "w.pth is no file of weights alone"),
-            (lambda path: torch.save(torch.zeros(3), path), "w.pth holds Tensor: model.state_dict() alone"),
-            (
-                lambda path: torch.save({"epoch": 3, "state_dict": bright().state_dict()}, path),
-                "holds a dictionary of epoch, state_dict: model.state_dict() alone is accepted",
-            ),
-            (lambda path: torch.save(bright().state_dict(), path), "is missing in the file, whose first is 0.weight"),
-            (lambda path: torch.save(tiny(5), path), "fc.weight is (5, 96) in the file and (3, 96) in the network"),
-            (lambda path: torch.save({**tiny(3), "more": torch.zeros(1)}, path), "more is not in the network"),
-        ],
-    )
-    def test_bad_files_are_told_in_one_sentence(self, tmp_path: Path, save, said: str) -> None:
-        save(tmp_path / "w.pth")
-        with pytest.raises(DataError, match=re.escape(said)) as error:
-            load_model(TINY, classes=3, weights=tmp_path / "w.pth")
-        assert "\n" not in str(error.value)
-
-    def test_weights_that_cannot_be_downloaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def offline(*_: object, **__: object) -> None:
-            raise urllib.error.URLError("no route")
-
-        monkeypatch.setattr(own_model, "get_model", offline)
-        with pytest.raises(DataError, match=r"resnet18 cannot be had .*no route.*or give a file of weights"):
-            load_model("torchvision:resnet18")
-
-    def test_normalisation_is_what_timm_notes_else_that_of_imagenet(self) -> None:
-        assert own_model.normalisation(bright()) == (MEAN, STANDARD_DEVIATION)
-        model = own_model._untrained("timm", "test_vit", None)
-        assert own_model.normalisation(model) == ((0.5,) * 3, (0.5,) * 3)
-
-
-def tiny(classes: int) -> dict[str, torch.Tensor]:
-    """Return weights of the smallest network for a number of classes."""
-    return own_model._untrained("timm", "test_resnet", classes).state_dict()
 
 
 class TestEvaluate:
@@ -449,7 +379,7 @@ class TestCommand:
     def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = tmp_path_factory.mktemp("weights") / "w.pth"
         torch.manual_seed(0)
-        torch.save(tiny(2), path)
+        torch.save(architectures.build(architectures.known(TINY), 2).state_dict(), path)
         return path
 
     def test_writes_a_report(self, folder: Path, weights: Path, tmp_path: Path, capsys) -> None:

@@ -72,6 +72,9 @@ SECONDS = RESULTS / "seconds"
 PUBLISHED = CARRIED / "published"
 """Tables of the papers, as printed."""
 
+REFERENCE = CARRIED / "reference"
+"""Our own full-size results: a folder for each study."""
+
 METHODS = CARRIED / "methods.csv"
 """Which method of this book a row of the review's first table is, and the methods that the table lacks."""
 

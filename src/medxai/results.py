@@ -73,9 +73,9 @@ def published(name: str) -> pd.DataFrame:
     DataError
         If there is no such table.
     """
-    path = paths.CARRIED / "published" / f"{name}.csv"
+    path = paths.published(name)
     if not path.exists():
-        raise DataError(f"no published table {name!r} in {path.parent.name}/: see INDEX.csv there for the names")
+        raise DataError(f"published table is {name!r}: expected one that data/published/INDEX.csv lists")
     wide = pd.read_csv(path, dtype=str).drop(columns="group", errors="ignore")
     wide = wide.set_index(wide.columns[0])
     table = _melted(wide, "value").dropna(subset="value").rename(columns={"value": "printed"})
@@ -84,7 +84,7 @@ def published(name: str) -> pd.DataFrame:
 
 def folder_of(study: str) -> Path:
     """Return the folder of a study's reference, whether it is there or not."""
-    return paths.CARRIED / "reference" / study
+    return paths.REFERENCE / study
 
 
 def reference(study: str, table: str) -> pd.DataFrame | None:
@@ -144,11 +144,15 @@ def outdated(made: dict, plan: dict) -> list[str]:
 
     Of the profile only the sizes count that the trial read.
     """
-    wanted = {"version": plan["version"], "profile": plan["profile"]["name"], **plan["trials"][made["trial"]]}
-    found = made | {"data": {name: data["sha256"] for name, data in made["data"].items()}}
-    pairs = [(name, found[name], value) for name, value in wanted.items()]
+    trial = plan["trials"][made["trial"]]
+    digests = {name: data["sha256"] for name, data in made["data"].items()}
+    pairs = [("version", made["version"], plan["version"]), ("profile", made["profile"], plan["profile"]["name"])]
+    pairs += [("arguments", made["arguments"], trial["arguments"])]
+    pairs += [
+        (f"digest of {name}", digests.get(name), trial["data"].get(name)) for name in {**digests, **trial["data"]}
+    ]
     pairs += [(name, value, plan["profile"].get(name)) for name, value in made["sizes"].items()]
-    return [f"{name} is {value}: expected {now}" for name, value, now in pairs if value != now]
+    return [f"{name} is {str(value)[:12]}: expected {str(now)[:12]}" for name, value, now in pairs if value != now]
 
 
 def write_trial(study: str, trial: str, tables: Record, made: dict, plan: dict, digits: int = 4) -> Path:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
-from medxai.attribution.registry import Method
+from medxai.attribution.registry import Method, described
 
 
 def uniform_random(
@@ -106,57 +106,13 @@ def _stacked(maps: list[np.ndarray], images: Tensor) -> Tensor:
     return torch.as_tensor(np.stack(maps)[:, None]).to(images)
 
 
-NO_PASS = "none"
-
-CONTROLS: dict[str, Method] = {
-    "uniform_random": Method(
-        "Uniform noise",
-        "map",
-        "control",
-        uniform_random,
-        "none",
-        NO_PASS,
-        "Knows neither the model nor the image.",
-        signed=False,
-    ),
-    "smoothed_random": Method(
-        "Smoothed noise",
-        "map",
-        "control",
-        smoothed_random,
-        "none",
-        NO_PASS,
-        "Knows neither the model nor the image; as smooth as a map of a late layer.",
-    ),
-    "centre_gaussian": Method(
-        "Centre",
-        "map",
-        "control",
-        centre_gaussian,
-        "Judd, Ehinger, Durand, Torralba 2009",
-        NO_PASS,
-        "Knows neither the model nor the image, only that photographs are aimed.",
-        signed=False,
-    ),
-    "sobel_edges": Method(
-        "Edges",
-        "map",
-        "control",
-        sobel_edges,
-        "Adebayo, Gilmer, Muelly et al. 2018",
-        NO_PASS,
-        "Knows the image, not the model.",
-        signed=False,
-    ),
-    "all_zero": Method(
-        "Zero",
-        "map",
-        "control",
-        all_zero,
-        "none",
-        NO_PASS,
-        "Says nothing: shows what a score gives for it.",
-        signed=False,
-    ),
-}
+CONTROLS: dict[str, Method] = described(
+    {
+        "uniform_random": uniform_random,
+        "smoothed_random": smoothed_random,
+        "centre_gaussian": centre_gaussian,
+        "sobel_edges": sobel_edges,
+        "all_zero": all_zero,
+    }
+)
 """Every control by the name that `medxai.attribution.explain` takes; none is a method of the review."""

@@ -125,7 +125,7 @@ def command(target: Target, selected: list[str]) -> list[str]:
         "directory": [str(paths.ROOT)],
         "cores": [str(os.cpu_count() or 1)],
         "scheduler": ["greedy"],
-        "rerun-triggers": ["mtime", "input", "params"],
+        "rerun-triggers": ["mtime", "input"],
         # All but its cache of sources, which would lie in the user's home.
         "shared-fs-usage": ["input-output", "persistence", "software-deployment", "sources", "storage-local-copies"],
         "config": [f"profile={target.profile}", f"edition={target.edition}", f"chapters={','.join(selected)}"],

@@ -1,6 +1,7 @@
 """Which modules of the package a chapter depends on: the static closure of its imports."""
 
 import ast
+import functools
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,41 +34,45 @@ def modules(code: Iterable[str], source: Path = paths.SOURCE, package: str = "me
     SyntaxError
         If a piece of code or a module is not Python.
     """
+    return sorted(_closure(code, source, package)[0])
+
+
+def others(code: Iterable[str], source: Path = paths.SOURCE, package: str = "medxai") -> list[str]:
+    """Return what `code` and the files of its closure import from outside of `package` and the standard library.
+
+    Some are names in a module and not modules: ``from a import b`` gives ``a.b``.
+    """
+    names = _closure(code, source, package)[1]
+    return sorted(name for name in names if name.split(".")[0] not in sys.stdlib_module_names)
+
+
+def _closure(code: Iterable[str], source: Path, package: str) -> tuple[set[Path], set[str]]:
+    """Return the files of `package` in the closure, and the names imported from elsewhere."""
     found: set[Path] = set()
+    foreign: set[str] = set()
     waiting = [name for piece in code for name in _imported(ast.parse(piece), "")]
     while waiting:
         name = waiting.pop()
         if name.split(".")[0] != package:
+            foreign.add(name)
             continue
         for path, module in _files(name, source):
             if path not in found:
-                found.add(path)
-                tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-                # Relative imports are taken from the package that holds the module; an __init__ is its own package.
-                parent = module if path.name == "__init__.py" else module.rpartition(".")[0]
-                waiting += _imported(tree, parent)
-                found.update(_named_files(tree, path.parent))
-    return sorted(found)
+                imported, beside = _contents(path, module)
+                waiting += imported
+                found |= {path, *beside}
+    return found, foreign
 
 
-def others(code: Iterable[str], files: Iterable[Path], package: str = "medxai") -> list[str]:
-    """Return the names of modules outside of `package` and the standard library that code cells or modules import."""
-    pieces = [*code, *(path.read_text(encoding="utf-8") for path in files if path.suffix == ".py")]
-    names = set()
-    for node in (node for piece in pieces for node in ast.walk(ast.parse(piece))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module)
-    return sorted(name for name in names if name.split(".")[0] not in {package, *sys.stdlib_module_names})
-
-
-def _named_files(tree: ast.AST, folder: Path) -> Iterator[Path]:
-    """Yield the data files of `folder` that the module names, for example ``parameters.yml``."""
-    beside = {path.name: path for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in beside:
-            yield beside[node.value]
+@functools.cache
+def _contents(path: Path, module: str) -> tuple[list[str], list[Path]]:
+    """Return what a module imports, and the data files beside it that it names, such as ``parameters.yml``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    # Relative imports are taken from the package that holds the module; an __init__ is its own package.
+    parent = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    beside = [file for file in path.parent.iterdir() if file.suffix != ".py" and file.name in strings]
+    return list(_imported(tree, parent)), [file for file in beside if file.is_file()]
 
 
 def _imported(tree: ast.AST, parent: str) -> Iterator[str]:

@@ -58,10 +58,10 @@ def _sphinx(command: list[str], tell: Callable[..., None]) -> tuple[int, str]:
     """Run Sphinx, tell how far it is, and return its code and what it said."""
     output = []
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=os.environ | {"NO_COLOR": "1"}, **pipe) as process:
+    with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipe) as process:
         for line in process.stdout:
-            output.append(line)
-            if step := re.match(r"(reading sources|writing output)\.\.\. \[ *(\d+)%", line):
+            output.append(re.sub(r"\x1b\[[\d;]*m", "", line))  # Jupyter Book colours whatever one asks
+            if step := re.match(r"(reading sources|writing output)\.\.\. \[ *(\d+)%", output[-1]):
                 tell(doing=f"Sphinx is {step[1]}, {step[2]} %")
     return process.returncode, "".join(output)
 

@@ -349,15 +349,13 @@ class Panel:
         own = {name: panel.explain(rows, name).cpu().numpy() for name in names}
         known = pd.MultiIndex.from_product([[self.images.names[row] for row in rows], names], names=["image", "method"])
         checks, cascade, left_out = pd.DataFrame(index=known), [], ()
+        bar = {"desc": "random networks", "total": stages, "disable": not self.progress, "mininterval": 2}
         try:
-            for share, network in tqdm(
-                panel._random_networks(stages), "random networks", stages, disable=not self.progress, mininterval=2
-            ):
-                alike = panel._alike(rows, own, network)
-                cascade.append(alike.assign(share=share))
-                checks["parameter_randomisation"] = alike["absolute_rank_correlation"]
+            for share, network in tqdm(panel._random_networks(stages), **bar):
+                cascade.append(panel._alike(rows, own, network).assign(share=share))
+            checks["parameter_randomisation"] = cascade[-1]["absolute_rank_correlation"]
         except ValueError as error:
-            left_out = (f"The check by random weights was left out: {error}.",)
+            cascade, left_out = [], (f"The check by random weights was left out: {error}.",)
         if misled is not None:
             checks["label_randomisation"] = panel._alike(rows, own, misled)["absolute_rank_correlation"]
         checks["max_sensitivity"] = panel._max_sensitivity(rows, own)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from medxai import files, paths, training
 from medxai.data.labelled_images import LabelledImages
-from medxai.evaluation import classification
+from medxai.evaluation import classification, sanity
 from medxai.models.normalisation import Normalisation
 from medxai.models.weights import Pretrained, pretrained
 from medxai.profiles import Profile
@@ -21,6 +21,8 @@ from medxai.training.fit import predict
 from medxai.training.transfer import transfer, with_new_head
 
 SEED = 0
+BY_HEART, EPOCHS_BY_HEART = 64, 3
+"""Images whose random labels are learnt by heart, and how many times the epochs of a profile that takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +109,7 @@ class TrainedNetwork:
         return np.array([row for row in self.test if not (self.images.reference(row) >= 0.5).any()], dtype=int)
 
 
-def train(
-    images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int, labels: np.ndarray | None = None
-) -> TrainedNetwork:
+def train(images: LabelledImages, start: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
     """Train a network on all folds but one, or read it from ``results/networks`` where that was done before.
 
     A file of weights is named by a digest of all that they depend on: pictures, labels, rows, the weights that training
@@ -117,29 +117,50 @@ def train(
 
     Parameters
     ----------
+    start
+        The network to start from.
     fold
         From 0 to 4: the part of the images that is held out.
-    labels
-        int (n,) to train on in place of the images' own.
     """
-    taught = images.labels if labels is None else labels
-    seen, unseen = list(classification.folds(images.labels, groups=images.groups, seed=SEED))[fold]
-    options = {"epochs": profile.transfer_epochs, "seed": SEED, "upside_down": images.upside_down}
-    path = paths.trained(_digest(images, taught, seen, pretrained, options))
+    seen, unseen = _fold(images, fold)
+    return _trained(images, start, images.labels, seen, unseen, profile.transfer_epochs)
+
+
+def misled(images: LabelledImages, start: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
+    """Train a network in the same way on a few images of the same folds, with all labels in random order.
+
+    It can only learn them by heart, for which it gets few images and many epochs.
+    """
+    seen, unseen = _fold(images, fold)
+    shuffled = sanity.label_permutation(images.labels, seed=SEED)
+    few = np.sort(np.random.default_rng(SEED).permutation(seen)[:BY_HEART])
+    return _trained(images, start, shuffled, few, unseen, EPOCHS_BY_HEART * profile.transfer_epochs)
+
+
+def _fold(images: LabelledImages, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those held out."""
+    return list(classification.folds(images.labels, groups=images.groups, seed=SEED))[fold]
+
+
+def _trained(
+    images: LabelledImages, start: Pretrained, taught: np.ndarray, seen: np.ndarray, unseen: np.ndarray, epochs: int
+) -> TrainedNetwork:
+    options = {"epochs": epochs, "seed": SEED, "upside_down": images.upside_down}
+    path = paths.trained(_digest(images, start, taught, seen, options))
     if not path.is_file():
-        network = transfer(pretrained, images.pictures[seen], taught[seen], **options)
-        probabilities = predict(network, images.pictures, pretrained.normalisation)
+        network = transfer(start, images.pictures[seen], taught[seen], **options)
+        probabilities = predict(network, images.pictures, start.normalisation)
         content = io.BytesIO()
         torch.save({"weights": network.state_dict(), "probabilities": torch.from_numpy(probabilities)}, content)
         files.write(path, content.getvalue())
     kept = torch.load(path, weights_only=True)
-    network = with_new_head(pretrained.network, len(images.classes))
+    network = with_new_head(start.network, len(images.classes))
     network.load_state_dict(kept["weights"])
     return TrainedNetwork(
         network.eval().to(memory_format=torch.channels_last).requires_grad_(False),
-        pretrained.layer,
-        pretrained.normalisation,
-        pretrained.origin,
+        start.layer,
+        start.normalisation,
+        start.origin,
         images,
         seen,
         unseen,
@@ -149,21 +170,21 @@ def train(
 
 
 def _digest(
-    images: LabelledImages, taught: np.ndarray, seen: np.ndarray, pretrained: Pretrained, options: dict[str, object]
+    images: LabelledImages, start: Pretrained, taught: np.ndarray, seen: np.ndarray, options: dict[str, object]
 ) -> str:
     """Return 16 hexadecimal digits for all that trained weights depend on, the program that trains among it."""
     programs = [path.read_bytes() for path in sorted(Path(training.__file__).parent.glob("*.py"))]
-    total = hashlib.sha256(repr([images.pictures.shape, len(images.classes), pretrained.digest, options]).encode())
+    total = hashlib.sha256(repr([images.pictures.shape, len(images.classes), start.digest, options]).encode())
     for part in (np.ascontiguousarray(images.pictures), taught.astype(np.int64), seen.astype(np.int64), *programs):
         total.update(part)
     return total.hexdigest()[:16]
 
 
-def start() -> Pretrained:
+def open_weights() -> Pretrained:
     """Return the network with the weights that training starts from; loaded once per process."""
-    return _start(paths.data_root())
+    return _open(paths.data_root())
 
 
 @functools.cache
-def _start(root: Path) -> Pretrained:
+def _open(root: Path) -> Pretrained:
     return pretrained()

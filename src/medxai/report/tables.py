@@ -1,4 +1,4 @@
-"""Published, reference and rebuilt numbers side by side, tables of words, and the line about a reference."""
+"""Published, reference and rebuilt numbers side by side, and the line about a reference."""
 
 import html
 import math
@@ -140,21 +140,6 @@ def reference_note(study: str) -> HTML:
 def _reference_head(trials: tuple[int, int] | None) -> str:
     done, whole = trials or (0, 0)
     return "reference" if done == whole else f"reference, {done} of {whole} trials"
-
-
-def text_table(lines: pd.DataFrame, caption: str, kind: str = "words") -> HTML:
-    """Return a table of texts with its caption; the index is the header of each row.
-
-    Parameters
-    ----------
-    kind
-        Class of the style: ``words``, or ``matrix`` for short cells below headings on their side.
-    """
-    header = lines.rename_axis(index=None, columns=lines.index.name)  # one row of headers, the corner names the index
-    start, rest = header.to_html(border=0, justify="left", classes=kind).split(">", 1)
-    scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
-    label = html.escape(caption, quote=True)
-    return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')
 
 
 NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"}

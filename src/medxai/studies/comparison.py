@@ -14,11 +14,11 @@ from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.photo_sets import ImageSet
-from medxai.evaluation import sanity, suite
+from medxai.evaluation import suite
 from medxai.experiment import image_sets
 from medxai.experiment.image_sets import SEED, outlined
 from medxai.experiment.panel import Panel
-from medxai.experiment.trained_network import TrainedNetwork, start, train
+from medxai.experiment.trained_network import TrainedNetwork, misled, open_weights, train
 from medxai.models.weights import DEFAULT, Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
@@ -30,17 +30,16 @@ SIDE = 160
 """Side of the outlines on which dermatologists are compared with themselves, in pixels."""
 
 
-def _fold(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int) -> Record:
+def _fold(images: LabelledImages, start: Pretrained, profile: Profile, fold: int) -> Record:
     """Explain some images of a fold, score every map, and test the methods on changed images and networks."""
-    trained = train(images, pretrained, profile, fold)
-    misled = train(images, pretrained, profile, fold, labels=sanity.label_permutation(images.labels, seed=SEED))
+    trained, by_heart = train(images, start, profile, fold), misled(images, start, profile, fold)
     rows = trained.rows_to_explain(profile.explained_images)
     panel = Panel.of(trained, profile.samples)
     maps, refused, costs = panel.maps(rows)
     truth = np.stack([images.truth(row) for row in rows])
     scores, curves = panel.scores(rows, {**maps, TRUTH: truth})
     checks, cascade, _ = panel.sanity(
-        rows[: profile.sanity_images], list(maps), stages=profile.random_networks, misled=misled.network
+        rows[: profile.sanity_images], list(maps), stages=profile.random_networks, misled=by_heart.network
     )
     own = pd.DataFrame(
         {
@@ -56,7 +55,7 @@ def _fold(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold
         "curves": curves.assign(**known, images=len(rows)).round(3),
         "cascade": cascade.assign(**known).round(4),
         "raters": pd.concat([_of_raters(images, row) for row in rows]).assign(**known).round(4),
-        "networks": _networks(trained, misled, rows).assign(**known).round(4),
+        "networks": _networks(trained, by_heart, rows).assign(**known).round(4),
         "costs": costs.assign(**known).round(4),
         "refused": pd.DataFrame(refused.items(), columns=["method", "reason"]).assign(**known),
     }
@@ -81,12 +80,12 @@ def _first(values: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(value[0]) for name, value in values.items()}
 
 
-def _networks(trained: TrainedNetwork, misled: TrainedNetwork, rows: Sequence[int]) -> pd.DataFrame:
+def _networks(trained: TrainedNetwork, by_heart: TrainedNetwork, rows: Sequence[int]) -> pd.DataFrame:
     """Say how the network does, and how many images it was trained and explained on."""
     lines = {
         "accuracy": trained.accuracy,
         "accuracy_in_training": trained.learnt,
-        "random_labels_learnt": misled.learnt,
+        "random_labels_learnt": by_heart.learnt,
         "images_seen": len(trained.train),
         "images_held_out": len(trained.test),
         "images_without_outline": len(trained.without_outline()),
@@ -111,14 +110,14 @@ def _twice(db: DermXDB, profile: Profile) -> Record:
     return {"twice": pd.DataFrame(lines).groupby(["image", "kind"]).mean().reset_index().round(4)}
 
 
-def _of_paintings(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
-    return _fold(image_sets.paintings(db, profile), pretrained, profile, fold)
+def _of_paintings(db: DermXDB, start: Pretrained, profile: Profile, *, fold: int) -> Record:
+    return _fold(image_sets.paintings(db, profile), start, profile, fold)
 
 
-def _of_ultrasound(images: ImageSet | Absent, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+def _of_ultrasound(images: ImageSet | Absent, start: Pretrained, profile: Profile, *, fold: int) -> Record:
     if isinstance(images, Absent):
         return {}
-    return _fold(image_sets.ultrasound(images, profile), pretrained, profile, fold)
+    return _fold(image_sets.ultrasound(images, profile), start, profile, fold)
 
 
 def _trials(profile: Profile) -> list[Trial]:
@@ -138,7 +137,7 @@ STUDY = Study(
     data={
         "dermxdb": real_or_simulated.open_dermxdb,
         "busi": lambda _: optional(image_sets.open_ultrasound),
-        DEFAULT: lambda _: start(),
+        DEFAULT: lambda _: open_weights(),
     },
     seed=SEED,
 )

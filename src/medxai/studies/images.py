@@ -5,7 +5,7 @@ ImageNet?) and transfer (do weights from ImageNet help on real breast ultrasound
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import classification
 from medxai.evaluation.classification import FitPredict, linear_model
 from medxai.experiment import image_sets
-from medxai.experiment.trained_network import start
+from medxai.experiment.trained_network import open_weights
 from medxai.models.architectures import DEFAULT, NETWORKS, build
 from medxai.models.normalisation import IMAGENET, Normalisation
 from medxai.models.weights import Pretrained
@@ -69,7 +69,8 @@ def _separability(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Reco
         "Small ConvNet": _convnet(small, labels, profile),
         HEAD: _linear_head(pretrained, large, labels),
     }
-    return {"separability": _scored(models, labels, DISEASES, profile)}
+    found = classification.compared(models, labels, DISEASES, resamples=profile.bootstrap, seed=SEED)
+    return {"separability": tidy(*found)}
 
 
 def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained, profile: Profile) -> Record:
@@ -94,18 +95,8 @@ def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained, profile: Pr
     )
     groups = photo_sets.near_copies(images)
     named = dict(zip(TRANSFER, models, strict=True))
-    return {"transfer": _scored(named, labels, names, profile, groups=groups, positive="malignant")}
-
-
-def _scored(
-    models: Mapping[str, FitPredict | None],
-    labels: np.ndarray,
-    names: Sequence[str],
-    profile: Profile,
-    **options: object,
-) -> pd.DataFrame:
-    scored = classification.compared(models, labels, names, resamples=profile.bootstrap, seed=SEED, **options)
-    return tidy(*scored)
+    options = {"groups": groups, "positive": "malignant", "resamples": profile.bootstrap, "seed": SEED}
+    return {"transfer": tidy(*classification.compared(named, labels, names, **options))}
 
 
 def _resized(images: Sequence[np.ndarray], side: int) -> np.ndarray:
@@ -145,7 +136,7 @@ STUDY = Study(
     data={
         "dermxdb": real_or_simulated.open_dermxdb,
         "busi": lambda _: optional(image_sets.open_ultrasound),
-        DEFAULT: lambda _: start(),
+        DEFAULT: lambda _: open_weights(),
     },
     seed=SEED,
 )

@@ -99,4 +99,15 @@ def matrix(tables: Record) -> pd.DataFrame:
     return found
 
 
+def verdict(digits: float) -> str:
+    """Return ``right``, ``wrong`` or, where nothing came back, ``refused``."""
+    return "refused" if math.isnan(digits) else "right" if digits >= RIGHT else "wrong"
+
+
+def counts(found: pd.DataFrame) -> pd.DataFrame:
+    """Count right, wrong and refused networks in a `matrix`: index (library, method)."""
+    number = found.map(verdict).apply(lambda row: row.value_counts(), axis=1)
+    return number.reindex(columns=["right", "wrong", "refused"]).fillna(0).astype(int)
+
+
 STUDY = Study("libraries", chapter="02_libraries", version=3, trials=trials, data={}, seed=SEED)

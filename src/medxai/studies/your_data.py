@@ -14,8 +14,8 @@ from torch import nn
 from medxai.attribution import CONTROLS, METHODS
 from medxai.data.image_folder import read_folder
 from medxai.data.labelled_images import LabelledImages
-from medxai.evaluation.metrics import METRICS
-from medxai.experiment import against_controls, own_network
+from medxai.evaluation import score_tables
+from medxai.experiment import own_network
 from medxai.experiment.own_network import OwnNetwork
 from medxai.experiment.panel import Options, Panel
 from medxai.models.networks import load as load_model
@@ -37,9 +37,6 @@ OUTLINE = "outline"
 """The outlines themselves as maps: what a map would score that shows exactly what was outlined."""
 STAGES = 3
 """Of the randomisation of the network, from the head down."""
-NOT_COMPARED = ("fuzzy_sensitivity", "fuzzy_specificity", "completeness_gap")
-"""Metrics by which no method is compared with controls: a map of everything, or of nothing, has the best of the first
-two, and only some methods are made for the sum of which the last speaks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +153,6 @@ def evaluate(
 def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> pd.DataFrame:
     """Average the scores over images, with intervals, and compare each method with the best control.
 
-    Intervals and p-values of the differences hold for all methods of a metric together
-    (`medxai.experiment.against_controls.compare`), not for all metrics together.
-
     Parameters
     ----------
     resamples, level
@@ -167,26 +161,10 @@ def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> 
     Returns
     -------
     pandas.DataFrame
-        A line for each metric and map: ``metric``, ``kind`` (``method``, ``control`` or ``outline``), ``method``,
-        ``value``, ``low``, ``high``, ``images`` (how many have a value); for methods, by the metrics of
-        `compared`, ``control`` (the best one), ``difference`` (method less control), ``difference_low``,
-        ``difference_high``, ``p``, and ``verdict``.
+        As of `medxai.evaluation.score_tables.summary`, with the ``kind`` of each map: ``method``, ``control`` or
+        ``outline``.
     """
-    tables, options = [], {"resamples": resamples, "seed": results.seed, "level": level}
-    for metric in (metric for metric in METRICS if metric in results.scores):
-        table = against_controls.means(results.scores, metric, **options)
-        if metric in compared():
-            found = against_controls.compare(results.scores, metric, **options).drop(columns="images")
-            table = table.join(found.rename(columns={"low": "difference_low", "high": "difference_high"}))
-        tables.append(table.rename_axis("method").reset_index().assign(metric=metric))
-    table = pd.concat(tables, ignore_index=True)
+    table = score_tables.summary(results.scores, resamples=resamples, seed=results.seed, level=level)
     kinds = dict.fromkeys(CONTROLS, "control") | {OUTLINE: "outline"}
-    table.insert(0, "kind", table["method"].map(kinds).fillna("method"))
-    table.insert(0, "metric", table.pop("metric"))
+    table.insert(1, "kind", table["method"].map(kinds).fillna("method"))
     return table
-
-
-def compared() -> list[str]:
-    """Return the metrics by which methods are compared with controls: of place and faithfulness, but `NOT_COMPARED`."""
-    families = ("place", "faithfulness")  # a control depends on nothing that a sanity check changes
-    return [name for name, metric in METRICS.items() if metric.family in families and name not in NOT_COMPARED]

@@ -12,7 +12,7 @@ from medxai.training.fit import BATCH, optimise
 
 FROZEN = 6
 """Of the parts of a network (stem, its normalisation, seven stages and a head of four) so many stay as they are."""
-RATE, STEP, SMOOTHING = 1e-3, 8, 0.1
+RATE, STEP, SMOOTHING = 1e-3, 16, 0.1
 """Highest learning rate, images in a step, and share of a label that is spread over all classes."""
 
 
@@ -48,8 +48,7 @@ def transfer(
     """Train the upper stages and a new head of a network that was trained on other pictures.
 
     The lower stages stay as they are. They run once on each picture and its flips, and what they give is kept, so that
-    an epoch costs as little as the upper stages do on their small maps. Normalisations keep their statistics: a step
-    sees too few images for others.
+    an epoch costs as little as the upper stages do on their small maps.
 
     Parameters
     ----------
@@ -81,5 +80,5 @@ def transfer(
         flip = torch.randint(len(maps), (len(rows),))
         return maps[flip, rows].contiguous(memory_format=torch.channels_last)
 
-    optimise(parts[FROZEN:], draw, labels, epochs=epochs, rate=RATE, batch=STEP, smoothing=SMOOTHING)
-    return network
+    optimise(parts[FROZEN:].train(), draw, labels, epochs=epochs, rate=RATE, batch=STEP, smoothing=SMOOTHING)
+    return network.eval()
