@@ -214,7 +214,7 @@ class TestCommand:
             ({"--classes": "3"}, "expected fc.weight of shape (3, 96), got (2, 96)"),
             ({"--methods": "magic"}, "method 'magic' is unknown"),
             ({"--target": "2"}, "a class from 0 to 1"),
-            ({"--size": "3"}, "at least 16 is accepted"),
+            ({"--size": "3"}, "expected a number of pixels, at least 16"),
         ],
     )
     def test_bad_input_is_one_sentence_and_exit_code_2(

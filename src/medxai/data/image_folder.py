@@ -34,7 +34,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
         Holds files that end as `ENDINGS` say, with 8 bits a channel; grey ones become RGB.
     masks
         Folder in which the mask of ``a/b.jpg`` is ``a/b`` or ``a/b_mask`` with any of the endings, of the size of its
-        image; any pixel that is not zero is inside, opacity left out. The same folder as the images' is accepted.
+        image; any pixel that is not zero is inside, opacity left out. It may be the folder of the images.
     size
         Side of the result in pixels, at least `SMALLEST`.
 
@@ -45,11 +45,11 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
         images and masks do not fit together.
     """
     if not isinstance(size, int) or size < SMALLEST:
-        raise ValueError(f"size is {size!r}: a number of pixels of at least {SMALLEST} is accepted")
+        raise ValueError(f"size is {size!r}: expected a number of pixels, at least {SMALLEST}")
     folder, masks = _folder(folder), None if masks is None else _folder(masks)
     files = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
     if not files:
-        raise DataError(f"{folder} holds no image: files that end in {', '.join(ENDINGS)} are accepted")
+        raise DataError(f"{folder} holds no image: expected files that end in {', '.join(ENDINGS)}")
     names = [path.relative_to(folder).as_posix() for path in files.values()]
     outlines = None if masks is None else list(_matched(files, names, folder, masks))
     pictures, inside = [], []
@@ -64,7 +64,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
 def _folder(folder: Path | str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder} is {'a file' if folder.exists() else 'not there'}: a folder of images is accepted")
+        raise DataError(f"{folder} is {'a file' if folder.exists() else 'not there'}: expected a folder of images")
     return folder
 
 
@@ -84,7 +84,7 @@ def _by_stem(folder: Path, files: Iterator[Path]) -> dict[str, Path]:
     for path in files:
         stem = path.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK)
         if stem in found:
-            raise DataError(f"{found[stem]} and {path.name} share a name: one file for each is accepted")
+            raise DataError(f"{found[stem]} and {path.name} share a name: expected one file for each")
         found[stem] = path
     return found
 
@@ -98,7 +98,7 @@ def _matched(files: dict[str, Path], names: Sequence[str], folder: Path, masks: 
     for stem, name in zip(files, names, strict=True):
         if stem not in found:
             raise DataError(
-                f"{folder / name} has no mask: {stem}{MASK}.png is accepted in {masks}, "
+                f"{folder / name} has no mask: expected {stem}{MASK}.png in {masks}, "
                 "all zero if there is nothing to outline"
             )
         yield found[stem]
@@ -109,10 +109,10 @@ def _read(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
             if getattr(picture, "n_frames", 1) > 1:
-                raise DataError(f"{path} holds {picture.n_frames} pictures: one a file is accepted")
+                raise DataError(f"{path} holds {picture.n_frames} pictures: expected one a file")
             if picture.mode not in MODES:
                 raise DataError(
-                    f"{path} has pixels of kind {picture.mode!r}: 8 bits a channel are accepted, so that you choose "
+                    f"{path} has pixels of kind {picture.mode!r}: expected 8 bits a channel, so that you choose "
                     "what becomes black and white"
                 )
             picture.load()
@@ -134,9 +134,7 @@ def _inside(path: Path, wanted: tuple[int, int], size: int) -> np.ndarray:
     mask = _read(path)
     if mask.size != wanted:
         sizes = [" x ".join(map(str, one)) for one in (mask.size, wanted)]
-        raise DataError(
-            f"{path} is {sizes[0]} pixels, its image {sizes[1]}: masks of the size of the image are accepted"
-        )
+        raise DataError(f"{path} is {sizes[0]} pixels: expected {sizes[1]}, as its image")
     values = np.asarray(mask)
     if mask.mode in ("LA", "PA", "RGBA"):
         values = values[..., :-1]
