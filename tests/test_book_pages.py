@@ -154,23 +154,41 @@ def test_announcement_says_which_data(kind: str, words: str) -> None:
     assert "smoke" in sentence
 
 
-TOC = {
-    "format": "jb-book",
-    "root": "book/index",
-    "parts": [
-        {"caption": "One", "chapters": [{"file": "book/a.md"}, {"file": "book/b", "sections": [{"file": "book/c"}]}]},
-        {"caption": "Two", "numbered": True, "chapters": [{"file": "book/chapters/01_x"}]},
-    ],
-}
+TOC = """\
+format: jb-book
+root: book/index
+parts:
+- caption: One
+  chapters:
+  - file: book/a
+  - file: book/b
+    sections:
+    - file: book/c
+- caption: Two
+  numbered: true
+  chapters:
+  - file: book/chapters/01_x
+"""
 
 
-def test_documents_of_a_table_of_contents_in_reading_order() -> None:
-    assert site.documents(TOC) == ["book/index", "book/a", "book/b", "book/c", "book/chapters/01_x"]
+@pytest.fixture
+def toc(tmp_path: Path) -> Path:
+    """A table of contents with sections and parts."""
+    (tmp_path / "_toc.yml").write_text(TOC)
+    return tmp_path / "_toc.yml"
 
 
-def test_leaving_out_a_chapter_leaves_out_a_part_that_it_empties() -> None:
-    assert site.without(TOC, {"book/chapters/01_x"}) == TOC | {"parts": TOC["parts"][:1]}
-    assert site.documents(site.without(TOC, {"book/c"})) == ["book/index", "book/a", "book/b", "book/chapters/01_x"]
+def test_documents_of_a_table_of_contents_in_reading_order(toc: Path) -> None:
+    assert list(site.contents(file=toc)) == ["book/index", "book/a", "book/b", "book/c", "book/chapters/01_x"]
+
+
+def test_leaving_out_a_chapter_leaves_out_a_part_that_it_empties(toc: Path) -> None:
+    left = site.contents(["book/chapters/01_x"], toc)
+    assert [part.caption for part in left["book/index"].subtrees] == ["One"]
+    assert list(left) == ["book/index", "book/a", "book/b", "book/c"]
+    left = site.contents(["book/c"], toc)
+    assert [part.caption for part in left["book/index"].subtrees] == ["One", "Two"]
+    assert left["book/b"].subtrees == []
 
 
 def test_a_site_with_a_page_too_few_is_refused(tmp_path: Path) -> None:

@@ -160,7 +160,9 @@ class TestBadFiles:
 
     def test_of_another_network(self, place):
         torch.save({"a": torch.zeros(1)}, place)
-        with pytest.raises(DataError, match=r"pth are not those of mobilenet_v2: expected features.0.0.weight"):
+        with pytest.raises(
+            DataError, match=r"weights/.*pth are not those of mobilenet_v2: expected features.0.0.weight"
+        ):
             weights.pretrained(NAME)
 
 

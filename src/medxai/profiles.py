@@ -36,6 +36,8 @@ class Profile:
         How many images of a fold are explained by all methods.
     sanity_images
         How many of those are explained again for changed images and changed networks.
+    attributed_images
+        How many paintings the attribution chapter measures all methods on, each for two classes; at least two.
     random_networks
         How many such networks, each with more random weights than the one before; at least two.
     samples
@@ -54,6 +56,7 @@ class Profile:
     explained_folds: int
     explained_images: int
     sanity_images: int
+    attributed_images: int
     random_networks: int
     samples: int
 
@@ -101,6 +104,7 @@ PROFILES = {
             explained_folds=1,
             explained_images=3,
             sanity_images=1,
+            attributed_images=2,
             random_networks=2,
             samples=4,
         ),
@@ -117,6 +121,7 @@ PROFILES = {
             explained_folds=1,
             explained_images=4,
             sanity_images=1,
+            attributed_images=2,
             random_networks=2,
             samples=16,
         ),
@@ -131,10 +136,11 @@ PROFILES = {
             transfer_epochs=10,
             explained_size=288,
             explained_folds=5,
-            explained_images=9,
+            explained_images=4,
             sanity_images=1,
-            random_networks=4,
-            samples=50,
+            attributed_images=6,
+            random_networks=3,
+            samples=32,
         ),
     )
 }

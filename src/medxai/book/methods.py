@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from medxai import paths
-from medxai.book.templates import plain, render
+from medxai.book.templates import render
 from medxai.errors import DataError
 
 METHODS, REFERENCES = paths.METHODS, paths.REVIEW_REFERENCES
@@ -64,20 +64,7 @@ def methods() -> list[dict[str, str]]:
 
 def attribution(known: set[str]) -> str:
     """Return the table of methods as MyST, linked to those of their sections whose labels are `known`."""
-    rows = [
-        [
-            f"{_section(method, known)} {_cited(method)}",
-            method["group"],
-            method["needs"],
-            plain(method["description"]),
-            plain(method["notes"].removesuffix(", see ERRATA")) + _errata(method["errata"]),
-            method["origin"],
-        ]
-        for method in methods()
-    ]
-    header = ["Method", "Group", "Needs", "What it computes", "Notes", "From"]
-    table = {"name": "methods", "caption": "Attribution methods, and two of another kind", "header": header}
-    return render("filtered", rows=rows, choices=("Group", "Needs", "From"), **table)
+    return render("methods", methods=methods(), known=known)
 
 
 def applications(known: set[str]) -> str:
@@ -90,44 +77,15 @@ def applications(known: set[str]) -> str:
     """
     references = {row["number"]: row for row in _read(REFERENCES)}
     by_name = {method["name"]: method for method in methods()}
-    rows = []
+    studies = []
     for study in _read(TABLE_2):
         if study["reference"] not in references:
             raise DataError(f"{REFERENCES}: no line for reference {study['reference']} of {TABLE_2.name}")
         reference = references[study["reference"]]
-        note = f" *{plain(study['note'][0].upper() + study['note'][1:])}.*" if study["note"] else ""
-        rows.append(
-            [
-                f"{plain(study['algorithm'])} {_cited(study | reference)}{note}{_errata(reference['errata'])}",
-                study["category"],
-                plain(study["model"]),
-                plain(study["application"]),
-                plain(study["modality"]),
-                ", ".join(_section(by_name[name], known) for name in reference["methods"].split()) or "–",
-            ]
-        )
-    header = ["Algorithm", "Category", "Model", "Application", "Modality", "In this book"]
-    table = {"name": "applications", "caption": "Medical applications", "header": header}
-    return render("filtered", rows=rows, choices=("Category",), **table)
+        studies.append(study | reference | {"methods": [by_name[name] for name in reference["methods"].split()]})
+    return render("applications", studies=studies, known=known)
 
 
 def _read(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-def _section(method: dict[str, str], known: set[str]) -> str:
-    """Return the method's title, linked to its section if there is one."""
-    label = f"method-{method['name']}"
-    return f"{{ref}}`{method['title']} <{label}>`" if label in known else plain(method["title"])
-
-
-def _cited(row: dict[str, str]) -> str:
-    """Return the citation, followed by the review's own number of it if there is one: ``[18]``."""
-    number = f" \\[{row['reference']}\\]" if row["reference"] else ""
-    return f"{{cite:p}}`{row['citation']}`{number}"
-
-
-def _errata(number: str) -> str:
-    """Return a link to the entry of the errata: `` ({ref}`V5 <errata-v5>`)``, or nothing."""
-    return f" ({{ref}}`erratum {number} <errata-{number.lower()}>`)" if number else ""

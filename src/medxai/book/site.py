@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
+from sphinx_external_toc.api import SiteMap
+from sphinx_external_toc.parsing import create_toc_dict, parse_toc_yaml
 
 from medxai import paths
 from medxai.book import chapters, methods, pages, times
@@ -91,14 +93,13 @@ def stage(target: Target, selected: list[str]) -> list[str]:
         If the table of contents lacks a chapter.
     """
     config = yaml.safe_load(paths.SITE_CONFIG.read_text(encoding="utf-8"))
-    toc = yaml.safe_load(paths.TABLE_OF_CONTENTS.read_text(encoding="utf-8"))
-    missing = [name for name in chapters.names() if CHAPTERS + name not in documents(toc)]
+    missing = [name for name in chapters.names() if CHAPTERS + name not in contents()]
     if missing:
         raise DataError(f"_toc.yml lacks {', '.join(CHAPTERS + name for name in missing)}")
-    toc = without(toc, {CHAPTERS + name for name in chapters.names()} - {CHAPTERS + name for name in selected})
-    records = pages.records(target, selected)
+    toc = contents(CHAPTERS + name for name in chapters.names() if name not in selected)
     config.setdefault("html", {})["announcement"] = pages.announcement(target.profile, target.data_kinds())
-    files: dict[str, str | bytes] = {"_config.yml": yaml.safe_dump(config), "_toc.yml": yaml.safe_dump(toc)}
+    files: dict[str, str | bytes] = {"_config.yml": yaml.safe_dump(config)}
+    files["_toc.yml"] = yaml.safe_dump(create_toc_dict(toc))
     book = paths.PAGES
     for path in sorted(book.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -110,12 +111,12 @@ def stage(target: Target, selected: list[str]) -> list[str]:
         found += pages.findings(executed)
     files |= {f"book/_generated/{finding.label}.png": finding.png for finding in found}
     files["book/_generated/findings.md"] = pages.front(found)
-    files["book/execution.md"] = pages.execution(records, times.budget())
+    files["book/execution.md"] = pages.execution(pages.records(target, selected), times.budget())
     known = methods.labels(pages.text(target.chapters / f"{name}.ipynb") for name in selected)
     files["book/_generated/methods.md"] = methods.attribution(known)
     files["book/_generated/applications.md"] = methods.applications(known)
     _mirror(files, target.source)
-    return documents(toc)
+    return list(toc)
 
 
 def _mirror(files: dict[str, str | bytes], folder: Path) -> None:
@@ -127,28 +128,16 @@ def _mirror(files: dict[str, str | bytes], folder: Path) -> None:
             path.unlink()
 
 
-def documents(toc: object) -> list[str]:
-    """Return the documents that a table of contents names, in reading order, without suffixes."""
-    return [name.removesuffix(".md").removesuffix(".ipynb") for name in _named(toc)]
+def contents(left_out: Iterable[str] = (), file: Path = paths.TABLE_OF_CONTENTS) -> SiteMap:
+    """Return the table of contents without the documents `left_out` and the parts that become empty.
 
-
-def _named(toc: object) -> Iterator[str]:
-    if isinstance(toc, dict):
-        yield from (toc[key] for key in ("root", "file") if key in toc)
-        toc = [value for key, value in toc.items() if key in ("parts", "chapters", "sections", "entries", "subtrees")]
-    if isinstance(toc, list):
-        for item in toc:
-            yield from _named(item)
-
-
-def without(toc: object, left_out: set[str]) -> object:
-    """Return the table of contents without the documents `left_out` and the parts that become empty."""
-    if isinstance(toc, dict):
-        kept = {key: without(value, left_out) for key, value in toc.items()}
-        return {key: value for key, value in kept.items() if value != []}
-    if isinstance(toc, list):
-        entries = [
-            without(item, left_out) for item in toc if not (isinstance(item, dict) and item.get("file") in left_out)
-        ]
-        return [entry for entry in entries if not (isinstance(entry, dict) and set(entry) <= {"caption", "numbered"})]
-    return toc
+    It is a mapping from document names, in reading order.
+    """
+    found = parse_toc_yaml(file)
+    for name in left_out:
+        del found[name]
+    for document in found.values():
+        for part in document.subtrees:
+            part.items = [item for item in part.items if item in found]
+        document.subtrees = [part for part in document.subtrees if part.items]
+    return found

@@ -45,7 +45,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
         images and masks do not fit together.
     """
     if not isinstance(size, int) or size < SMALLEST:
-        raise ValueError(f"size is {size!r}: expected a number of pixels, at least {SMALLEST}")
+        raise ValueError(f"size is {size!r}: expected a number of pixels of at least {SMALLEST}")
     folder, masks = _folder(folder), None if masks is None else _folder(masks)
     files = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
     if not files:
@@ -134,7 +134,7 @@ def _inside(path: Path, wanted: tuple[int, int], size: int) -> np.ndarray:
     mask = _read(path)
     if mask.size != wanted:
         sizes = [" x ".join(map(str, one)) for one in (mask.size, wanted)]
-        raise DataError(f"{path} is {sizes[0]} pixels: expected {sizes[1]}, as its image")
+        raise DataError(f"{path} is {sizes[0]} pixels, its image {sizes[1]}: expected a mask of the size of its image")
     values = np.asarray(mask)
     if mask.mode in ("LA", "PA", "RGBA"):
         values = values[..., :-1]

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from medxai import files, paths, training
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import classification, sanity
+from medxai.models import weights
 from medxai.models.normalisation import Normalisation
-from medxai.models.weights import Pretrained, pretrained
+from medxai.models.weights import Pretrained
 from medxai.profiles import Profile
 from medxai.training.fit import predict
 from medxai.training.transfer import transfer, with_new_head
@@ -109,7 +110,7 @@ class TrainedNetwork:
         return np.array([row for row in self.test if not (self.images.reference(row) >= 0.5).any()], dtype=int)
 
 
-def train(images: LabelledImages, start: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
+def train(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
     """Train a network on all folds but one, or read it from ``results/networks`` where that was done before.
 
     A file of weights is named by a digest of all that they depend on: pictures, labels, rows, the weights that training
@@ -117,16 +118,16 @@ def train(images: LabelledImages, start: Pretrained, profile: Profile, fold: int
 
     Parameters
     ----------
-    start
+    pretrained
         The network to start from.
     fold
         From 0 to 4: the part of the images that is held out.
     """
     seen, unseen = _fold(images, fold)
-    return _trained(images, start, images.labels, seen, unseen, profile.transfer_epochs)
+    return _trained(images, pretrained, images.labels, seen, unseen, profile.transfer_epochs)
 
 
-def misled(images: LabelledImages, start: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
+def misled(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int) -> TrainedNetwork:
     """Train a network in the same way on a few images of the same folds, with all labels in random order.
 
     It can only learn them by heart, for which it gets few images and many epochs.
@@ -134,7 +135,7 @@ def misled(images: LabelledImages, start: Pretrained, profile: Profile, fold: in
     seen, unseen = _fold(images, fold)
     shuffled = sanity.label_permutation(images.labels, seed=SEED)
     few = np.sort(np.random.default_rng(SEED).permutation(seen)[:BY_HEART])
-    return _trained(images, start, shuffled, few, unseen, EPOCHS_BY_HEART * profile.transfer_epochs)
+    return _trained(images, pretrained, shuffled, few, unseen, EPOCHS_BY_HEART * profile.transfer_epochs)
 
 
 def _fold(images: LabelledImages, fold: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,24 +144,29 @@ def _fold(images: LabelledImages, fold: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained(
-    images: LabelledImages, start: Pretrained, taught: np.ndarray, seen: np.ndarray, unseen: np.ndarray, epochs: int
+    images: LabelledImages,
+    pretrained: Pretrained,
+    taught: np.ndarray,
+    seen: np.ndarray,
+    unseen: np.ndarray,
+    epochs: int,
 ) -> TrainedNetwork:
     options = {"epochs": epochs, "seed": SEED, "upside_down": images.upside_down}
-    path = paths.trained(_digest(images, start, taught, seen, options))
+    path = paths.trained(_digest(images, pretrained, taught, seen, options))
     if not path.is_file():
-        network = transfer(start, images.pictures[seen], taught[seen], **options)
-        probabilities = predict(network, images.pictures, start.normalisation)
+        network = transfer(pretrained, images.pictures[seen], taught[seen], **options)
+        probabilities = predict(network, images.pictures, pretrained.normalisation)
         content = io.BytesIO()
         torch.save({"weights": network.state_dict(), "probabilities": torch.from_numpy(probabilities)}, content)
         files.write(path, content.getvalue())
     kept = torch.load(path, weights_only=True)
-    network = with_new_head(start.network, len(images.classes))
+    network = with_new_head(pretrained.network, len(images.classes))
     network.load_state_dict(kept["weights"])
     return TrainedNetwork(
         network.eval().to(memory_format=torch.channels_last).requires_grad_(False),
-        start.layer,
-        start.normalisation,
-        start.origin,
+        pretrained.layer,
+        pretrained.normalisation,
+        pretrained.origin,
         images,
         seen,
         unseen,
@@ -170,21 +176,21 @@ def _trained(
 
 
 def _digest(
-    images: LabelledImages, start: Pretrained, taught: np.ndarray, seen: np.ndarray, options: dict[str, object]
+    images: LabelledImages, pretrained: Pretrained, taught: np.ndarray, seen: np.ndarray, options: dict[str, object]
 ) -> str:
     """Return 16 hexadecimal digits for all that trained weights depend on, the program that trains among it."""
     programs = [path.read_bytes() for path in sorted(Path(training.__file__).parent.glob("*.py"))]
-    total = hashlib.sha256(repr([images.pictures.shape, len(images.classes), start.digest, options]).encode())
+    total = hashlib.sha256(repr([images.pictures.shape, len(images.classes), pretrained.digest, options]).encode())
     for part in (np.ascontiguousarray(images.pictures), taught.astype(np.int64), seen.astype(np.int64), *programs):
         total.update(part)
     return total.hexdigest()[:16]
 
 
-def open_weights() -> Pretrained:
+def start() -> Pretrained:
     """Return the network with the weights that training starts from; loaded once per process."""
     return _open(paths.data_root())
 
 
 @functools.cache
 def _open(root: Path) -> Pretrained:
-    return pretrained()
+    return weights.pretrained()

@@ -2,26 +2,17 @@
 
 from torch import nn
 
+from medxai.models import weights
 from medxai.models.architectures import ARCHITECTURES, CLASSES, NETWORKS, Architecture, build
-from medxai.models.weights import pretrained as with_weights
 
 __all__ = ["ARCHITECTURES", "CLASSES", "NETWORKS", "Architecture", "create"]
 
 
 def create(name: str, num_classes: int, pretrained: bool = False) -> nn.Module:
-    """Return a network in evaluation mode that takes images (n, 3, h, w) and gives logits (n, num_classes).
+    """Return a network of `NETWORKS` in evaluation mode: images (n, 3, h, w) to logits (n, num_classes).
 
-    Weights that are not pretrained are drawn from torch's global generator.
-
-    Parameters
-    ----------
-    name
-        A key of `NETWORKS`.
-    num_classes
-        Number of logits, at least 1. If it is not 1,000, the last layer is drawn anew even when `pretrained`.
-    pretrained
-        Load weights of ImageNet, see `medxai.models.weights`; they want the images that
-        `medxai.models.networks.normalisation_of` says.
+    Weights are random, from torch's global generator, or those of ImageNet (`medxai.models.weights.pretrained`), but
+    for the last layer where the classes are not ImageNet's 1,000.
 
     Raises
     ------
@@ -32,14 +23,4 @@ def create(name: str, num_classes: int, pretrained: bool = False) -> nn.Module:
         raise ValueError(f"unknown network {name!r}: expected one of {', '.join(NETWORKS)}")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}: expected at least 1")
-    whole = with_weights(name).network if pretrained else None
-    if whole is not None and num_classes == CLASSES:
-        return whole
-    network = build(NETWORKS[name], num_classes)
-    if whole is not None:
-        own, published = network.state_dict(), whole.state_dict()
-        # What differs is the last layer.
-        network.load_state_dict({k: published[k] if published[k].shape == own[k].shape else own[k] for k in own})
-        if hasattr(whole, "transform_input"):
-            network.transform_input = whole.transform_input
-    return network.eval()
+    return weights.pretrained(name, num_classes).network if pretrained else build(NETWORKS[name], num_classes).eval()

@@ -59,13 +59,15 @@ class Pretrained:
         return total.hexdigest()
 
 
-def pretrained(name: str = DEFAULT) -> Pretrained:
+def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
     """Return a network trained on ImageNet, from the first place that has its weights.
 
     Parameters
     ----------
     name
         As of `medxai.models.architectures.known`.
+    classes
+        Number of logits; where it is not that of the weights, the last layer is random.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def pretrained(name: str = DEFAULT) -> Pretrained:
         In one sentence, if there is no such network; if its weights are damaged, of another network or not to be had.
     """
     architecture = known(name)
-    network = build(architecture)
+    network = build(architecture, classes)
     file = paths.data_root() / "weights" / FILES.get(architecture.source_name, f"{name.rpartition(':')[2]}.pth")
     if file.is_file():
         state, origin = read(file), file.name
@@ -83,7 +85,12 @@ def pretrained(name: str = DEFAULT) -> Pretrained:
         origin = f"the package {PACKAGE} {metadata.version(PACKAGE)}"
     else:
         state, origin = _downloaded(name, architecture, file)
-    fill(network, state, f"the weights of {file if file.is_file() else origin} are not those of {name}")
+    fill(
+        network,
+        state,
+        f"the weights of {file if file.is_file() else origin} are not those of {name}",
+        new_head=classes is not None,
+    )
     if hasattr(network, "transform_input"):  # Inception's weights want [-1, 1], and it converts itself
         network.transform_input = True
     return Pretrained(
@@ -119,8 +126,8 @@ def read(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items()}  # as of torch's DataParallel
 
 
-def fill(network: nn.Module, state: Mapping[str, Tensor], failure: str) -> None:
-    """Load weights into a network, all of them and no others.
+def fill(network: nn.Module, state: Mapping[str, Tensor], failure: str, *, new_head: bool = False) -> None:
+    """Load weights into a network, all of them and no others; with ``new_head`` but for those of another shape.
 
     Counters of batches, which only training reads, may be missing, and heads for training alone are left out.
 
@@ -129,23 +136,19 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], failure: str) -> None:
     DataError
         If they do not fit: ``failure`` and the first difference.
     """
-    wanted = network.state_dict()
-    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
-    state = {key: value for key, value in state.items() if key in wanted or not key.lower().startswith("aux")}
-    if difference := _difference(counters | state, wanted):
-        raise DataError(f"{failure}: {difference}")
-    network.load_state_dict(counters | state)
-
-
-def _difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Say in what some weights differ first from those of a network; nothing if they fit."""
-    for key in wanted:
+    own = network.state_dict()
+    found = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    found |= {key: value for key, value in state.items() if key in own or not key.lower().startswith("aux")}
+    for key, value in own.items():
         if key not in found:
-            return f"expected {key}, got none among {', '.join(list(found)[-2:])} and others"
-        if found[key].shape != wanted[key].shape:
-            return f"expected {key} of shape {tuple(wanted[key].shape)}, got {tuple(found[key].shape)}"
-    extra = [key for key in found if key not in wanted]
-    return f"expected no {extra[0]}" if extra else ""
+            raise DataError(f"{failure}: expected {key}, got none among {', '.join(list(found)[-2:])} and others")
+        if new_head and found[key].shape != value.shape:
+            found[key] = value
+        if found[key].shape != value.shape:
+            raise DataError(f"{failure}: expected {key} of shape {tuple(value.shape)}, got {tuple(found[key].shape)}")
+    if extra := [key for key in found if key not in own]:
+        raise DataError(f"{failure}: expected no {extra[0]}")
+    network.load_state_dict(found)
 
 
 def _packaged() -> Path | None:

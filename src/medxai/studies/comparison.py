@@ -18,7 +18,7 @@ from medxai.evaluation import suite
 from medxai.experiment import image_sets
 from medxai.experiment.image_sets import SEED, outlined
 from medxai.experiment.panel import Panel
-from medxai.experiment.trained_network import TrainedNetwork, misled, open_weights, train
+from medxai.experiment.trained_network import TrainedNetwork, misled, start, train
 from medxai.models.weights import DEFAULT, Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
@@ -30,9 +30,9 @@ SIDE = 160
 """Side of the outlines on which dermatologists are compared with themselves, in pixels."""
 
 
-def _fold(images: LabelledImages, start: Pretrained, profile: Profile, fold: int) -> Record:
+def _fold(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold: int) -> Record:
     """Explain some images of a fold, score every map, and test the methods on changed images and networks."""
-    trained, by_heart = train(images, start, profile, fold), misled(images, start, profile, fold)
+    trained, by_heart = train(images, pretrained, profile, fold), misled(images, pretrained, profile, fold)
     rows = trained.rows_to_explain(profile.explained_images)
     panel = Panel.of(trained, profile.samples)
     maps, refused, costs = panel.maps(rows)
@@ -110,14 +110,14 @@ def _twice(db: DermXDB, profile: Profile) -> Record:
     return {"twice": pd.DataFrame(lines).groupby(["image", "kind"]).mean().reset_index().round(4)}
 
 
-def _of_paintings(db: DermXDB, start: Pretrained, profile: Profile, *, fold: int) -> Record:
-    return _fold(image_sets.paintings(db, profile), start, profile, fold)
+def _of_paintings(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    return _fold(image_sets.paintings(db, profile), pretrained, profile, fold)
 
 
-def _of_ultrasound(images: ImageSet | Absent, start: Pretrained, profile: Profile, *, fold: int) -> Record:
+def _of_ultrasound(images: ImageSet | Absent, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
     if isinstance(images, Absent):
         return {}
-    return _fold(image_sets.ultrasound(images, profile), start, profile, fold)
+    return _fold(image_sets.ultrasound(images, profile), pretrained, profile, fold)
 
 
 def _trials(profile: Profile) -> list[Trial]:
@@ -137,7 +137,7 @@ STUDY = Study(
     data={
         "dermxdb": real_or_simulated.open_dermxdb,
         "busi": lambda _: optional(image_sets.open_ultrasound),
-        DEFAULT: lambda _: open_weights(),
+        DEFAULT: lambda _: start(),
     },
     seed=SEED,
 )

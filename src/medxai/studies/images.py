@@ -19,7 +19,7 @@ from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import classification
 from medxai.evaluation.classification import FitPredict, linear_model
 from medxai.experiment import image_sets
-from medxai.experiment.trained_network import open_weights
+from medxai.experiment.trained_network import start
 from medxai.models.architectures import DEFAULT, NETWORKS, build
 from medxai.models.normalisation import IMAGENET, Normalisation
 from medxai.models.weights import Pretrained
@@ -136,7 +136,7 @@ STUDY = Study(
     data={
         "dermxdb": real_or_simulated.open_dermxdb,
         "busi": lambda _: optional(image_sets.open_ultrasound),
-        DEFAULT: lambda _: open_weights(),
+        DEFAULT: lambda _: start(),
     },
     seed=SEED,
 )

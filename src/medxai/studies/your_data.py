@@ -85,15 +85,15 @@ def evaluate(
 ) -> Results:
     """Explain a model's decisions on some images, and ask what the explanations are worth.
 
-    Each control (`medxai.attribution.CONTROLS`) is scored as the methods are. The model itself is not changed: a copy
-    in float32 and evaluation mode is used, on the device of the model.
+    The model is not changed: a copy in float32 and evaluation mode is used, on the device of the model. A method that
+    refuses it is not scored, but named in ``refused``.
 
     Parameters
     ----------
     model
         Takes float32 (n, 3, side, side), returns logits (n, classes) of at least two classes, before any softmax.
     images
-        From `read_folder`, or made of arrays.
+        From `read_folder`, or `LabelledImages.with_masks`.
     target
         The class to explain, from 0: one for all images or one for each; ``None`` for the class that is predicted.
     classes
@@ -106,11 +106,6 @@ def evaluate(
     checked
         On how many images, the first ones, the sanity checks are made.
 
-    Returns
-    -------
-    Results
-        A method that refuses the model is not scored, but named in ``refused``.
-
     Raises
     ------
     ValueError
@@ -120,16 +115,8 @@ def evaluate(
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{name} is {value!r}: expected a whole number{' above 0' * least}")
     own = own_network.checked(model, images, target=target, classes=classes, normalise=normalise)
-    panel = Panel(
-        own.network,
-        images,
-        own.targets,
-        own.normalisation,
-        samples,
-        QUICK if methods is None else methods,
-        seed=seed,
-        progress=progress,
-    )
+    methods, options = QUICK if methods is None else methods, {"seed": seed, "progress": progress}
+    panel = Panel(own.network, images, own.targets, own.normalisation, samples, methods, **options)
     rows = range(len(images))
     explained = panel.maps(rows)
     maps, names = dict(explained.maps), list(explained.maps)
@@ -137,32 +124,17 @@ def evaluate(
         maps[OUTLINE] = np.stack([images.reference(row) for row in rows]).astype(np.float32)
     scores = panel.scores(rows, maps).scores
     checks, cascade, left_out = panel.sanity(rows[:checked], names, stages=STAGES)
-    return Results(
-        images,
-        own,
-        maps,
-        scores.merge(checks, on=["image", "method"], how="left"),
-        cascade,
-        explained.refused,
-        left_out,
-        samples,
-        seed,
-    )
+    scores = scores.merge(checks, on=["image", "method"], how="left")
+    return Results(images, own, maps, scores, cascade, explained.refused, left_out, samples, seed)
 
 
 def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> pd.DataFrame:
-    """Average the scores over images, with intervals, and compare each method with the best control.
+    """Return `medxai.evaluation.score_tables.summary` with the ``kind`` of each map: method, control or outline.
 
     Parameters
     ----------
     resamples, level
         Of the bootstrap over images; each image counts as one, so give near copies only once.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As of `medxai.evaluation.score_tables.summary`, with the ``kind`` of each map: ``method``, ``control`` or
-        ``outline``.
     """
     table = score_tables.summary(results.scores, resamples=resamples, seed=results.seed, level=level)
     kinds = dict.fromkeys(CONTROLS, "control") | {OUTLINE: "outline"}

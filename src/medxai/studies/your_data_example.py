@@ -12,7 +12,7 @@ from torch import nn
 
 from medxai.errors import DataError
 from medxai.experiment import image_sets
-from medxai.experiment.trained_network import open_weights, train
+from medxai.experiment.trained_network import start, train
 from medxai.models.normalisation import IMAGENET
 from medxai.profiles import Profile
 from medxai.training.fit import fit
@@ -99,7 +99,7 @@ def prepare(folder: Path | str, profile: Profile) -> Example:
         ultrasound = image_sets.open_ultrasound()
     except DataError:
         return toy(folder)
-    trained = train(image_sets.ultrasound(ultrasound, profile), open_weights(), profile, fold=0)
+    trained = train(image_sets.ultrasound(ultrasound, profile), start(), profile, fold=0)
     images, rows = trained.images, trained.rows_to_explain(SCANS)
     masks = np.stack([images.reference(row) >= 0.5 for row in rows])
     _write(Path(folder), [Path(images.names[row]).stem for row in rows], images.pictures[rows], masks)

@@ -22,7 +22,7 @@ def fit(
     seed: int,
     upside_down: bool = True,
 ) -> nn.Module:
-    """Train a whole network on some pictures, flipped and shifted in colour at random.
+    """Train a whole network on some pictures, flipped and shifted in colour at random; return it in evaluation mode.
 
     Parameters
     ----------
@@ -38,11 +38,6 @@ def fit(
         Of new weights, order and augmentation.
     upside_down
         Whether a picture may be flipped upside down, too, and not only left to right.
-
-    Returns
-    -------
-    torch.nn.Module
-        The network in evaluation mode.
     """
     torch.manual_seed(seed)
     images = normalisation.apply(pictures)

@@ -47,21 +47,15 @@ def transfer(
 ) -> nn.Module:
     """Train the upper stages and a new head of a network that was trained on other pictures.
 
-    The lower stages stay as they are. They run once on each picture and its flips, and what they give is kept, so that
-    an epoch costs as little as the upper stages do on their small maps.
+    The lower stages run once on each picture and its flips, and what they give is kept: an epoch costs as little
+    as the upper stages do on their small maps.
 
     Parameters
     ----------
     pretrained
         A network of timm that is a sequence, such as our default; it stays as it is.
-    pictures, labels
-        uint8 (n, height, width, 3) and int (n,), from 0.
-    epochs
-        Length of training.
-    seed
-        Of order and flips.
-    upside_down
-        Whether a picture may be flipped upside down, too, and not only left to right.
+    pictures, labels, epochs, seed, upside_down
+        As of `medxai.training.fit.fit`.
 
     Returns
     -------
