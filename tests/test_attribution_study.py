@@ -1,7 +1,9 @@
-"""The study and the figures of the attribution chapter, and the names that its parts share."""
+"""The study and the figures of the attribution chapter, its teaching networks, and the names that its parts share."""
 
 import re
+from dataclasses import replace
 
+import jupytext
 import numpy as np
 import pytest
 import torch
@@ -9,30 +11,57 @@ import torch
 from medxai import paths, profiles, report
 from medxai.attribution import METHODS
 from medxai.book import methods
-from medxai.models.normalisation import IMAGENET
+from medxai.data.labelled_images import LabelledImages
+from medxai.experiment.panel import MAP_METHODS
+from medxai.experiment.trained_network import TrainedNetwork
+from medxai.models.normalisation import HALF
 from medxai.report import attribution_figures as figures
 from medxai.results import TIDY
 from medxai.studies import attribution as study
 from medxai.training.small_convnet import small_convnet
 
+SIDE = 64
 SMOKE = profiles.get("smoke")
 CHAPTER = paths.ROOT / "notebooks" / "02_attribution.md"
 
 
 @pytest.fixture(scope="module")
-def trained():
-    """A network that is not trained, and noise for paintings: six diseases, three of each."""
+def trained() -> TrainedNetwork:
+    """A network that is not trained, and noise for paintings: six diseases, three of each, with outlines."""
     draw = np.random.default_rng(0)
-    labels = np.tile(np.arange(6), 3)
-    pictures = draw.integers(0, 256, (18, study.SIDE, study.SIDE, 3), dtype=np.uint8)
-    truth = np.zeros((18, study.SIDE, study.SIDE), dtype=bool)
-    truth[:, 20:50, 20:50] = True
+    truth = np.zeros((18, SIDE, SIDE), dtype=np.float32)
+    for row, side in enumerate(range(10, 46, 2)):
+        truth[row, 10 : 10 + side, 10 : 10 + side] = 1
+    pictures = draw.integers(0, 256, (18, SIDE, SIDE, 3), dtype=np.uint8)
+    names, classes, labels = [f"{row}" for row in range(18)], tuple("abcdef"), np.tile(np.arange(6), 3)
+    images = LabelledImages(
+        "noise",
+        "rendered",
+        names,
+        pictures,
+        labels,
+        classes,
+        raters=lambda row: {1: truth[row] > 0.5},
+        truth=lambda row: truth[row],
+    )
     torch.manual_seed(0)
     network = small_convnet(6).eval().requires_grad_(False)
-    test = np.arange(12, 18)
-    probabilities = draw.dirichlet(np.ones(6), 6)
-    names = np.array([f"{i}" for i in range(18)])
-    return study.Trained(network, names, pictures, truth, labels, np.arange(12), test, probabilities)
+    probabilities = draw.dirichlet(np.ones(6), 18)
+    return TrainedNetwork(network, "15", HALF, "noise", images, np.arange(12), np.arange(12, 18), probabilities, labels)
+
+
+@pytest.fixture(scope="module")
+def tables(trained):
+    """What the study measures on it, with small sizes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "train", lambda *_, **__: trained)
+        patch.setattr(study.image_sets, "paintings", lambda *_: trained.images)
+        patch.setattr(study, "BUDGETS", {"lime": 40, "gradient_shap": 4})
+        return study._measured(None, None, SMOKE)
+
+
+def values(table, metric):
+    return table[table["metric"] == metric].set_index("row")["value"]
 
 
 def test_the_table_of_methods_the_page_and_the_chapter_have_the_same_methods():
@@ -51,90 +80,158 @@ def test_every_section_of_the_chapter_explains_with_its_own_method():
                 assert part in body, (name, part)
 
 
-def test_spread_leaves_out_what_is_not_defined():
-    assert study.spread([1.0, np.nan, 4.0]) == {"value": 2.5, "low": 1.0, "high": 4.0}
-    assert np.isnan([*study.spread([np.nan]).values()]).all()
+def test_tidied_leaves_out_what_is_not_defined_and_gives_a_range_to_several():
+    table = study.tidied([("a", "x", 1.0), ("b", "x", np.nan), ("a", "x", np.nan), ("a", "x", 4.0), ("a", "y", 7.0)])
+    assert list(table) == TIDY
+    found = table.set_index(["row", "metric"])
+    assert found.loc[("a", "x")].tolist() == [2.5, 1.0, 4.0]
+    assert found.loc[("a", "y"), "value"] == 7
+    assert found.loc[("a", "y"), ["low", "high"]].isna().all()
+    assert found.loc[("b", "x")].isna().all()
 
 
-def test_patches_are_means_of_squares():
-    values = np.kron(np.arange(study.PATCHES**2).reshape(study.PATCHES, -1), np.ones((12, 12)))
-    np.testing.assert_array_equal(study.patches(values), np.arange(study.PATCHES**2).reshape(study.PATCHES, -1))
+def test_patches_are_means_of_squares_and_leave_out_what_is_over():
+    numbers = np.arange(study.PATCHES**2).reshape(study.PATCHES, -1)
+    padded = np.pad(np.kron(numbers, np.ones((12, 12))), [(0, 5), (0, 5)])
+    np.testing.assert_array_equal(study.patches(padded), numbers)
 
 
-def test_only_the_top_is_new(trained):
-    network = study.with_new_top(trained)
-    for index, (old, new) in enumerate(zip(trained.network, network, strict=True)):
-        if not getattr(old, "weight", torch.zeros(0)).numel() or isinstance(old, torch.nn.BatchNorm2d):
-            continue
-        assert torch.equal(old.weight, new.weight) is (index < study.NEW_FROM)
-    assert not network.training
+def test_the_first_painting_has_a_lesion_of_middling_size(trained):
+    rows = study.shown(trained, replace(SMOKE, attributed_images=6))
+    areas = [trained.images.truth(row).mean() for row in rows]
+    assert len(rows) == 6
+    assert abs(areas[0] - 0.2) == min(abs(area - 0.2) for area in areas)
 
 
-def test_every_number_of_the_chapter_is_measured(trained, monkeypatch):
-    monkeypatch.setattr(study, "train", lambda db, profile: trained)
-    monkeypatch.setattr(study, "BUDGETS", (64,))
-    monkeypatch.setattr(study, "shown", lambda trained: [12])
-    monkeypatch.setitem(study.measure.__kwdefaults__, "repeats", 1)
-    tables = study._measured(None, SMOKE)
+def test_the_other_class_is_the_most_probable_of_the_others(trained):
+    for row in range(18):
+        own, other = study.classes_of(trained, row)
+        order = [int(one) for one in np.argsort(-trained.probabilities[row]) if one != own]
+        assert (own, other) == (row % 6, order[0])
+
+
+def test_only_the_upper_half_is_new(trained):
+    network = study.with_new_top(study.panel_of(trained, SMOKE))
+    pairs = zip(trained.network, network, strict=True)
+    new = [not torch.equal(old.weight, one.weight) for old, one in pairs if isinstance(old, torch.nn.Conv2d)]
+    assert new == [False, False, True, True]
+    assert not torch.equal(trained.network[-1].weight, network[-1].weight)
+
+
+def test_every_number_of_the_chapter_is_measured(tables):
     assert all(list(table) == TIDY and table["value"].notna().any() for table in tables.values())
-    maps = {name for name, method in METHODS.items() if method.kind == "map"}
-    assert set(tables["costs"]["row"]) == set(tables["class_dependence"]["row"]) == maps
-    assert len(tables["similarity"]) == 2 * len(maps) * (len(maps) - 1) // 2
-    costs = tables["costs"].pivot(index="row", columns="metric", values="value")
-    assert costs.loc["integrated_gradients", "images"] == 50
-    assert costs.loc["kernel_shap", "images"] >= 256
-    assert (costs["seconds"] > 0).all()
-    sums = tables["completeness"].pivot(index="row", columns="metric", values="value")
-    np.testing.assert_allclose(sums.loc[["deeplift", "shapley_value_sampling"], "share"], 1, atol=1e-3)
-    np.testing.assert_allclose(sums["sum"] / sums["wanted"], sums["share"])
+    maps = set(MAP_METHODS)
+    assert (
+        set(tables["costs"]["row"]) == set(tables["class_dependence"]["row"]) == set(tables["sparsity"]["row"]) == maps
+    )
+    assert set(tables["randomisation"]["row"]) == set(study.QUICK)
+    assert len(tables["similarity"]) == len(maps) * (len(maps) - 1)
+    assert tables["network"].set_index("metric")["value"][["seen", "held_out", "explained"]].tolist() == [12, 6, 2]
+    assert set(tables["chance"]["metric"]) == {"images_40", "images_80", "images_4", "images_8"}
+    assert "refused" not in tables
+
+
+def test_costs_and_sums_are_those_of_the_methods(tables):
+    images = values(tables["costs"], "images")
+    assert images[["gradient", "integrated_gradients", "lime"]].tolist() == [1, 2, 128]
+    assert (values(tables["costs"], "seconds") > 0).all()
+    share = values(tables["completeness"], "share")
+    np.testing.assert_allclose(share[["deeplift", "deep_shap", "shapley_value_sampling"]], 1, atol=1e-3)
+    wanted, total = (values(tables["completeness"], metric) for metric in ("wanted", "sum"))
+    np.testing.assert_allclose(total / wanted, share)
+
+
+def test_wanted_sums_are_differences_of_logits(tables, trained):
+    row = study.shown(trained, SMOKE)[0]
+    wanted, target = values(tables["completeness"], "wanted"), trained.label(row)
+    background = trained.background(2)
+    logit, grey, ground = (
+        trained.network(images)[:, target].mean().item()
+        for images in (trained.image(row), torch.zeros(1, 3, SIDE, SIDE), background)
+    )
+    found = wanted[["lrp_epsilon", "deeplift", "deep_shap"]]
+    np.testing.assert_allclose(found, [logit, logit - grey, logit - ground], atol=1e-5)
+
+
+def test_signs_do_not_count_where_maps_are_compared():
+    one = np.random.default_rng(0).standard_normal((1, 8, 8))
+    lines = [*study._alike({"gradient": one, "zero": 0 * one}, {"gradient": -2 * one, "zero": one})]
+    assert lines[0] == ("gradient", "absolute_rank_correlation", pytest.approx(1))
+    assert np.isnan(lines[1][2])
 
 
 def reference(name):
     return report.reference("attribution", name)
 
 
-def test_the_reference_has_every_method():
-    assert set(figures.wide(reference("costs")).index) == {n for n, method in METHODS.items() if method.kind == "map"}
+@pytest.mark.skipif(reference("costs") is None, reason="the reference run is not made yet")
+def test_the_reference_is_a_full_run_on_real_annotations():
+    for made in report.provenance("attribution").values():
+        assert made["profile"] == "full"
+        assert made["data"]["dermxdb"]["kind"] == "real"
+        assert not made["commit"].endswith("+")
+    assert set(reference("costs")["row"]) == set(MAP_METHODS)
 
 
-def test_the_finding_carries_the_numbers_of_the_reference():
-    tables = [reference("class_dependence"), reference("randomisation")]
-    sentence, _, alt = figures.sanity_finding(*tables)
-    for table in tables:
-        for name in ("guided_backpropagation", "gradient"):
-            assert f"{figures.wide(table, 'rank_correlation')['value'][name]:.2f}" in sentence
-    assert "Guided backpropagation and DeConvNet" in alt
-
-
-def test_tables_show_both_runs_and_stand_without_a_reference():
-    sums = reference("completeness")
+def test_tables_show_both_runs_and_stand_without_a_reference(tables):
+    sums = tables["completeness"]
     here = sums.assign(value=sums["value"].where(sums["metric"] != "share", 0.123))
-    shown = figures.completeness(here, sums).data
-    assert "12.3%" in shown
-    assert f"{figures.wide(sums)['share']['lrp_epsilon']:.1%}" in shown
-    assert figures.completeness(here, None).data.count("–") == len(study.SUMS_TO)
-    pairs = reference("similarity")
-    claims = figures.claims(pairs, pairs).cells
-    assert len(claims) == 2 * len(figures.CLAIMS)
-    assert (claims["reference"] == claims["this_build"]).all()
-    assert figures.claims(pairs, None).cells["reference"].isna().all()
+    shown = figures.completeness(here, sums, study.SUMS_TO).data
+    assert shown.count("12.3%") == len(values(here, "share"))
+    assert f"{values(sums, 'share')['lrp_epsilon']:.1%}" in shown
+    assert "reference" not in figures.completeness(here, None, study.SUMS_TO).data
+    some = tables["costs"][tables["costs"]["row"] != "gradient"]
+    assert figures.costs(some).data.count("–") == 2 * sum(name not in set(some["row"]) for name in METHODS)
+
+
+def test_the_matrix_of_methods_is_symmetric_and_numbered(tables):
+    axes = figures.similarity(tables["similarity"]).axes[0]
+    shown = axes.collections[0].get_array().reshape(len(MAP_METHODS), -1)
+    np.testing.assert_allclose(shown, shown.T)
+    np.testing.assert_array_equal(np.diag(shown), 1)
+    known = values(tables["similarity"], "patches")
+    place = [MAP_METHODS.index(name) for name in ("gradient", "occlusion")]
+    assert shown[tuple(place)] == pytest.approx(known["gradient occlusion"])
+    assert [label.get_text() for label in axes.get_xticklabels()][:3] == ["1", "", "3"]
+
+
+def test_figures_say_what_they_show(tables, trained):
+    runs = {"reference": tables["class_dependence"], "this build": tables["class_dependence"]}
+    drawn = figures.alike(runs, "grey: hardly depends on the class", band=(0.8, 1))
+    assert {"Gradient", "Integrated gradients, last layer"} <= {
+        one.get_text() for one in drawn.axes[0].get_yticklabels()
+    }
+    assert "rendered" in drawn.get_supxlabel()
+    picture, truth, maps = trained.images.pictures[0], trained.images.truth(0), np.ones((2, SIDE, SIDE))
+    for method, note in (("grad_cam", figures.UNSIGNED), ("gradient", figures.SIGNED)):
+        pair = figures.pair(picture, truth, maps, ["Acne", "Psoriasis"], method)
+        assert [axes.get_title() for axes in pair.axes] == ["the painting", "for acne", "for psoriasis"]
+        assert note in pair.get_supxlabel().replace("\n", " ")
+    assert len(figures.chance(tables["chance"]).legends[0].get_texts()) == 2
+
+
+def cells_with(word: str) -> dict[str, object]:
+    """Run the chapter's first code cell that contains a word, after its imports, and return what it defines."""
+    code = [cell.source for cell in jupytext.read(CHAPTER).cells if cell.cell_type == "code"]
+    names: dict[str, object] = {}
+    imports = next(cell for cell in code if cell.startswith("import cv2"))
+    exec(imports.split("\nplots.use_style()")[0], names)
+    exec(next(cell for cell in code if word in cell), names)
+    return names
 
 
 def test_a_saturated_neuron_has_no_gradient_and_an_integral():
-    table = figures.saturated(np.array([0.5, 2.0]))
-    assert table.loc[2.0, "score"] == 1
-    assert table.loc[2.0, "gradient_x_input"] == 0
-    assert table.loc[2.0, ["integrated_gradients", "deeplift"]].to_numpy() == pytest.approx(1, abs=0.01)
-    assert table.loc[0.5].to_numpy() == pytest.approx([0.5, 1, 0.5, 0.5, 0.5])
+    lines = {name: line.flatten().numpy() for name, line in cells_with("saturating = nn.Sequential")["lines"].items()}
+    half, two = 10, 40  # of the values from 0 to 3 in steps of 0.05
+    assert [line[half] for line in lines.values()] == pytest.approx([0.5] * 4, abs=1e-3)
+    assert lines["the score itself"][two] == lines["DeepLIFT"][two] == pytest.approx(1)
+    assert lines["Integrated gradients"][two] == pytest.approx(1, abs=0.01)
+    assert lines["Gradient × input"][two] == 0
 
 
-def test_pictures_come_back_from_what_the_network_sees(trained):
-    pictures = trained.pictures[:2]
-    np.testing.assert_array_equal(IMAGENET.undo(IMAGENET.apply(pictures)), pictures)
-
-
-@pytest.mark.parametrize("draw", ["coarse", "baselines", "windows", "asked", "randomised"])
-def test_figures_of_failures_can_be_drawn(trained, draw):
-    figure = getattr(figures, draw)(trained, 14)
-    assert len([axes for axes in figure.axes if axes.images]) >= 3
-    assert "rendered" in figure.get_supxlabel()
+def test_only_cam_shows_what_speaks_against():
+    maps = cells_with("against = nn.Sequential")["spotted"]
+    bright, dark = (16, 8), (16, 23)
+    assert all(one[bright] > 0 for one in maps.values())
+    assert maps["cam"][dark] == pytest.approx(-0.7 * maps["cam"][bright])
+    assert maps["grad_cam"][dark] == maps["grad_cam_plus_plus"][dark] == 0

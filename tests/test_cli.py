@@ -8,6 +8,7 @@ from medxai import cli, paths
 from medxai.data import real_or_simulated
 from medxai.data.datasets import DATASETS
 from medxai.errors import DataError
+from medxai.models.architectures import DEFAULT
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +36,10 @@ def test_unknown_names_are_told_with_those_that_are_known(
 ) -> None:
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_without_a_model_the_network_of_the_book_explains() -> None:
+    assert cli._parser().parse_args(["explain", "images", "--output", "report.html"]).model == DEFAULT
 
 
 @pytest.mark.parametrize("arguments", [[], ["build", "--profile", "huge"], ["build", "--data", "imagined"], ["data"]])

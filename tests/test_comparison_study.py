@@ -10,7 +10,7 @@ from medxai import profiles, report, results
 from medxai.attribution import CONTROLS
 from medxai.data import real_or_simulated
 from medxai.data.labelled_images import LabelledImages
-from medxai.evaluation import classification
+from medxai.evaluation import classification, score_tables
 from medxai.evaluation.metrics import METRICS
 from medxai.experiment.panel import MAP_METHODS
 from medxai.experiment.trained_network import TrainedNetwork
@@ -142,6 +142,10 @@ def test_the_reference_has_every_method_and_control_on_every_image(reference):
         if name in scores:
             values = scores[name].dropna()
             assert values.between(metric.low - 1e-9, metric.high + 1e-9).all(), name
+
+
+def means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return score_tables.means(scores, [metric]).set_index("row")
 
 
 @pytest.mark.parametrize("of", SETS)

@@ -295,7 +295,8 @@ class TestSanity:
         for _ in range(3):
             change = (2 * torch.rand(3, SIDE, SIDE, generator=draws, dtype=torch.double) - 1) * radius
             image = np.clip((pixels()[0] + change).numpy(), low[:, None, None], high[:, None, None])
-            changes.append(np.linalg.norm(panel.map(ROW, "gradient_x_input", pixels=image) - own))
+            again = panel.map(ROW, "gradient_x_input", pixels=torch.from_numpy(image)[None].float())
+            changes.append(np.linalg.norm(again - own))
         found = checked.checks.set_index("method").loc["gradient_x_input", "max_sensitivity"]
         assert found == pytest.approx(max(changes) / np.linalg.norm(own), rel=1e-4)
 

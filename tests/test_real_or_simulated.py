@@ -66,7 +66,7 @@ def test_a_changed_simulator_is_another_data_set(tmp_path, monkeypatch):
     monkeypatch.setattr(simulate, "write", lambda root, **options: written.append((root.name, options)) or root)
     real_or_simulated.dermxdb_root(SMALL)
     (tmp_path / "simulate.py").write_text("another")
-    monkeypatch.setattr(simulate, "__file__", str(tmp_path / "simulate.py"))
+    monkeypatch.setattr(real_or_simulated, "__file__", str(tmp_path / "simulate.py"))
     real_or_simulated.dermxdb_root(SMALL)
     real_or_simulated.dermxdb_root(replace(SMALL, simulated_images=13))
     assert len({name for name, _ in written}) == 3

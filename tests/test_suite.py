@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from medxai.evaluation import localisation, suite
+from medxai.evaluation.metrics import METRICS
 
 SIDE = 16
 
@@ -44,8 +45,7 @@ def test_true_contributions_are_perfect_and_the_controls_lose(known):
     assert scores["infidelity"] == pytest.approx(0, abs=1e-9)
     assert scores["completeness_gap"] == pytest.approx(0, abs=1e-9)
     for name, (one, other) in zip(found, zip(true, random, strict=True), strict=True):
-        lower = name in ("deletion", "infidelity", "completeness_gap")
-        assert one < other if lower else one > other, name
+        assert one < other if METRICS[name].better == "lower" else one > other, name
     nothing = dict(zip(found, zero, strict=True))
     assert np.isnan(nothing["sensitivity_n"])
     assert nothing["infidelity"] == 1
@@ -94,3 +94,7 @@ def test_the_largest_share_breaks_ties_once_for_all_maps():
     np.testing.assert_array_equal(found[0], values >= 192)
     np.testing.assert_array_equal(found[1], found[2])
     assert found[1][:4].sum() < 64  # not simply the first pixels
+
+
+def test_fewer_copies_of_large_images_go_through_the_model_at_once():
+    assert [suite.batch(side) for side in (64, 128, 288, 1000)] == [81, 20, 4, 1]

@@ -49,9 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
     explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
     explained.add_argument("folder", type=Path, metavar="FOLDER", help="images")
-    explained.add_argument(
-        "--model", metavar="LIBRARY:NAME", help="such as timm:resnet18 (default: the book's network)"
-    )
+    network = "efficientnet_lite0"  # models.architectures.DEFAULT, whose import takes longer than --help may
+    explained.add_argument("--model", default=network, metavar="LIBRARY:NAME", help=f"(default: {network})")
     explained.add_argument("--weights", type=Path, metavar="FILE", help="state_dict to load (default: ImageNet's)")
     explained.add_argument("--classes", type=int, metavar="N", help="number of logits (default: ImageNet's)")
     explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the predicted one)")
@@ -99,13 +98,13 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    from medxai.models.weights import DEFAULT, pretrained
+    from medxai.models.weights import pretrained
     from medxai.report import your_data_page
     from medxai.studies import your_data
 
     your_data_page.check_path(options.output)  # before the work, not after it
     images = your_data.read_folder(options.folder, options.masks, size=options.size)
-    name = options.model or DEFAULT
+    name = options.model
     model = your_data.load_model(name, classes=options.classes, weights=options.weights)
     said = f"{name} with the weights in {options.weights}" if options.weights else pretrained(name).origin
     methods = options.methods and [name.strip() for name in options.methods.split(",")]

@@ -4,13 +4,15 @@ import functools
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medxai import paths
-from medxai.data import dermxdb, simulate
 from medxai.data.datasets import DATASETS
-from medxai.data.dermxdb import DermXDB
 from medxai.errors import DataError
 from medxai.profiles import KINDS, Profile
+
+if TYPE_CHECKING:
+    from medxai.data.dermxdb import DermXDB
 
 SEED = 0
 
@@ -52,23 +54,27 @@ def dermxdb_root(profile: Profile, kind: str | None = None) -> Path:
     return _simulated(profile.simulated_images)
 
 
-def open_dermxdb(profile: Profile) -> DermXDB:
+def open_dermxdb(profile: Profile) -> "DermXDB":
     """Load DermXDB from where `dermxdb_root` says; once per process."""
     return _load(dermxdb_root(profile))
 
 
 @functools.lru_cache(maxsize=1)
-def _load(root: Path) -> DermXDB:
+def _load(root: Path) -> "DermXDB":
+    from medxai.data import dermxdb  # not above: a build asks which data there are before it needs them
+
     return dermxdb.load(root)
 
 
 def _simulated(images: int) -> Path:
     """Return the simulated data set of this size, by the simulator as it is now; write it if it is not there."""
-    sources = sorted(Path(simulate.__file__).parent.glob("simulate*.*"))
+    sources = sorted(Path(__file__).parent.glob("simulate*.*"))
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
     root = paths.simulated(f"dermxdb-{images}-{SEED}-{version}")
     if root.is_dir():
         return root
+    from medxai.data import simulate
+
     try:
         return simulate.write(root, images=images, seed=SEED)
     except DataError:

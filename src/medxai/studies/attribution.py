@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from medxai.attribution import METHODS
-from medxai.attribution.registry import ONE_PASS
 from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.evaluation import sanity
@@ -32,7 +31,7 @@ SAMPLES = 16
 """Most samples of a method: with them a full run takes a quarter of an hour."""
 PATCHES = 8
 """Patches along a side: regions of the methods that cover some, and what maps of unlike fineness are compared on."""
-QUICK = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", ONE_PASS)]
+QUICK = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", "1 forward, 1 backward")]
 """Methods whose maps are compared with those of a network with a new top."""
 BUDGETS = {"shapley_value_sampling": 64, "lime": 64, "kernel_shap": 64, "gradient_shap": 16}
 """Random methods, and the least number of images that they may spend; one that goes back, too, gets fewer."""
