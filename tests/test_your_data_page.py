@@ -109,6 +109,14 @@ class TestReport:
         assert "<dt>Masks</dt><dd>none</dd>" in text
         assert "outline" not in text.split("<h2>The maps</h2>")[1].split("</section>")[0]
 
+    def test_one_image_without_outlines_has_a_page_too(self, results: your_data.Results, tmp_path: Path) -> None:
+        one = LabelledImages.with_masks(results.images.names[:1], results.images.pictures[:1])
+        found = evaluate(looks_at_bright_pixels(), one, methods=["gradient"], samples=4, checked=0, progress=False)
+        text = your_data_page.write_report(found, tmp_path / "r.html", resamples=50).read_text(encoding="utf-8")
+        assert "on\n1 image, without masks." in text
+        assert "No sanity check was made" in text
+        assert "None did." in text
+
     def test_sentences_name_the_best_control_and_who_is_behind(self, lines: pd.DataFrame) -> None:
         sentences = your_data_page.control_sentences(lines)
         compared = lines[lines["control"].notna()]
@@ -214,7 +222,7 @@ class TestCommand:
             ({"--classes": "3"}, "expected fc.weight of shape (3, 96), got (2, 96)"),
             ({"--methods": "magic"}, "method 'magic' is unknown"),
             ({"--target": "2"}, "a class from 0 to 1"),
-            ({"--size": "3"}, "expected a number of pixels, at least 16"),
+            ({"--size": "3"}, "expected a number of pixels of at least 16"),
         ],
     )
     def test_bad_input_is_one_sentence_and_exit_code_2(
