@@ -15,7 +15,7 @@ SPACE := $(subst ,, )
 TESTED := _build/tested$(subst $(SPACE),_,$(subst /,-,$(MEDXAI_DATA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lock student clean
+.PHONY: help book test weekly lint lock student clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -30,11 +30,15 @@ $(TESTED): .venv/installed $(SOURCES)
 	@mkdir -p _build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	@set -o pipefail; $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup 2>&1 | tee _build/pytest.log
 	@tail -q -n 1 _build/pytest.log > $@
 
 # Two at a time, each on one thread: threads that share busy cores wait for each other.
 $(TESTED): export OMP_NUM_THREADS = 1
+
+weekly: .venv/installed ## The tests that take minutes, of which `make test` runs a smaller form
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m weekly
 
 student: .venv/installed ## Write the notebooks without solutions to _build/student
 	@$(BIN)/medxai student _build/student

@@ -1,19 +1,78 @@
 """Networks to explain: the eleven and ResNet18 with biases that are not zero, and small ones with closed forms."""
 
+from collections.abc import Iterable
+
+import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models import DenseNet
 
 from medxai.models import backbones
 from medxai.oracles import cases
 
 CLASSES = cases.CLASSES
-# Pixels: as few as a network's last maps need to have more than one pixel.
-SIZES = dict.fromkeys(backbones.NETWORKS, 64) | {"inception_v3": 128, "inception_resnet_v2": 128}
+# Pixels: about as few as a network's last maps need to have more than one pixel.
+SIZES = dict.fromkeys(backbones.NETWORKS, 40) | {"densenet121": 64, "inception_v3": 108, "inception_resnet_v2": 108}
+
+REPEATS = {"repeat": 10, "repeat_1": 20, "repeat_2": 9}
+# Blocks that do over again what the block before them does, with as many channels.
+REPEATED = {
+    "inception_v3": ["Mixed_5d", "Mixed_6c", "Mixed_6d", "Mixed_6e"],
+    "inception_resnet_v2": [f"{part}.{n}" for part, size in REPEATS.items() for n in range(1, size)],
+    "resnet50": [f"layer{stage}.{n}" for stage, size in enumerate((3, 4, 6, 3), 1) for n in range(2, size)],
+    "resnet50v2": [f"stages.{stage}.blocks.{n}" for stage, size in enumerate((3, 4, 6, 3)) for n in range(2, size)],
+    "xception": [f"block{n}" for n in range(5, 12)],
+}
+CELLS = (0, 1, 4, 5, 6, 9, 10, 11)  # of NASNet's fourteen
 
 
-def architecture(name: str, size: int | None = None, gain: float = 1.0, shift: float = 0.1) -> nn.Module:
+def slim(name: str, classes: int) -> nn.Module:
+    """A network with every kind of block and connection that `backbones.create` gives it, but fewer repetitions.
+
+    VGG16, where nothing repeats, has hidden linear layers of 64 units and not of 4,096: they are nine tenths of it.
+    """
+    if name == "densenet121":
+        return DenseNet(32, (2, 2, 2, 2), 64, num_classes=classes).eval()
+    if name == "vgg16":
+        return _slim_vgg16(classes)
+    model = backbones.create(name, classes)
+    for block in REPEATED.get(name, ()):
+        model.set_submodule(block, nn.Identity())
+    if name == "nasnet_mobile":
+        model.cells = nn.ModuleList(model.cells[number] for number in CELLS)
+    return model
+
+
+def _slim_vgg16(classes: int) -> nn.Module:
+    with torch.device("meta"):  # without drawing 138 million weights
+        model = backbones.create("vgg16", classes)
+        layers = nn.Linear(512 * 7 * 7, 64), nn.Linear(64, 64), nn.Linear(64, classes)
+    for place, layer in zip((0, 3, 6), layers, strict=True):
+        model.classifier[place] = layer
+    model.to_empty(device="cpu")
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+            nn.init.zeros_(module.bias)
+    return model
+
+
+def slim_and_whole(names: Iterable[str], size: int | None = None) -> list:
+    """Name, size and maker of networks, for a fixture: slim at each push; weekly whole, at `size` if there is one."""
+    return [
+        *(pytest.param((name, SIZES[name], slim), id=name) for name in names),
+        *(
+            pytest.param((name, size or SIZES[name], backbones.create), id=f"whole-{name}", marks=pytest.mark.weekly)
+            for name in names
+        ),
+    ]
+
+
+def architecture(
+    name: str, size: int | None = None, create: cases.Create = slim, gain: float = 1.0, shift: float = 0.1
+) -> nn.Module:
     """A network as `cases.calibrated` makes it, by random images of `size` pixels."""
-    return cases.calibrated(name, images(size or SIZES[name], 8, seed=99), gain, shift)
+    return cases.calibrated(name, images(size or SIZES[name], 8, seed=99), gain, shift, create)
 
 
 def images(size: int, number: int = 2, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -7,7 +7,7 @@ captum = pytest.importorskip("captum")
 torchcam = pytest.importorskip("torchcam")
 
 from captum.attr import GuidedBackprop, GuidedGradCam, LayerGradCam  # noqa: E402
-from explained_networks import CLASSES, SIZES, Small, architecture, images  # noqa: E402
+from explained_networks import CLASSES, Small, architecture, images, slim_and_whole  # noqa: E402
 from torch import nn  # noqa: E402
 
 from medxai.attribution import _inputs, cam, explain  # noqa: E402
@@ -168,10 +168,11 @@ def test_the_graph_starts_at_the_first_layer_and_holds_no_weight(resnet18):
     assert all(weight.requires_grad and weight.grad is None for weight in resnet18.parameters())
 
 
-@pytest.fixture(scope="module", params=backbones.NETWORKS)
+@pytest.fixture(scope="module", params=slim_and_whole(backbones.NETWORKS))
 def network(request):
     """Name, network, two images."""
-    return request.param, architecture(request.param), images(SIZES[request.param])
+    name, size, create = request.param
+    return name, architecture(name, size, create), images(size)
 
 
 def test_cam_sums_to_the_logit_and_is_grad_cam(network):

@@ -1,6 +1,7 @@
 """Every method on every network of the benchmark: right by its oracle, or refused with a reason. None merely runs.
 
-In float64 at 128 pixels: biases that are not zero, calibrated batch normalisation, baselines that are not constant.
+In float64: biases that are not zero, calibrated batch normalisation, baselines that are not constant. Each push has
+small images and networks with each kind of block, each week has the whole networks at 128 pixels.
 """
 
 import math
@@ -8,6 +9,8 @@ import math
 import pytest
 
 torch = pytest.importorskip("torch")
+from explained_networks import slim_and_whole  # noqa: E402
+
 pytest.importorskip("captum")
 
 from medxai.attribution import METHODS  # noqa: E402
@@ -22,12 +25,24 @@ IN_FLOAT32 = {"integrated_gradients": 7, "expressive_gradients": 7, "occlusion":
 REGRESSION = {"shapley_value_sampling": 7, "lime": 5, "kernel_shap": 4.5}
 """Captum adds up in float32; of KernelSHAP it gives the constraint a weight of a million, not infinity."""
 MAPS = [name for name, method in METHODS.items() if method.kind == "map"]
+ON_ONE_NETWORK = ["integrated_gradients", "expressive_gradients", "smoothgrad", "gradient_shap"]
+ON_ONE_NETWORK += [name for name in MAPS if METHODS[name].family == "perturbation"]
+"""All that these see of a network are scores and their gradients, which have tests of their own on every network."""
 
 
-@pytest.fixture(scope="module", params=backbones.ARCHITECTURES)
+def pairs():
+    """Each network with each method; but at each push those above with one network alone."""
+    for network in slim_and_whole(backbones.ARCHITECTURES, cases.SIZE):
+        for method in MAPS:
+            if network.marks or network.id == "mobilenet_v2" or method not in ON_ONE_NETWORK:
+                yield pytest.param(network.values[0], method, id=f"{network.id}-{method}", marks=network.marks)
+
+
+@pytest.fixture(scope="module")
 def one(request):
-    case = cases.case(request.param)
-    case.model.name = request.param
+    name, size, create = request.param
+    case = cases.case(name, size, create)
+    case.model.name = name
     return case
 
 
@@ -35,7 +50,7 @@ def test_every_map_has_an_oracle():
     assert sorted(cases.TRUTH) == sorted(MAPS)
 
 
-@pytest.mark.parametrize("method", MAPS)
+@pytest.mark.parametrize(("one", "method"), pairs(), indirect=["one"], scope="module")
 def test_right_or_refused(one, method, record_property):
     why = cases.undefined(one.model.name, method)
     truth = None if why else cases.TRUTH[method](one)

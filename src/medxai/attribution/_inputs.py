@@ -26,7 +26,8 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
     images
         (n, channels, height, width), n at least 1, finite, of the dtype and on the device of the model.
     target
-        The class to explain: one for all images, or integers (n,). None if the caller needs none; zeros come out.
+        The class to explain: one for all images, or integers (n,). With None, for methods that explain no class, the
+        targets are zeros.
 
     Raises
     ------

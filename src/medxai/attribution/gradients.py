@@ -191,7 +191,7 @@ def expressive_gradients(
     """Return integrated gradients at the input enriched by those at higher layers, (n, 1, height, width).
 
     Yang et al. 2019 (PLoS ONE 14(4): e0215076) add attribution maps of higher layers to the one of the input. How the
-    maps are put together here is our choice, since the paper's formula was not to be had: each is divided by its
+    maps are combined here is our choice, since we could not get hold of the paper's formula: each is divided by its
     largest absolute value, and their mean is taken.
 
     Parameters

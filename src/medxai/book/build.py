@@ -109,6 +109,7 @@ def _try_to_fetch(name: str) -> None:
         last = json.loads(memory.read_text(encoding="utf-8"))
         if datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(last["when"]) < FETCH_AGAIN:
             return
+    print(f"Fetching {name}, for at most {FETCH_WAIT:.0f} s", file=sys.stderr)
     try:
         fetch.fetch(name, wait=FETCH_WAIT)
         memory.unlink(missing_ok=True)
@@ -140,8 +141,7 @@ def command(target: Target, selected: list[str]) -> list[str]:
 def _snakemake(target: Target, selected: list[str], kind: str) -> None:
     """Run the graph and show how far it is; what is up to date stays as it is."""
     cores = os.cpu_count() or 1
-    threads = os.environ.get("OMP_NUM_THREADS", str(cores // min(cores, len(selected))))
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MEDXAI_DATA_KIND": kind} | workers.ENVIRONMENT
+    environment = os.environ | {"MEDXAI_DATA_KIND": kind} | workers.ENVIRONMENT
     screen, seen = progress.Screen(), 0
     with target.log.open("w") as log:
         process = subprocess.Popen(command(target, selected), env=environment, stdout=log, stderr=log)

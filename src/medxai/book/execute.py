@@ -14,6 +14,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from medxai import paths, provenance
 from medxai.book import chapters, editions, first_cell, imports, kernel, scrub, workers
@@ -22,6 +23,8 @@ from medxai.files import dump, write
 
 PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "opencv-python-headless", "papermill")
 SLOWEST = 3
+SHUTDOWN = 60.0
+"""Seconds in which a kernel must have written its account and ended."""
 
 KernelProvisionerFactory.provisioners["medxai"] = EntryPoint("medxai", "medxai.book.kernel:Provisioner", "")
 
@@ -79,6 +82,7 @@ def _run(name: str, notebook: NotebookNode, target: Target, folder: Path, tell: 
             extra_arguments=["--Application.log_level=50"],
             progress_bar=False,
             on_cell_start=begin,
+            config=Config(KernelManager={"shutdown_wait_time": SHUTDOWN}),
         )
     except (PapermillExecutionError, DeadKernelError) as error:
         message = _failure(name, executed, error)

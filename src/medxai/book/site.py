@@ -26,8 +26,8 @@ class SiteFailed(RuntimeError):  # noqa: N818 - read as a statement
     """Sphinx warned, or made other pages than the table of contents has."""
 
 
-def make(target: Target, selected: list[str], tell: Callable[..., None]) -> None:
-    """Stage the source of the site with the chapters `selected` and build it.
+def make(names: str, target: Target, tell: Callable[..., None]) -> None:
+    """Stage the source of the site with the chapters `names`, which commas separate, and build it.
 
     The finished site replaces the last one whole, so that a failure leaves a site to read. Progress is told as
     ``tell(doing=...)``.
@@ -37,6 +37,7 @@ def make(target: Target, selected: list[str], tell: Callable[..., None]) -> None
     SiteFailed
         With the warnings of Sphinx; its whole output is kept in ``sphinx.log``.
     """
+    selected = names.split(",")
     complete = selected == chapters.names()
     expected = stage(target, selected)
     # Links to chapters that were left out cannot be resolved, so only a complete book is built strictly.

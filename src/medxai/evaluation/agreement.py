@@ -41,7 +41,7 @@ def diagnosis(
 ) -> pd.DataFrame:
     """Each dermatologist's first diagnosis against the reference standard (DermX paper, table A.8).
 
-    Scores are taken per rater on the images that he diagnosed, then averaged over raters.
+    Scores are taken per rater on the images that they diagnosed, then averaged over raters.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def presence(
     Parameters
     ----------
     evaluations
-        Rows of `DermXDB.evaluations`, usually ``db.select("paper")``; leave a rater out by leaving out his rows.
+        Rows of `DermXDB.evaluations`, usually ``db.select("paper")``; leave a rater out by leaving out their rows.
     use
         Which of them count: a name of `RULES` or a bool Series. A pair is compared on the images that both used.
     terms

@@ -1,8 +1,8 @@
 """Agreement between two maps of the same image.
 
-Maps are (..., H, W), as an explanation gives them, of any sign and scale; an attention is a map made a fuzzy set of
-pixels, in [0, 1] (`attention`); references are fuzzy sets of the same shape. Scores are taken over the last two axes,
-in float64. "The reference's set" is where the reference is at least `INSIDE`.
+Maps are (..., H, W), as an explanation gives them, of any sign and scale. An attention is a map turned into a fuzzy set
+of pixels: how far each belongs to it, in [0, 1] (`attention`). References are fuzzy sets of the same shape. Scores are
+taken over the last two axes, in float64. "The reference's set" is where the reference is at least `INSIDE`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""Cases on which every map of `medxai.attribution` has a truth: the benchmark's networks, and what must come out.
+"""Test cases: the benchmark's networks, and the map that each method of `medxai.attribution` must give for them.
 
-`TRUTH` gives the slow reference of each method, `OURS` what the method itself says, with the same options.
+`TRUTH` computes that map slowly; `ours` calls the method itself, with the same options.
 """
 
 import functools
@@ -20,14 +20,12 @@ from medxai.oracles.trace import Trace
 
 SEED = 0
 SIZE = 128
-"""Side of the images in pixels; below it Inception's last maps are of one pixel."""
+"""Side of the images in pixels; a little below it the last maps of Inception are of one pixel."""
 CLASSES = 6
 EPSILON = 1e-9
 """Of LRP-epsilon, small enough for float64 that captum's, zennit's and our way to stabilise agree."""
 GAMMA = 0.25
 ALPHA = 2.0
-REGIONS = grid(SIZE, SIZE, 2)
-"""Four, so that there are no more than sixteen coalitions."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,25 @@ class Case:
     images: Tensor
     target: Tensor
     baselines: Tensor
-    """(2, 3, SIZE, SIZE), not constant. Methods with one baseline take the first."""
+    """(2, 3, side, side), not constant. Methods with one baseline take the first."""
     sample: Tensor
     layer: str
     """One of the last that give maps."""
+
+    @property
+    def side(self) -> int:
+        """Of the images, in pixels."""
+        return self.images.shape[-1]
+
+    @property
+    def regions(self) -> Tensor:
+        """Numbers (side, side) of four regions, so that there are no more than sixteen coalitions."""
+        return grid(self.side, self.side, 2)
+
+    @property
+    def windows(self) -> tuple[int, int]:
+        """Side and step of the squares of occlusion."""
+        return self.side // 2, self.side // 4
 
     @functools.cached_property
     def trace(self) -> Trace:
@@ -64,7 +77,13 @@ class Case:
         return gradients.operation_of(self.trace, self.model, self.images, self.layer)
 
 
-def calibrated(name: str, images: Tensor, gain: float = 1.0, shift: float = 0.1) -> nn.Module:
+Create = Callable[[str, int], nn.Module]
+"""Makes a network by its name and number of classes."""
+
+
+def calibrated(
+    name: str, images: Tensor, gain: float = 1.0, shift: float = 0.1, create: Create = backbones.create
+) -> nn.Module:
     """Return a network with random biases, whose batch normalisation has the statistics of the images.
 
     Parameters
@@ -75,10 +94,12 @@ def calibrated(name: str, images: Tensor, gain: float = 1.0, shift: float = 0.1)
         (n, 3, h, w), of the dtype that the network is to have.
     gain, shift
         Normalised values are multiplied by about `gain`, and a random bias of spread `shift` is added.
+    create
+        Makes the network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        model = backbones.create(name, CLASSES).to(images.dtype)
+        model = create(name, CLASSES).to(images.dtype)
         for module in model.modules():
             norm = isinstance(module, nn.BatchNorm2d)
             if getattr(module, "bias", None) is not None:
@@ -91,17 +112,21 @@ def calibrated(name: str, images: Tensor, gain: float = 1.0, shift: float = 0.1)
     return model.eval()
 
 
-def case(name: str) -> Case:
-    """Return a network as after training in all that matters here: no bias is zero, batch norms know their statistics.
+def case(name: str, size: int = SIZE, create: Create = backbones.create) -> Case:
+    """Return a network that is like a trained one in what matters here: biases, and statistics of batch normalisation.
 
     Parameters
     ----------
     name
         In `medxai.models.backbones.NETWORKS`. All is float64.
+    size
+        Side of the images in pixels.
+    create
+        Makes the network.
     """
     draw = functools.partial(torch.rand, generator=torch.Generator().manual_seed(SEED), dtype=torch.double)
-    model = calibrated(name, draw(8, 3, SIZE, SIZE)).requires_grad_(False)
-    images, baselines, sample = (draw(number, 3, SIZE, SIZE) for number in (1, 2, 4))
+    model = calibrated(name, draw(8, 3, size, size), create=create).requires_grad_(False)
+    images, baselines, sample = (draw(number, 3, size, size) for number in (1, 2, 4))
     # DenseNet rectifies its last maps in place, and libraries differ in which of the two they take.
     layer = "features.denseblock4" if name == "densenet121" else _inputs.last_maps(model, images)
     with torch.no_grad():
@@ -126,7 +151,6 @@ Explain = Callable[[Case], Tensor]
 
 SAMPLES = 16
 STEPS = 3
-WINDOW, STRIDE = 64, 32
 NOISE = 0.15
 
 
@@ -167,7 +191,7 @@ def _deep_taylor(one: Case) -> Tensor:
 
 
 def _occlusion(one: Case) -> Tensor:
-    squares = coalitions.occlusion(one.model, one.images[0], int(one.target), one.baselines[0], WINDOW, STRIDE)
+    squares = coalitions.occlusion(one.model, one.images[0], int(one.target), one.baselines[0], *one.windows)
     return squares[None]
 
 
@@ -177,9 +201,9 @@ def _of_coalitions(method: str, solve: Callable[..., np.ndarray], *arguments: fl
     def run(one: Case) -> Tensor:
         watched = coalitions.Watched(one.model)
         ours(method)(replace(one, model=watched))
-        between = one.images[0], one.baselines[0]
-        score = coalitions.scores(one.model, *between, REGIONS, int(one.target))
-        return coalitions.painted(solve(score, watched.coalitions(*between, REGIONS), *arguments), REGIONS)[None]
+        between = one.images[0], one.baselines[0], one.regions
+        score = coalitions.scores(one.model, *between, int(one.target))
+        return coalitions.painted(solve(score, watched.coalitions(*between), *arguments), one.regions)[None]
 
     return run
 
@@ -236,12 +260,12 @@ OPTIONS: dict[str, Callable[[Case], dict[str, object]]] = {
     "grad_cam": lambda one: {"layer": one.layer},
     "grad_cam_plus_plus": lambda one: {"layer": one.layer},
     "guided_grad_cam": lambda one: {"layer": one.layer},
-    "occlusion": lambda one: {"baseline": one.baselines[:1], "window": WINDOW, "stride": STRIDE},
-    "shapley_value_sampling": lambda one: {"baseline": one.baselines[:1], "features": REGIONS, "samples": 2},
-    "lime": lambda one: {"baseline": one.baselines[:1], "features": REGIONS, "samples": SAMPLES},
-    "kernel_shap": lambda one: {"baseline": one.baselines[:1], "features": REGIONS, "samples": SAMPLES},
+    "occlusion": lambda one: {"baseline": one.baselines[:1], "window": one.windows[0], "stride": one.windows[1]},
+    "shapley_value_sampling": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": 2},
+    "lime": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": SAMPLES},
+    "kernel_shap": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": SAMPLES},
 }
-"""What our methods are told; nothing where they have nothing to be told."""
+"""The options of our methods, where they have any."""
 
 
 def ours(method: str) -> Explain:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -45,13 +44,12 @@ def named(values: pd.DataFrame, short: bool = False) -> pd.DataFrame:
 
 def metrics() -> HTML:
     """Return the table of all metrics: what each asks, which way is better, its range, its source."""
-    ends = {np.inf: "∞", -np.inf: "-∞"}
     lines = {
         metric.title: {
             "about": metric.family,
             "asks": metric.question,
             "better": metric.better,
-            "range": f"{ends.get(metric.low, metric.low)} to {ends.get(metric.high, metric.high)}",
+            "range": f"{metric.low:g} to {metric.high:g}".replace("inf", "∞"),
             "source": metric.reference,
         }
         for metric in METRICS.values()

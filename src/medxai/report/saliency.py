@@ -9,7 +9,7 @@ import html
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -19,9 +19,8 @@ from PIL import Image
 from medxai.report.findings import KINDS, DataKind
 
 LIMIT = 2_500_000
-"""Characters of HTML that an explorer may have. A noisy map of 112 x 112 takes about 13,000, one of 96 x 96 9,500, one
-of 80 x 80 7,000; smooth ones take a quarter of that. So 26 methods, most of them noisy, for 3 pictures and 3 classes
-fit at 96 x 96, the size at which the attribution chapter's network works: maps are shown as they were computed."""
+"""Characters of HTML that an explorer may have. A noisy map of 128 x 128 takes about 17,000, a smooth one a quarter: 26
+methods for 2 pictures and 2 classes fit."""
 
 CLIPPED = 0.995
 """The map's quantile of absolute values that gets the strongest colour; else one pixel could pale all others."""
@@ -30,23 +29,14 @@ SHOWN = 6
 """Methods in the row of pictures that stands in for the explorer where no script runs."""
 
 
-@dataclass(frozen=True)
-class Maps:
-    """The maps of one method.
-
-    Parameters
-    ----------
-    title
-        Name of the method.
-    values
-        Float (pictures, classes, height, width), at any scale: each map is scaled by itself.
-    signed
-        Whether values below zero speak against the class; else no value may be below zero.
-    """
+class Maps(NamedTuple):
+    """The maps of one method."""
 
     title: str
     values: np.ndarray
+    """Float (pictures, classes, height, width), at any scale: each map is scaled by itself."""
     signed: bool
+    """Whether values below zero speak against the class; else no value may be below zero."""
 
 
 def explorer(
@@ -92,10 +82,8 @@ def explorer(
         f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(note)}</p>'
     )
     if len(text) > LIMIT:
-        raise ValueError(
-            f"the explorer would take {len(text) / 1e6:.1f} MB, of which {LIMIT / 1e6:.1f} MB are allowed: "
-            "give fewer pictures, classes or methods, or smaller maps"
-        )
+        size, most = len(text) / 1e6, LIMIT / 1e6
+        raise ValueError(f"the explorer is {size:.1f} MB: expected at most {most:.1f}; give fewer or smaller maps")
     return HTML(text)
 
 
@@ -142,23 +130,21 @@ def colours(signed: bool) -> np.ndarray:
 
 def _check(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> None:
     if not pictures or not classes or not methods:
-        raise ValueError("the explorer needs at least one picture, one class and one method")
-    shapes = {picture.shape for picture in pictures.values()}
-    if len(shapes) > 1 or any(len(shape) != 3 or shape[2] != 3 for shape in shapes):
-        raise ValueError(f"pictures must all have one shape (h, w, 3), not {', '.join(map(str, sorted(shapes)))}")
-    if wrong := [str(picture.dtype) for picture in pictures.values() if picture.dtype != np.uint8]:
-        raise ValueError(f"pictures must be uint8, not {wrong[0]}")
+        raise ValueError("the explorer is empty: expected at least one picture, one class and one method")
+    first, *_ = pictures.values()
+    found = {f"{picture.dtype} {picture.shape}" for picture in pictures.values()}
+    if len(found) > 1 or first.dtype != np.uint8 or first.shape[2:] != (3,):
+        raise ValueError(f"pictures are {', '.join(sorted(found))}: expected uint8 (h, w, 3), all of one shape")
     wanted = (len(pictures), len(classes), *methods[0].values.shape[-2:])
-    for maps in methods:
-        if maps.values.shape != wanted:
+    for title, values, signed in methods:
+        if values.shape != wanted:
             raise ValueError(
-                f"maps of {maps.title} must have shape {wanted}, not {maps.values.shape}: "
-                "(pictures, classes, height, width), with the height and width of the first method"
+                f"maps of {title} are {values.shape}: expected {wanted}, pictures by classes by height by width"
             )
-        if not np.isfinite(maps.values).all():
-            raise ValueError(f"maps of {maps.title} hold NaN or infinity")
-        if not maps.signed and maps.values.min() < 0:
-            raise ValueError(f"maps of {maps.title} are called unsigned, but hold {maps.values.min():.3g}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"maps of {title} hold NaN or infinity: expected finite numbers")
+        if not signed and values.min() < 0:
+            raise ValueError(f"maps of {title} hold {values.min():.3g} and are unsigned: expected none below zero")
 
 
 def _uri(pixels: np.ndarray, form: str, **options: object) -> str:

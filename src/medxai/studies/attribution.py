@@ -99,7 +99,7 @@ def _measured(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
         "randomisation": _alike(own, anew),
         "similarity": _similarity(own),
         "completeness": _completeness(panel, rows[0], {name: maps[0] for name, maps in own.items()}),
-        "chance": _chance(panel, rows[0], (1, 2, 4) if profile.name == "full" else (1, 2)),
+        "chance": _chance(panel, rows[0], {"full": (1, 2, 4), "quick": (1, 2)}.get(profile.name, (1,))),
         "refused": [(name, reason, 1) for name, reason in refused.items()],
     }
     return {name: table for name, part in lines.items() if len(table := tidied(part))}

@@ -43,6 +43,7 @@ def winners(call: Call, value: Tensor) -> Tensor:
 
 
 def take(value: Tensor, places: Tensor) -> Tensor:
-    """Return the elements of maps at `places`, each place as often as it wins: its transpose adds them up."""
+    """Return the elements of maps (n, c, h, w) at `places` (n, c, h', w'), as found by `winners`."""
+    # A place that wins several windows is taken as often, and the transpose adds up what comes back to it.
     flat = value.flatten(-2).gather(-1, places.flatten(-2).expand(*value.shape[:-2], -1))
     return flat.view(*value.shape[:-2], *places.shape[-2:])

@@ -41,7 +41,7 @@ def deeplift(
     target
         Class of all images, or of each, (n,).
     baseline
-        Number or tensor that can be broadcast to `images`: what counts as nothing.
+        The image that stands for no evidence: a number or a tensor that can be broadcast to `images`.
     rule
         Rule of elementwise functions. RevealCancel treats apart the positive and negative contributions to their input,
         as the last linear operation before them has it: convolution or linear layer with its batch normalisation, or
