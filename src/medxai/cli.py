@@ -108,9 +108,8 @@ def _explain(options: argparse.Namespace) -> None:
     own = options.weights and f"{options.model} with the weights in {options.weights}"
     methods = options.methods and [name.strip() for name in options.methods.split(",")]
     results = your_data.evaluate(model, images, target=options.target, methods=methods, samples=options.samples)
-    print(
-        f"written: {your_data_page.write_report(results, options.output, model=own or pretrained(options.model).origin)}"
-    )
+    page = your_data_page.write_report(results, options.output, model=own or pretrained(options.model).origin)
+    print(f"written: {page}")
 
 
 def _fetch(options: argparse.Namespace) -> None:
