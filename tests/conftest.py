@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SITE = Path(__file__).with_name("site")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process (pytest-xdist), and those of the site too: they share what is slow."""
     for item in items:
