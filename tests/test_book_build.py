@@ -65,7 +65,7 @@ answer
 ```{code-cell} ipython3
 import matplotlib.pyplot as plt
 
-plt.figure(figsize=(1, 1))
+plt.subplots(figsize=(1, 1))[0]
 ```
 """
 )

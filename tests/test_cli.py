@@ -42,6 +42,23 @@ def test_without_a_model_the_network_of_the_book_explains() -> None:
     assert cli._parser().parse_args(["explain", "images", "--output", "report.html"]).model == DEFAULT
 
 
+def test_an_interrupted_reference_ends_with_130_and_says_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from medxai.studies import sitting
+
+    asked = []
+
+    def stop(study: object, profile: object, command: str, names: list[str]) -> None:
+        asked.append((command, names))
+        raise KeyboardInterrupt("1 of 4 trials are kept")
+
+    monkeypatch.setattr(sitting, "write_reference", stop)
+    assert cli.main(["run", "dataset", "ceiling", "--profile", "full", "--reference"]) == 130
+    assert asked == [("medxai run dataset ceiling --profile full --reference", ["ceiling"])]
+    assert capsys.readouterr().err == "1 of 4 trials are kept\n"
+
+
 @pytest.mark.parametrize("arguments", [[], ["build", "--profile", "huge"], ["build", "--data", "imagined"], ["data"]])
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

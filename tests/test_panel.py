@@ -113,6 +113,18 @@ class TestMaps:
         assert "no convolution" in found.refused["grad_cam"]
         assert "grad_cam" not in set(found.costs["method"])
 
+    def test_a_network_without_gradients_is_explained_by_what_needs_none(self) -> None:
+        class Steps(nn.Module):
+            def forward(self, images: Tensor) -> Tensor:
+                return (images.detach().mean((2, 3)) * 5).round()
+
+        methods = ["gradient", "occlusion"]
+        panel = Panel(Steps(), drawn(), np.zeros(3, int), NORMALISATION, SAMPLES, methods, progress=False)
+        found = panel.maps([0])
+        assert list(found.maps) == ["occlusion", *CONTROLS]
+        assert "does not require grad" in found.refused["gradient"]
+        assert found.costs["ratio"].isna().all()
+
     def test_a_map_that_is_not_finite_is_named_with_its_image(self) -> None:
         class Root(nn.Module):
             def forward(self, images: Tensor) -> Tensor:  # its slope at zero is infinite

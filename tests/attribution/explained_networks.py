@@ -11,8 +11,10 @@ from medxai.models import backbones
 from medxai.oracles import cases
 
 CLASSES = cases.CLASSES
-# Pixels: about as few as a network's last maps need to have more than one pixel.
-SIZES = dict.fromkeys(backbones.NETWORKS, 40) | {"densenet121": 64, "inception_v3": 108, "inception_resnet_v2": 108}
+# Pixels: about as few as a network's last maps need to have more than one pixel. EfficientNet without biases underflows
+# below 64.
+SIZES = dict.fromkeys(backbones.NETWORKS, 40) | dict.fromkeys(("densenet121", "efficientnet_b0"), 64)
+SIZES |= dict.fromkeys(("inception_v3", "inception_resnet_v2"), 108)
 
 REPEATS = {"repeat": 10, "repeat_1": 20, "repeat_2": 9}
 # Blocks that do over again what the block before them does, with as many channels.
@@ -57,10 +59,13 @@ def _slim_vgg16(classes: int) -> nn.Module:
     return model
 
 
-def slim_and_whole(names: Iterable[str], size: int | None = None) -> list:
-    """Name, size and maker of networks, for a fixture: slim at each push; weekly whole, at `size` if there is one."""
+def slim_and_whole(names: Iterable[str], size: int | None = None, at_each_push: Iterable[str] | None = None) -> list:
+    """Name, size and maker of networks, for a fixture: slim at each push, and weekly whole, at `size` if there is one.
+
+    With `at_each_push` only these are tested then; for what hardly depends on the network.
+    """
     return [
-        *(pytest.param((name, SIZES[name], slim), id=name) for name in names),
+        *(pytest.param((name, SIZES[name], slim), id=name) for name in at_each_push or names),
         *(
             pytest.param((name, size or SIZES[name], backbones.create), id=f"whole-{name}", marks=pytest.mark.weekly)
             for name in names

@@ -264,7 +264,7 @@ def test_bfloat16_stays_within_its_stated_error(resnet18):
         ("", "layer '' is no layer"),
         (nn.ReLU(), "layer a ReLU is no layer of the model"),
         ([], "layers are empty"),
-        ("fc", r"layer 'fc' gives \(2, 6\): a layer that gives maps"),
+        ("fc", r"layer 'fc' gives \(2, 6\): expected a layer that gives maps"),
     ],
 )
 def test_bad_layers(resnet18, layers, message):

@@ -164,6 +164,6 @@ def test_the_table_is_whole():
 )
 def test_signed_methods_have_both_signs(small, name):
     draw = torch.Generator().manual_seed(0)
-    batch = torch.randn(4, 3, 16, 16, generator=draw, dtype=torch.double)
-    found = torch.cat([explain(small, batch, target, name) for target in range(6)])
+    batch = torch.randn(2, 3, 16, 16, generator=draw, dtype=torch.double)
+    found = torch.cat([explain(small, batch, target, name) for target in range(3)])
     assert found.min() < 0 < found.max()

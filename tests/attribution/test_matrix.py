@@ -1,4 +1,6 @@
-"""Every method on every network of the benchmark: right by its oracle, or refused with a reason. None merely runs.
+"""Every method on every network: right by its oracle, or refused with a reason. None merely runs.
+
+The networks are those of the benchmark and the book's own.
 
 In float64: biases that are not zero, calibrated batch normalisation, baselines that are not constant. Each push has
 small images and networks with each kind of block, each week has the whole networks at 128 pixels.
@@ -15,6 +17,7 @@ pytest.importorskip("captum")
 
 from medxai.attribution import METHODS  # noqa: E402
 from medxai.models import backbones  # noqa: E402
+from medxai.models.architectures import DEFAULT  # noqa: E402
 from medxai.oracles import cases  # noqa: E402
 from medxai.studies import libraries  # noqa: E402
 
@@ -32,7 +35,7 @@ ON_ONE_NETWORK += [name for name in MAPS if METHODS[name].family == "perturbatio
 
 def pairs():
     """Each network with each method; but at each push those above with one network alone."""
-    for network in slim_and_whole(backbones.ARCHITECTURES, cases.SIZE):
+    for network in slim_and_whole([*backbones.ARCHITECTURES, DEFAULT], cases.SIZE):
         for method in MAPS:
             if network.marks or network.id == "mobilenet_v2" or method not in ON_ONE_NETWORK:
                 yield pytest.param(network.values[0], method, id=f"{network.id}-{method}", marks=network.marks)

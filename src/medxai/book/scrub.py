@@ -38,16 +38,10 @@ def scrub(value: object) -> object:
 
 def remaining(value: object) -> list[str]:
     """Return every text in the JSON value that still names the checkout or the home folder of this machine."""
-    found: list[str] = []
-    private = [pattern for pattern, _ in _rules()]
-
-    def look(text: str) -> str:
-        if any(pattern.search(text) for pattern in private):
-            found.append(text)
-        return text
-
-    _map(value, look)
-    return found
+    texts: list[str] = []
+    _map(value, lambda text: texts.append(text) or text)
+    rules = _rules()
+    return [text for text in texts if any(pattern.search(text) for pattern, _ in rules)]
 
 
 def _map(value: object, change: Callable[[str], str]) -> object:

@@ -18,22 +18,12 @@ TITLES = {"unanswered": "Not answered yet", "right": "Right", "wrong": "Not righ
 
 @dataclass(frozen=True)
 class Mistake:
-    """A typical wrong answer.
+    """A typical wrong answer."""
 
-    Attributes
-    ----------
-    name
-        A few words for the mistake.
-    value
-        Computes the wrong answer from the same arguments as the reference. Where the answer is a function, this is
-        the wrong function.
-    why
-        What is wrong and what to think about; does not tell the solution.
-    """
-
-    name: str
     value: Callable[..., Any]
+    """Computes it from the arguments of the reference; where the answer is a function, this is the wrong function."""
     why: str
+    """What is wrong and what to think about; does not tell the solution."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +32,6 @@ class Result:
 
     state: str
     message: str
-    mistake: str | None = None
 
     def __repr__(self) -> str:
         return f"{ICONS[self.state]} {TITLES[self.state]}. {self.message}"
@@ -57,31 +46,20 @@ class Result:
 
 @dataclass(frozen=True)
 class Check:
-    """One exercise's check. Calling it never raises and never tells the solution.
-
-    Attributes
-    ----------
-    reference
-        Computes the right answer from the check's arguments; it also fixes what kind of answer is accepted
-        (see :func:`medxai.checks.compare.same`).
-    mistakes
-        Typical wrong answers, the most specific first.
-    example
-        Returns arguments on which the right answer and all mistakes differ; the tests feed each of them.
-    hint
-        What to think about when the answer is wrong in no known way.
-    is_function
-        True if the answer is a function of the check's arguments instead of its value.
-    tolerance
-        Largest absolute difference between numbers that still counts as the same.
-    """
+    """One exercise's check. Calling it never raises and never tells the solution."""
 
     reference: Callable[..., Any]
+    """Computes the right answer; it also fixes what kind of answer is accepted (`medxai.checks.compare.same`)."""
     mistakes: tuple[Mistake, ...]
+    """The most specific first."""
     example: Callable[[], tuple]
+    """Returns arguments on which the right answer and all mistakes differ; the tests feed each of them."""
     hint: str
+    """What to think about when the answer is wrong in no known way."""
     is_function: bool = False
+    """Whether the answer is a function of the check's arguments instead of its value."""
     tolerance: float = 1e-3
+    """Largest absolute difference between numbers that still counts as the same."""
 
     def __call__(self, answer: Any, *arguments: Any) -> Result:
         """Judge `answer`; `arguments` are the data of the exercise, as the chapter gives them."""
@@ -112,7 +90,7 @@ class Check:
             return Result("right", "Well done.")
         for mistake in self.mistakes:
             if self._made(mistake, value, arguments):
-                return Result("wrong", mistake.why, mistake.name)
+                return Result("wrong", mistake.why)
         return Result("wrong", self.hint)
 
     def _made(self, mistake: Mistake, value: Any, arguments: tuple) -> bool:

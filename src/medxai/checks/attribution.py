@@ -17,24 +17,20 @@ check_gap = Check(
     reference=_gap,
     mistakes=(
         Mistake(
-            "baseline left out",
             lambda values, logit, baseline_logit: _gap(values, logit, 0.0),
             "The map is compared with the logit itself. The baseline has a logit, too.",
         ),
         Mistake(
-            "sign lost",
             lambda values, logit, baseline_logit: _gap(np.abs(values), logit, baseline_logit),
             "This adds up sizes. Evidence against the class counts as negative.",
         ),
         Mistake(
-            "mean",
             lambda values, logit, baseline_logit: (
                 abs(values.mean() - (logit - baseline_logit)) / abs(logit - baseline_logit)
             ),
             "This takes the mean of the map. Completeness is about its sum.",
         ),
         Mistake(
-            "not relative",
             lambda values, logit, baseline_logit: abs(values.sum() - (logit - baseline_logit)),
             "This is in units of the logit. Divide by the size of what the sum should be.",
         ),
@@ -53,17 +49,14 @@ check_shapley = Check(
     reference=_shapley,
     mistakes=(
         Mistake(
-            "leave one out",
             lambda nothing, first, second, both: np.array([both - second, both - first]),
             "This only takes each region away from the whole image, as occlusion does. A region can also come first.",
         ),
         Mistake(
-            "one alone",
             lambda nothing, first, second, both: np.array([first - nothing, second - nothing]),
             "This only adds each region to the empty image. It can also join when the other is already there.",
         ),
         Mistake(
-            "shared equally",
             lambda nothing, first, second, both: np.full(2, (both - nothing) / 2),
             "This shares the gain equally, whatever each region does on its own.",
         ),
@@ -89,22 +82,18 @@ check_integrated = Check(
     reference=_integrated,
     mistakes=(
         Mistake(
-            "gradient at the image",
             lambda gradient, image, baseline: (image - baseline) * gradient(image),
             "This takes the gradient at the image only. Where the score is saturated, it is zero there.",
         ),
         Mistake(
-            "times the image",
             lambda gradient, image, baseline: _integrated(gradient, image, baseline) / (image - baseline) * image,
             "This multiplies by the image instead of what changed on the way from the baseline.",
         ),
         Mistake(
-            "no difference",
             lambda gradient, image, baseline: _integrated(gradient, image, baseline) / (image - baseline),
             "This is the mean gradient. It has to be multiplied by what changes on the way.",
         ),
         Mistake(
-            "path from zero",
             lambda gradient, image, baseline: _integrated(gradient, image, 0 * image),
             "The path starts at zero. It should start at the baseline.",
         ),
@@ -124,20 +113,14 @@ check_ranks = Check(
     reference=_ranks,
     mistakes=(
         Mistake(
-            "Pearson",
             lambda one, other: float(np.corrcoef(one.ravel(), other.ravel())[0, 1]),
             "This correlates the values: a few large ones decide. Correlate the ranks.",
         ),
         Mistake(
-            "sign lost",
             lambda one, other: _ranks(np.abs(one), np.abs(other)),
             "The sign was taken off first. Then evidence for and against look alike.",
         ),
-        Mistake(
-            "upside down",
-            lambda one, other: 1 - _ranks(one, other),
-            "This is one minus the correlation: a distance.",
-        ),
+        Mistake(lambda one, other: 1 - _ranks(one, other), "This is one minus the correlation: a distance."),
     ),
     example=lambda: (np.array([[5.0, -4.0], [0.5, 1.0]]), np.array([[9.0, 0.2], [-1.0, 1.5]])),
     hint="Give each pixel its rank within its map, and correlate the ranks.",

@@ -15,22 +15,18 @@ check_auc = Check(
     reference=_auc,
     mistakes=(
         Mistake(
-            "ties lost",
             lambda values, inside: float((np.subtract.outer(values[inside], values[~inside]) > 0).mean()),
             "A pair with equal values counts half, not nothing.",
         ),
         Mistake(
-            "ties won",
             lambda values, inside: float((np.subtract.outer(values[inside], values[~inside]) >= 0).mean()),
             "A pair with equal values counts half, not whole.",
         ),
         Mistake(
-            "turned around",
             lambda values, inside: 1 - _auc(values, inside),
             "This is the share of pairs in which the pixel outside is higher.",
         ),
         Mistake(
-            "mean inside",
             lambda values, inside: float(values[inside].mean()),
             "This is the mean value inside. The area asks only for the order of the values.",
         ),
@@ -57,24 +53,20 @@ check_deletion = Check(
     reference=_deletion,
     mistakes=(
         Mistake(
-            "least first",
             lambda contributions, values: float(
                 np.trapezoid(contributions.sum() - _curve(contributions, values, 1), dx=1 / len(values))
             ),
             "The pixels with the largest values of the map are covered first.",
         ),
         Mistake(
-            "by contribution",
             lambda contributions, values: _deletion(contributions, contributions),
             "The order is that of the map, not that of the true contributions.",
         ),
         Mistake(
-            "not a share",
             lambda contributions, values: _deletion(contributions, values) * len(values),
             "The horizontal axis is the share of covered pixels, from 0 to 1: one step is 1 / number of pixels.",
         ),
         Mistake(
-            "mean of the points",
             lambda contributions, values: float((contributions.sum() - _curve(contributions, values)).mean()),
             "This is the mean of the points. By the trapezoid rule the first and the last count half.",
         ),
@@ -92,17 +84,14 @@ check_paired = Check(
     reference=_paired,
     mistakes=(
         Mistake(
-            "not paired",
             lambda one, other: float(np.sqrt((one.var(ddof=1) + other.var(ddof=1)) / len(one))),
             "This takes the two methods for independent. The images are the same: most of their spread is common.",
         ),
         Mistake(
-            "spread of the differences",
             lambda one, other: float((one - other).std(ddof=1)),
             "This is the spread of single images. The mean of n images is surer, by the root of n.",
         ),
         Mistake(
-            "divided by n",
             lambda one, other: float((one - other).std() / np.sqrt(len(one))),
             "The mean was estimated from the same images: divide by n - 1 in the standard deviation.",
         ),
@@ -120,17 +109,14 @@ check_centre = Check(
     reference=_centre,
     mistakes=(
         Mistake(
-            "turned around",
             lambda table: float((table["grad_cam"] < table["centre_gaussian"]).mean()),
             "This is the share on which the Gaussian is better.",
         ),
         Mistake(
-            "count",
             lambda table: float((table["grad_cam"] > table["centre_gaussian"]).sum()),
             "This is the number of images; the share is asked.",
         ),
         Mistake(
-            "difference",
             lambda table: float((table["grad_cam"] - table["centre_gaussian"]).mean()),
             "This is the mean difference, not how often it is above zero.",
         ),

@@ -34,23 +34,20 @@ check_pairwise_f1 = Check(
     reference=_pairwise_f1,
     mistakes=(
         Mistake(
-            "accuracy",
             _accuracy,
             "This is the share of images on which the two raters say the same, which is high for any rare "
             "characteristic: images that neither of them marked should not count.",
         ),
         Mistake(
-            "intersection over union",
             _jaccard,
             "This is the intersection over union (Jaccard index). F1 counts the images that both marked twice, "
             "above and below the fraction bar.",
         ),
         Mistake(
-            "sensitivity",
             _sensitivity,
             "This divides by the images of one rater only (a sensitivity). F1 treats the two raters alike.",
         ),
-        Mistake("percent", lambda a, b: 100 * _pairwise_f1(a, b), "This is in percent: give a share between 0 and 1."),
+        Mistake(lambda a, b: 100 * _pairwise_f1(a, b), "This is in percent: give a share between 0 and 1."),
     ),
     example=lambda: (np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool), np.array([1, 1, 0, 0, 1, 0, 0, 0, 0, 0], bool)),
     hint="Count the images that both raters marked, and those that only one of them marked.",
@@ -60,24 +57,20 @@ check_mean_dice = Check(
     reference=lambda iou: float(np.mean(2 * iou / (1 + iou))),
     mistakes=(
         Mistake(
-            "Dice of the mean",
             lambda iou: float(2 * np.mean(iou) / (1 + np.mean(iou))),
             "You converted the mean. The conversion is curved, so the mean of converted values is not the converted "
             "mean: convert every pair, then average.",
         ),
         Mistake(
-            "mean IoU",
             lambda iou: float(np.mean(iou)),
             "This is still the mean intersection over union. Write both indices with the three areas: only first, only "
             "second, both.",
         ),
         Mistake(
-            "inverse conversion",
             lambda iou: float(np.mean(iou / (2 - iou))),
             "This converts the other way, from Dice to intersection over union: Dice is never the smaller of the two.",
         ),
         Mistake(
-            "midpoint",
             lambda iou: float(np.mean((1 + iou) / 2)),
             "This is the midpoint between the index and 1. Two outlines that do not overlap at all must keep a Dice "
             "of 0.",
@@ -103,24 +96,20 @@ check_ceiling = Check(
     reference=lambda masks: _mean_over_raters(masks, _fuzzy_f1),
     mistakes=(
         Mistake(
-            "rater in his own reference",
             lambda masks: _mean_over_raters(masks, _fuzzy_f1, others_only=False),
             "The rater is part of the reference that he is scored against, which flatters him. Leave him out of the "
             "map.",
         ),
         Mistake(
-            "fuzzy intersection over union",
             lambda masks: _mean_over_raters(masks, lambda m, r: np.minimum(m, r).sum() / np.maximum(m, r).sum()),
             "This divides by the sum of the maxima: the fuzzy intersection over union. F1 divides by the two sums "
             "together.",
         ),
         Mistake(
-            "majority vote",
             lambda masks: _mean_over_raters(masks, lambda m, r: _fuzzy_f1(m, (r > 0.5).astype(float))),
             "You turned the reference into a majority vote. The fuzzy map keeps the share of raters in every pixel.",
         ),
         Mistake(
-            "sensitivity",
             lambda masks: _mean_over_raters(masks, lambda m, r: np.minimum(m, r).sum() / r.sum()),
             "This is the fuzzy sensitivity: it divides by the reference only, so a rater who outlines everything "
             "scores 1.",

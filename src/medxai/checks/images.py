@@ -15,17 +15,15 @@ check_area = Check(
     reference=_area,
     mistakes=(
         Mistake(
-            "pixels",
             lambda truth: float(np.sum(truth > PRESENT)),
             "This is a number of pixels. A share does not change when the picture is painted at twice the size.",
         ),
         Mistake(
-            "any paint",
             lambda truth: float(np.mean(truth > 0)),
             "This counts every pixel with a trace of paint. The soft edge belongs to the term only where at least half "
             "of the pixel is covered.",
         ),
-        Mistake("percent", lambda truth: 100 * _area(truth), "This is in percent: give a share between 0 and 1."),
+        Mistake(lambda truth: 100 * _area(truth), "This is in percent: give a share between 0 and 1."),
     ),
     example=lambda: (np.array([[0.0, 0.2, 0.6, 1.0, 0.0], [0.0, 0.1, 0.9, 1.0, 0.0]]),),
     hint="A pixel belongs to the term where the truth is above one half.",
@@ -41,19 +39,16 @@ check_inside = Check(
     reference=_inside,
     mistakes=(
         Mistake(
-            "the other way round",
             lambda scale, plaque: _inside(plaque, scale),
             "This is the share of the plaque that bears scale. The question is about the scale: where does it lie?",
         ),
         Mistake(
-            "intersection over union",
             lambda scale, plaque: float(
                 ((scale > PRESENT) & (plaque > PRESENT)).sum() / ((scale > PRESENT) | (plaque > PRESENT)).sum()
             ),
             "This is the intersection over union, which also falls when the plaque is larger than the scale.",
         ),
         Mistake(
-            "share of the picture",
             lambda scale, plaque: float(np.mean((scale > PRESENT) & (plaque > PRESENT))),
             "This divides by all pixels of the picture. Divide by those of the scale.",
         ),
@@ -77,17 +72,14 @@ check_nearest_mean = Check(
     reference=lambda colours, labels: _nearest(np.asarray(colours), np.asarray(labels)),
     mistakes=(
         Mistake(
-            "image in its own mean",
             lambda colours, labels: _nearest(np.asarray(colours), np.asarray(labels), leave_out=False),
             "Each image helped to make the class mean that it is compared with. Leave it out.",
         ),
         Mistake(
-            "most frequent class",
             lambda colours, labels: float(np.unique(labels, return_counts=True)[1].max() / len(labels)),
             "This is what one gets by always naming the most frequent class. It is the bar to beat, not the answer.",
         ),
         Mistake(
-            "percent",
             lambda colours, labels: 100 * _nearest(np.asarray(colours), np.asarray(labels)),
             "This is in percent: give a share between 0 and 1.",
         ),

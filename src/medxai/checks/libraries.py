@@ -14,22 +14,18 @@ check_weights = Check(
     reference=_weights,
     mistakes=(
         Mistake(
-            "never divided",
             lambda maps, slope: (slope**2 * slope.clip(min=0)).sum((1, 2)),
             "This is the numerator alone. Each alpha has a denominator.",
         ),
         Mistake(
-            "Grad-CAM",
             lambda maps, slope: slope.mean((1, 2)),
             "This is the mean gradient: Grad-CAM's weight, not that of Grad-CAM++.",
         ),
         Mistake(
-            "sum over all maps",
             lambda maps, slope: (slope.clip(min=0) / (2 + maps.sum() * slope.clip(min=0))).sum((1, 2)),
             "The sum in the denominator runs over the pixels of the same map, not over all maps.",
         ),
         Mistake(
-            "pixel by pixel",
             lambda maps, slope: (slope.clip(min=0) / (2 + maps * slope.clip(min=0))).sum((1, 2)),
             "In the denominator stands the sum of the map over all its pixels, not the value at the pixel.",
         ),
@@ -50,17 +46,14 @@ check_guided = Check(
     reference=_guided,
     mistakes=(
         Mistake(
-            "gradient",
             lambda inputs, arriving: np.where(inputs > 0, arriving, 0.0),
             "This is the plain gradient. Guided backpropagation also cuts off what arrives with a negative sign.",
         ),
         Mistake(
-            "deconvnet",
             lambda inputs, arriving: np.maximum(arriving, 0.0),
             "This is DeConvNet: it does not ask whether the ReLU was open.",
         ),
         Mistake(
-            "size",
             lambda inputs, arriving: np.where(inputs > 0, np.abs(arriving), 0.0),
             "A negative value is cut off, not turned around.",
         ),
@@ -78,17 +71,14 @@ check_shares = Check(
     reference=_shares,
     mistakes=(
         Mistake(
-            "all to each",
             lambda summands, relevance: np.full_like(summands, relevance),
             "Each summand gets everything: the relevance is multiplied, as in the libraries.",
         ),
         Mistake(
-            "equal parts",
             lambda summands, relevance: np.full_like(summands, relevance / len(summands)),
             "Equal parts conserve the relevance, but a summand of zero has contributed nothing.",
         ),
         Mistake(
-            "by size",
             lambda summands, relevance: relevance * np.abs(summands) / np.abs(summands).sum(),
             "The sign is lost: a negative summand has worked against the sum.",
         ),

@@ -16,25 +16,18 @@ check_normalised = Check(
     reference=_normalised,
     mistakes=(
         Mistake(
-            "range",
             lambda pixels, mean, deviation: (pixels - mean) / deviation,
             "Mean and standard deviation are of pixels in [0, 1]; these go from 0 to 255.",
         ),
         Mistake(
-            "order",
             lambda pixels, mean, deviation: pixels / 255 / deviation - mean,
             "First the mean is taken away, then the difference is divided.",
         ),
         Mistake(
-            "ImageNet",
             lambda pixels, mean, deviation: (pixels / 255 - IMAGENET[0]) / IMAGENET[1],
             "These are ImageNet's numbers. This network was trained with others.",
         ),
-        Mistake(
-            "no deviation",
-            lambda pixels, mean, deviation: pixels / 255 - mean,
-            "Not yet divided by the standard deviation.",
-        ),
+        Mistake(lambda pixels, mean, deviation: pixels / 255 - mean, "Not yet divided by the standard deviation."),
     ),
     example=lambda: (np.array([[0, 128, 255], [51, 102, 204]]), np.array([0.5, 0.5, 0.4]), np.array([0.5, 0.4, 0.5])),
     hint="Bring the pixels to [0, 1], take the mean away, divide by the standard deviation.",
@@ -54,24 +47,20 @@ check_unmatched = Check(
     reference=_unmatched,
     mistakes=(
         Mistake(
-            "ending",
             lambda images, masks: [name for name in images if name not in masks],
             "A mask may end in another way than its image, and may carry _mask: compare the names without both.",
         ),
         Mistake(
-            "suffix",
             lambda images, masks: [
                 name for name in images if _stem(name) not in {one.rpartition(".")[0] for one in masks}
             ],
             "A mask whose name ends in _mask fits, too.",
         ),
         Mistake(
-            "other way round",
             lambda images, masks: [name for name in masks if _stem(name) not in {_stem(one) for one in images}],
             "These are masks without an image; asked are images without a mask.",
         ),
         Mistake(
-            "the ones that fit",
             lambda images, masks: [name for name in images if name not in _unmatched(images, masks)],
             "These have a mask.",
         ),
@@ -92,22 +81,18 @@ check_difference = Check(
     reference=_mean_difference,
     mistakes=(
         Mistake(
-            "undefined as zero",
             lambda scores, method, control: float((scores[method].fillna(0) - scores[control].fillna(0)).mean()),
             "An image without a score is not an image with a score of 0.",
         ),
         Mistake(
-            "other images",
             lambda scores, method, control: float(scores[method].mean() - scores[control].mean()),
             "The two means are over different images. Compare on the images on which both have a score.",
         ),
         Mistake(
-            "sign",
             lambda scores, method, control: _mean_difference(scores, control, method),
             "Asked is the method less the control.",
         ),
         Mistake(
-            "median",
             lambda scores, method, control: float((scores[method] - scores[control]).median()),
             "This is the median of the differences, not their mean.",
         ),

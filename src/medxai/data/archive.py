@@ -72,13 +72,7 @@ def _tar_members(container: tarfile.TarFile) -> Members:
 
 
 def _safe(info: tarfile.TarInfo) -> str:
-    """Return the name of a file or folder, without a leading slash.
-
-    Raises
-    ------
-    tarfile.FilterError
-        If it would lie outside the folder into which it is unpacked, or is a link or a device.
-    """
+    """Return the name of a file or folder, without a leading slash; FilterError for links, devices and ways out."""
     if not (info.isfile() or info.isdir()):
         raise tarfile.SpecialFileError(info)
     return tarfile.data_filter(info, "/unpacked").name

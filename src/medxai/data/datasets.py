@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from medxai import paths
 from medxai.data.archive import ENDINGS
 
@@ -13,7 +15,7 @@ class Repository:
 
     url: str
     commit: str
-    paths: tuple[str, ...]
+    paths: list[str]
     """Folders and files at its top; nothing else is downloaded."""
 
 
@@ -60,48 +62,15 @@ class Dataset:
         return f"what is at this place is not {self.name}: move it away, then {get}" if self.place.exists() else get
 
 
-_OWN_COPY = "put your own copy there, as data/README.md says, with its licence note"
-_MEDMNIST = "https://zenodo.org/records/10519652/files"
+def _read() -> dict[str, Dataset]:
+    """Read ``datasets.yml``, in which each data set has a repository, a download or, in words, a way to get it."""
+    found = yaml.safe_load(Path(__file__).with_name("datasets.yml").read_text(encoding="utf-8"))
+    kinds = {"repository": lambda entry: Repository(**entry), "download": lambda entry: Download(**entry), "get": str}
+    datasets = {}
+    for name, entry in found.items():
+        (source,) = (make(entry[kind]) for kind, make in kinds.items() if kind in entry)
+        datasets[name] = Dataset(name, entry["licence"], entry["folder"], source)
+    return datasets
 
-DATASETS = {
-    dataset.name: dataset
-    for dataset in (
-        Dataset(
-            "dermxdb",
-            "CC0 1.0",
-            "dermxdb",
-            Repository(
-                "https://github.com/ralucaj/dermx",
-                "20a07c6386303f94628b4904a9d17faf74d4364f",
-                ("annotations", "masks", "folds", "metadata.csv", "LICENSE", "README.md"),
-            ),
-        ),
-        Dataset(
-            "dermxdb-photographs",
-            "restricted: research only, not to be passed on",
-            "dermxdb/photographs",
-            "ask the owners of DermNetNZ and of SD-260, then put the files there, named as in metadata.csv",
-        ),
-        Dataset(
-            "breastmnist",
-            "CC BY 4.0",
-            "medmnist/breastmnist.npz",
-            Download(
-                f"{_MEDMNIST}/breastmnist.npz?download=1",
-                "3a22d2a4625e7dd8903f0f59030e81a3d0c222bece2e5e10927456cb50efdec1",
-            ),
-        ),
-        Dataset(
-            "retinamnist",
-            "CC BY 4.0",
-            "medmnist/retinamnist.npz",
-            Download(
-                f"{_MEDMNIST}/retinamnist.npz?download=1",
-                "254915f5f0a2074665c4676356824cf4ef4a3bcab233894b4bafcaf48962bd69",
-            ),
-        ),
-        Dataset("busi", "CC BY 4.0", "busi", _OWN_COPY),
-        Dataset("isic-uda1", "CC0 1.0", "isic_uda1", _OWN_COPY),
-        Dataset("ham10000-artefacts", "CC BY-NC-SA 4.0", "ham10000_artefacts", _OWN_COPY),
-    )
-}
+
+DATASETS = _read()

@@ -25,30 +25,23 @@ MASK_CACHE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class MaskStack:
-    """All raters' masks of one characteristic in one image, as bits of the box that holds them all.
-
-    Attributes
-    ----------
-    image, characteristic
-        What is outlined.
-    evaluations
-        int (n,), ascending: for each mask the row of `DermXDB.evaluations` that it belongs to.
-    bits
-        uint64 (n, words): the packed masks; bits beyond the box are 0.
-    pixels
-        Number of pixels of the whole image.
-    """
+    """All raters' masks of one characteristic in one image, as bits of the box that holds them all."""
 
     image: str
     characteristic: str
     evaluations: np.ndarray
+    """int (n,), ascending: for each mask the row of `DermXDB.evaluations` that it belongs to."""
     bits: np.ndarray
+    """uint64 (n, words): the packed masks; bits beyond the box are 0."""
     pixels: int
+    """Of the whole image."""
 
 
 @dataclass(frozen=True, eq=False)
 class DermXDB:
     """The data set as tables, with masks and maps on demand; `load` makes one.
+
+    What is not there, an image, an evaluation, a characteristic or a choice, is a ValueError.
 
     Attributes
     ----------
@@ -113,21 +106,10 @@ class DermXDB:
     def select(
         self, images: str | Iterable[str] = "paper", round: int | None = 1, raters: Iterable[int] | None = None
     ) -> pd.DataFrame:
-        """Return the rows of `evaluations` of some images, one labelling round and some raters.
+        """Return the rows of `evaluations` of some images, of `round` 1 or 2 (None: both) and some raters (None: all).
 
-        Parameters
-        ----------
-        images
-            "paper" (the 554 of the DermX paper), "benchmark" (524), "second_round" (labelled twice), "all", or names.
-        round
-            1, 2, or None for both.
-        raters
-            Numbers from 1 to 8, None for all.
-
-        Raises
-        ------
-        ValueError
-            If there is no such group of images.
+        Images are "paper" (the 554 of the DermX paper), "benchmark" (524), "second_round" (labelled twice), "all", or a
+        list of names.
         """
         if isinstance(images, str):
             if images not in GROUPS:
@@ -148,13 +130,7 @@ class DermXDB:
         return np.split(self.vertices[start : ends[-1]], ends[:-1] - start)
 
     def packed_mask(self, evaluation: int, characteristic: str) -> masks.PackedMask:
-        """Return what one row of `evaluations` outlined as `characteristic`; made once, then cached.
-
-        Raises
-        ------
-        KeyError
-            If that evaluation did not outline it.
-        """
+        """Return what one row of `evaluations` outlined as `characteristic` (else KeyError); made once, then cached."""
         rows = self._outlined[evaluation, characteristic]
         width, height = self._sizes[self.evaluations.at[evaluation, "image"]]
         return self._cache.get(
@@ -163,13 +139,7 @@ class DermXDB:
         )
 
     def mask(self, image: str, rater: int, characteristic: str, round: int = 1) -> np.ndarray:
-        """Return one rater's mask, bool (height, width), all False where they did not mark the characteristic.
-
-        Raises
-        ------
-        ValueError
-            If there is no such evaluation or characteristic.
-        """
+        """Return one rater's mask, bool (height, width), all False where they did not mark the characteristic."""
         return self._counts(image, self._evaluation(image, rater, round), [_known(characteristic)]).astype(bool)
 
     def fuzzy_map(
@@ -177,20 +147,9 @@ class DermXDB:
     ) -> np.ndarray:
         """Return the share of dermatologists who outlined `characteristic` at each pixel (first round).
 
-        Parameters
-        ----------
-        image, characteristic
-            What to show.
-        size
-            See `medxai.data.masks.area_average`.
-        raters
-            "correct": of the dermatologists whose diagnosis equals the reference standard, as in the DermX paper;
-            "all": of all.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (height, width) in [0, 1]; NaN everywhere where there is no such dermatologist.
+        Of the "correct" `raters`, whose diagnosis equals the reference standard, as in the DermX paper, or of "all".
+        float32 (height, width) in [0, 1], of a `size` as in `medxai.data.masks.area_average`; NaN where there is no
+        such dermatologist.
         """
         if raters not in ("correct", "all"):
             raise ValueError(f'raters is {raters!r}: expected "correct" or "all"')
@@ -204,10 +163,7 @@ class DermXDB:
     def rater_map(self, image: str, rater: int, size: int | tuple[int, int] | None = None) -> np.ndarray:
         """Return one rater's explanation map: the sum of their masks of all characteristics over its maximum.
 
-        Returns
-        -------
-        numpy.ndarray
-            float32 (height, width) in [0, 1]; zeros where they marked nothing.
+        float32 (height, width) in [0, 1]; zeros where they marked nothing.
         """
         counts = self._counts(image, self._evaluation(image, rater, 1), LOCALISED)
         return masks.area_average(_over_maximum(counts), size)
@@ -217,20 +173,9 @@ class DermXDB:
     ) -> np.ndarray:
         """Return the raters' joint explanation map: the sum of all their masks over its maximum (first round).
 
-        Parameters
-        ----------
-        image
-            Which image.
-        size
-            See `medxai.data.masks.area_average`.
-        leave_out
-            A rater who does not count, so that they can be compared with the others.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (height, width) in [0, 1]; zeros where nobody marked anything. This is the reference of the
-            explainability benchmark's table 4.
+        float32 (height, width) in [0, 1]; zeros where nobody marked anything. This is the reference of the
+        explainability benchmark's table 4. The rater `leave_out` does not count, so that they can be compared with the
+        others.
         """
         counts = self._counts(image, self._first_round(image, leave_out), LOCALISED)
         return masks.area_average(_over_maximum(counts), size)

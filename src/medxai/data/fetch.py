@@ -25,18 +25,10 @@ ATTEMPTS = 3
 
 
 def fetch(name: str, given: Path | None = None, sha256: str | None = None, *, wait: float = math.inf) -> Path:
-    """Put a data set where the book looks for it, all of it or nothing; return where, also if it was there already.
+    """Put one of `DATASETS` where the book looks for it, all of it or nothing; return where, found or fetched.
 
-    Parameters
-    ----------
-    name
-        One of `DATASETS`.
-    given
-        The data set as a file or an archive that the user has; nothing is downloaded then.
-    sha256
-        What a given archive must hash to.
-    wait
-        Seconds in all for a data set that comes from a repository.
+    A file or an archive `given` by the user, which must have the hash `sha256`, stands for a download; one of a
+    repository takes at most `wait` seconds.
 
     Raises
     ------
@@ -63,13 +55,7 @@ def fetch(name: str, given: Path | None = None, sha256: str | None = None, *, wa
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Compare a file with the SHA-256 that it should have.
-
-    Raises
-    ------
-    DataError
-        If the file is not there or has another one.
-    """
+    """Raise a DataError if a file is not there or has another SHA-256 than it should have."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     found = pooch.file_hash(path)
@@ -80,10 +66,7 @@ def verify(path: Path, sha256: str) -> None:
 def download(source: Download, place: Path) -> Path:
     """Download one file to `place`, unless it is there; return `place`.
 
-    Raises
-    ------
-    DataError
-        If it cannot be had, is not what it should be or cannot be written; nothing is left of it then.
+    If it cannot be had, is not what it should be or cannot be written, nothing is left of it: DataError.
     """
     store = pooch.create(
         place.parent,

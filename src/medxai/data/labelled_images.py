@@ -11,47 +11,28 @@ import numpy as np
 class LabelledImages:
     """Square images of one size, and as much as is known of their classes and of where to look.
 
-    Parameters
-    ----------
-    name
-        Of the set, such as ``paintings``.
-    kind
-        Whether the pictures are photographs, painted from real annotations, or simulated.
-    names
-        Of the images, n different ones.
-    pictures
-        uint8 (n, side, side, 3), RGB.
-    labels
-        int (n,), classes from 0; ``None`` where they are not known.
-    classes
-        Their names; empty where they are not known.
-    groups
-        int (n,): near copies of one image share a number, so that folds and resamples keep them together. Each image
-        on its own without them.
-    upside_down
-        Whether an image may be turned upside down in training.
-    raters
-        For a row: what each rater outlined, bool (side, side), by the rater's number; one rater where the truth is
-        known. ``None`` where nobody outlined anything.
-    truth
-        For a row: where the lesion truly is, float32 (side, side) in [0, 1]; ``None`` where that is not known.
-
-    Raises
-    ------
-    ValueError
-        If shapes or types are others.
+    What is ``None`` or empty is not known. Other shapes or types are a ValueError.
     """
 
     name: str
+    """Of the set, such as ``paintings``."""
     kind: Literal["real", "rendered", "simulated"]
+    """Whether the pictures are photographs, painted from real annotations, or simulated."""
     names: Sequence[str]
+    """Of the images, n different ones."""
     pictures: np.ndarray
+    """uint8 (n, side, side, 3), RGB."""
     labels: np.ndarray | None = None
+    """int (n,), classes from 0."""
     classes: tuple[str, ...] = ()
     groups: np.ndarray | None = None
+    """int (n,): near copies of one image share a number, so that folds and resamples keep them together."""
     upside_down: bool = True
+    """Whether an image may be turned upside down in training."""
     raters: Callable[[int], dict[int, np.ndarray]] | None = None
+    """For a row: what each rater outlined, bool (side, side), by number; one rater where the truth is known."""
     truth: Callable[[int], np.ndarray] | None = None
+    """For a row: where the lesion truly is, float32 (side, side) in [0, 1]."""
 
     def __post_init__(self) -> None:
         shape = self.pictures.shape
@@ -86,13 +67,7 @@ class LabelledImages:
         return row if self.groups is None else int(self.groups[row])
 
     def reference(self, row: int) -> np.ndarray:
-        """Return the share of the raters who outlined each pixel, float64 (side, side).
-
-        Raises
-        ------
-        ValueError
-            If nobody outlined anything on these images.
-        """
+        """Return the share of the raters who outlined each pixel, float64 (side, side); ValueError without raters."""
         if self.raters is None:
             raise ValueError(f"{self.name} has no outlines: expected images with raters")
         return np.mean(list(self.raters(row).values()), axis=0, dtype=float)

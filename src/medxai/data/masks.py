@@ -10,18 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PackedMask:
-    """A binary mask, stored as the bits of its bounding box only.
-
-    Attributes
-    ----------
-    box
-        (left, top, right, bottom) in pixels, right and bottom excluded.
-    bits
-        uint8 (bottom - top, ceil((right - left) / 8)): rows of `numpy.packbits`.
-    """
+    """A binary mask, stored as the bits of its bounding box only."""
 
     box: tuple[int, int, int, int]
+    """(left, top, right, bottom) in pixels, right and bottom excluded."""
     bits: np.ndarray
+    """uint8 (bottom - top, ceil((right - left) / 8)): rows of `numpy.packbits`."""
 
     def unpack(self) -> np.ndarray:
         """Return the mask inside its box, uint8 of 0 and 1."""
@@ -42,17 +36,10 @@ class PackedMask:
 
 
 def rasterise(instances: Sequence[Sequence[np.ndarray]], width: int, height: int) -> PackedMask:
-    """Fill outlines and join them.
+    """Fill outlines and join them; each instance has paths, float (n, 2) of x and y in pixels, anywhere in the plane.
 
     This gives the public repository's mask files to the pixel: vertices are clipped to the image and rounded half to
     even, all paths of an instance are filled at once (even-odd, outline included), instances are joined.
-
-    Parameters
-    ----------
-    instances
-        For each instance its paths, each a float array (n, 2) of x and y in pixels, anywhere in the plane.
-    width, height
-        Size of the image in pixels.
     """
     limit = (width - 1, height - 1)
     rounded = [[np.rint(np.clip(path, 0, limit)).astype(np.int32) for path in paths] for paths in instances]
@@ -69,20 +56,10 @@ def rasterise(instances: Sequence[Sequence[np.ndarray]], width: int, height: int
 
 
 def area_average(values: np.ndarray, size: int | tuple[int, int] | None) -> np.ndarray:
-    """Shrink a map by averaging over areas.
+    """Shrink a map (H, W) to a size by averaging over areas: float32 (height, width).
 
-    Parameters
-    ----------
-    values
-        Array (H, W).
-    size
-        Height and width, one number for a square, None to leave the map as it is.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 (height, width). Masks must be shrunk like this and not be rasterised small: the outline that belongs
-        to each filled polygon would make small lesions grow.
+    The size is height and width, one number for a square, None to leave the map as it is. Masks must be shrunk like
+    this and not be rasterised small: the outline that belongs to each filled polygon would make small lesions grow.
     """
     values = values.astype(np.float32)
     if size is None:

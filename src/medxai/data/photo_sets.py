@@ -1,7 +1,8 @@
 """Real image sets with known masks: breast ultrasound, dermoscopy, and dermoscopy with artefacts to paste.
 
-Each is opened from a folder that its user has. It is a `DataError` if the folder is not the set, lacks a file, or
-carries no licence note.
+Each is opened from a folder that its user has. It is a `DataError` if the folder is not the set, lacks a file or
+carries no licence note, if there is no image or artefact of a name, or if a file cannot be read or does not fit its
+image.
 """
 
 import functools
@@ -35,30 +36,15 @@ VISIBLE = 12
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Photographs with labels, perhaps masks, and the line of credit that goes under each figure.
-
-    Parameters
-    ----------
-    name
-        Of the set, as readers know it.
-    licence
-        One of `LICENCES`.
-    attribution
-        Whom to name.
-    images
-        Indexed by image; columns ``path``, ``label``, ``masks`` (tuple of paths, empty if nobody drew one), and what
-        else the set records.
-
-    Raises
-    ------
-    DataError
-        If a licence or an attribution is missing, a column is, or a listed file is not there.
-    """
+    """Photographs with labels, perhaps masks, and the line of credit that goes under each figure."""
 
     name: str
     licence: str
+    """One of `LICENCES`."""
     attribution: str
+    """Whom to name."""
     images: pd.DataFrame
+    """By image: columns ``path``, ``label``, ``masks`` (tuple of paths, empty if nobody drew one), and others."""
     kind: ClassVar[str] = "real"
 
     def __post_init__(self) -> None:
@@ -86,23 +72,11 @@ class ImageSet:
         return f"{self.name}: {self.attribution}. {self.licence}{use}."
 
     def image(self, name: str) -> np.ndarray:
-        """Return an image, uint8 (h, w, 3), RGB.
-
-        Raises
-        ------
-        DataError
-            If there is no such image or it cannot be read.
-        """
+        """Return an image, uint8 (h, w, 3), RGB."""
         return _rgb(self._row(name)["path"])
 
     def mask(self, name: str) -> np.ndarray | None:
-        """Return the true mask of an image (of several, their union), bool (h, w), or ``None`` if nobody drew one.
-
-        Raises
-        ------
-        DataError
-            If there is no such image, a file cannot be read or the mask has another size than its image.
-        """
+        """Return the true mask of an image (of several, their union), bool (h, w), or ``None`` if nobody drew one."""
         paths, size = self._row(name)["masks"], self.image(name).shape[:2]
         masks = [_read(path, cv2.IMREAD_GRAYSCALE) > 0 for path in paths]
         for path, mask in zip(paths, masks, strict=True):
@@ -140,13 +114,7 @@ class ArtefactSet(ImageSet):
     templates: pd.DataFrame
 
     def artefact(self, name: str) -> Artefact:
-        """Return the artefact of this name, cut out.
-
-        Raises
-        ------
-        DataError
-            If there is none, a file cannot be read or the two copies differ in size.
-        """
+        """Return the artefact of this name, cut out."""
         if name not in self.templates.index:
             raise DataError(f"{self.name} has no artefact {name!r}; its first is {self.templates.index[0]!r}")
         row = self.templates.loc[name]
@@ -205,17 +173,7 @@ def near_copies(images: np.ndarray, correlation: float = 0.9) -> np.ndarray:
     """Number the groups of images that are nearly the same, from 0: for folds that keep copies of one lesion together.
 
     Two images belong together if their pixels, reduced to 28 x 28, have a Pearson correlation above `correlation`, or
-    if a chain of such pairs joins them. Other views of one patient are not found.
-
-    Parameters
-    ----------
-    images
-        n of uint8 (h, w, 3).
-
-    Returns
-    -------
-    np.ndarray
-        int (n,).
+    if a chain of such pairs joins them. Other views of one patient are not found. Of n uint8 (h, w, 3): int (n,).
     """
     small = [cv2.resize(image, (28, 28), interpolation=cv2.INTER_AREA).ravel() for image in images]
     return connected_components(np.corrcoef(np.array(small, float)) > correlation, directed=False)[1]
@@ -274,22 +232,10 @@ def paste(
     position: tuple[int, int] | None = None,
     generator: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Paste a real artefact onto an image.
+    """Paste a real artefact onto an image, uint8 (h, w, 3); return the new one, and where it is on it, bool (h, w).
 
-    Parameters
-    ----------
-    image
-        uint8 (h, w, 3).
-    artefact
-        Of `ArtefactSet.artefact`.
-    position
-        Row and column of its upper left corner, which may lie outside; ``None`` to let `generator` draw one such that
-        the artefact lies inside, or spans the image where it is the larger.
-
-    Returns
-    -------
-    tuple
-        The new image, uint8 (h, w, 3), and where the artefact is on it, bool (h, w).
+    `position` is the row and column of its upper left corner, which may lie outside; `None` lets `generator` draw one
+    such that the artefact lies inside, or spans the image where it is the larger.
 
     Raises
     ------
@@ -324,13 +270,7 @@ def on_breastmnist_grid(values: np.ndarray) -> np.ndarray:
 
 
 def licence_of(root: Path) -> str:
-    """Return the strictest of `LICENCES` that the notes in a folder name, else its row of the README above it.
-
-    Raises
-    ------
-    DataError
-        If there is no note that names one of them.
-    """
+    """Return the strictest of `LICENCES` that the notes in a folder name, else its row of the README above it."""
     notes = [path.read_text("utf-8", errors="replace") for each in NOTES for path in sorted(root.glob(each))]
     above = root.parent / "README.md"
     if not notes and above.is_file():
@@ -364,7 +304,6 @@ def _templates(folder: Path) -> pd.DataFrame:
 
 
 def _manifest(root: Path, what: str, columns: tuple[str, ...], name: str = "manifest.csv") -> pd.DataFrame:
-    """Read the list of a set."""
     path = root / name
     if not path.is_file():
         raise DataError(f"{root} is not {what}: expected {name} in it")

@@ -27,13 +27,8 @@ def dermxdb_root(profile: Profile, kind: str | None = None) -> Path:
     """Return a folder of annotations for `medxai.data.dermxdb.load`.
 
     That is the real one below MEDXAI_DATA, or a simulated one below ``results/simulated``, written at first use, with
-    as many images as the profile says.
-
-    Parameters
-    ----------
-    kind
-        ``real``, ``simulated``, or ``auto`` (real where it is there); ``None`` for the environment variable
-        MEDXAI_DATA_KIND, which is ``auto`` where it is not set.
+    as many images as the profile says. The kind is ``real``, ``simulated``, or ``auto`` (real where it is there);
+    ``None`` for the environment variable MEDXAI_DATA_KIND, which is ``auto`` where it is not set.
 
     Raises
     ------

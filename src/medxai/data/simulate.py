@@ -69,31 +69,22 @@ def _thresholds(prevalence: np.ndarray, propensity: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Raters:
-    """Eight simulated dermatologists.
-
-    Attributes
-    ----------
-    sensitivity
-        Probability of the right diagnosis where one is given, shape (8, 6).
-    thresholds, propensity
-        Of each name per disease, (6, n), and per rater, (8, n), -inf where they never use it.
-    shared
-        Share of the latent variance of each name that belongs to the image, shape (n,).
-    mixing
-        Matrix whose product with independent latents gives correlated ones, shape (n, n).
-    several
-        Whether the rater gives several diagnoses, shape (8,).
-    habit
-        How each rater outlines, always: width of the brush, size, regions instead of lesions; normals, shape (8, 3).
-    """
+    """Eight simulated dermatologists."""
 
     sensitivity: np.ndarray
+    """Probability of the right diagnosis where one is given, shape (8, 6)."""
     thresholds: np.ndarray
+    """Of each name per disease, (6, n)."""
     propensity: np.ndarray
+    """To use each name, per rater, (8, n), -inf where they never do."""
     shared: np.ndarray
+    """Share of the latent variance of each name that belongs to the image, shape (n,)."""
     mixing: np.ndarray
+    """Matrix whose product with independent latents gives correlated ones, shape (n, n)."""
     several: np.ndarray
+    """Whether the rater gives several diagnoses, shape (8,)."""
     habit: np.ndarray
+    """How each rater outlines, always: width of the brush, size, regions instead of lesions; normals, shape (8, 3)."""
 
 
 def _mixing(names: list[str], correlated: list) -> np.ndarray:
@@ -374,23 +365,12 @@ def _write_notes(root: Path, images: int, seed: int) -> None:
 
 
 def write(root: Path, *, images: int = 554, seed: int = 0) -> Path:
-    """Write a simulated DermXDB in the layout of the public repository.
+    """Write a simulated DermXDB in the layout of the public repository, without mask pictures; return `root`.
 
-    Parameters
-    ----------
-    root
-        Folder to make. Gets `annotations/`, `metadata.csv`, `folds/`, `masks/instance_mask_annotations.csv` (no mask
-        pictures), `images.csv`, `SIMULATED.json`, `README.md`.
-    images
-        Number of images, at least 12 (each of the six diseases is then there). Any first n images of two sets with the
-        same seed are equal.
-    seed
-        Not negative. The same seed gives the same bytes.
-
-    Returns
-    -------
-    pathlib.Path
-        `root`.
+    The same seed, 0 or more, gives the same bytes, and any first n images of two sets with the same seed are equal.
+    There are at least 12, so that each of the six diseases is there. Tables 1, A.8 and A.11 of Jalaboi et al. 2023,
+    Medical Image Analysis 83:102647 (DermX), are parameters; 2, 3, A.9 and A.10 were the targets to which others were
+    fitted.
 
     Raises
     ------
@@ -398,11 +378,6 @@ def write(root: Path, *, images: int = 554, seed: int = 0) -> Path:
         If there are too few images or the seed is negative.
     DataError
         If there is something at `root`, or it cannot be written; nothing is left behind.
-
-    References
-    ----------
-    Jalaboi et al. 2023, Medical Image Analysis 83:102647 (DermX): tables 1, A.8, A.11 are parameters; tables 2, 3, A.9
-    and A.10 were the targets to which the other parameters were fitted.
     """
     if images < 12:
         raise ValueError(f"images is {images}: expected at least 12, two of each disease on average")

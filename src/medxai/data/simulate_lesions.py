@@ -72,19 +72,7 @@ def _centres(rng: np.random.Generator, disease: str, width: float, height: float
 
 
 class Layout:
-    """The lesions of one image.
-
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    disease
-        One of the six diseases.
-    width, height
-        Size of the image, in short sides.
-    parameters
-        The simulation's parameters (`lesions` and `outlines` are used).
-    """
+    """The lesions of one image, whose width and height are in short sides, by the parameters of the simulation."""
 
     def __init__(self, rng: np.random.Generator, disease: str, width: float, height: float, parameters: dict) -> None:
         self._rng, self._size, self._outlines = rng, np.array([width, height]), parameters["outlines"]

@@ -17,12 +17,8 @@ def describe(db: DermXDB) -> str:
 def typical_image(db: DermXDB, disease: str, source: str | None = None, *, recognised: bool = False) -> str:
     """Return the paper's image of `disease` with the median number of outlined regions.
 
-    Parameters
-    ----------
-    source
-        Collection that it should come from, such as ``DermNetNZ``; any by default.
-    recognised
-        Take only images that all raters diagnosed right, or, where there is none, those with the most right diagnoses.
+    It comes from the collection `source`, such as ``DermNetNZ``, if one is named; if `recognised`, from the images that
+    all raters diagnosed right, or, where there is none, those with the most right diagnoses.
     """
     mine = db.images["paper"] & (db.images["reference"] == disease)
     if source:

@@ -4,23 +4,9 @@ import numpy as np
 
 
 def finite_maps(maps: np.ndarray, what: str, axes: str, ndim: int | None = None) -> np.ndarray:
-    """Return maps as a float64 array of at least two axes, or say why they are none.
+    """Return maps, anything that numpy takes, as a finite float64 array of `ndim` axes (None: any from 2).
 
-    Parameters
-    ----------
-    maps
-        Anything that numpy takes, a tensor too.
-    what
-        What they are called in the sentence of the error.
-    axes
-        The expected shape, in words.
-    ndim
-        Number of axes; None for any from 2.
-
-    Raises
-    ------
-    ValueError
-        If there are other axes, no pixels, or a value is NaN or infinite.
+    A ValueError says what is wrong of `what`, and which shape was expected: `axes`, in words.
     """
     values = np.asarray(maps, dtype=np.float64)
     if values.ndim < 2 or (ndim is not None and values.ndim != ndim) or 0 in values.shape:

@@ -4,6 +4,13 @@ Every table follows from sums over images, so each function takes `weights`, one
 gives the table of every resample; `medxai.evaluation.bootstrap.interval` turns that into intervals. The conventions
 that the DermX paper (Jalaboi et al., Medical Image Analysis 83:102647, 2023) does not spell out are options, with the
 ones that give its printed numbers as defaults.
+
+Common parameters: `evaluations` are rows of `DermXDB.evaluations`, usually ``db.select("paper")`` (leave a rater out by
+leaving out their rows); `overlaps` is what the function `overlaps` gives for these images; `use` says which evaluations
+count, by a name of `RULES` or a bool Series; `terms` are columns of `evaluations`, the rows of the table; `ordered`
+takes each pair of raters twice, with either as the reference, or once, with the lower number as the reference; `ddof`
+are the delta degrees of freedom of standard deviations; `weights` are float (resamples, images), the images in sorted
+order. An unknown choice is a ValueError.
 """
 
 from collections.abc import Sequence
@@ -41,20 +48,8 @@ def diagnosis(
 ) -> pd.DataFrame:
     """Each dermatologist's first diagnosis against the reference standard (DermX paper, table A.8).
 
-    Scores are taken per rater on the images that they diagnosed, then averaged over raters.
-
-    Parameters
-    ----------
-    evaluations
-        Rows of `DermXDB.evaluations`, usually ``db.select("paper")``.
-    use
-        Which of them count: a name of `RULES` or a bool Series.
-    undefined
-        F1 and sensitivity without any positive: "zero", as published, or "skip".
-    ddof
-        Delta degrees of freedom of the standard deviation over raters.
-    weights
-        Bootstrap weights (resamples, images), images in sorted order; see the module.
+    Scores are taken per rater on the images that they diagnosed, then averaged over raters. F1 and sensitivity without
+    any positive are `undefined`: "zero", as published, or "skip".
 
     Returns
     -------
@@ -87,26 +82,16 @@ def presence(
 ) -> pd.DataFrame:
     """Agreement on whether a characteristic is there (DermX paper, tables 2 and A.9).
 
+    A pair is compared on the images that both used.
+
     Parameters
     ----------
-    evaluations
-        Rows of `DermXDB.evaluations`, usually ``db.select("paper")``; leave a rater out by leaving out their rows.
-    use
-        Which of them count: a name of `RULES` or a bool Series. A pair is compared on the images that both used.
-    terms
-        Columns of `evaluations` to compare.
     pool
         "rater pair": scores per pair of raters, averaged over pairs; "all": counts added up over pairs, then scored
         (no standard deviation).
-    ordered
-        Each pair twice, with either rater as the reference, or once, with the lower number as the reference.
     undefined
         F1 of a pair of whom neither ever selected the term, and sensitivity to a reference who never did: "zero", as
         published, or "skip". An undefined kappa or specificity is always left out.
-    ddof
-        Delta degrees of freedom of the standard deviations.
-    weights
-        Bootstrap weights (resamples, images), images in sorted order; see the module.
 
     Returns
     -------
@@ -132,20 +117,10 @@ def samples(
     at_least: int = 1,
     weights: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Count the images on which at least some raters marked a term (DermX paper, table 5, column samples).
+    """Count the images on which `at_least` so many raters marked a term (DermX paper, table 5): column ``samples``.
 
-    Parameters
-    ----------
-    evaluations, use, terms, weights
-        As in `presence`. With the default rule an image where no correct evaluation marked anything counts with
-        everybody's marks, which the paper does not say.
-    at_least
-        How many raters must have marked it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: terms. Column samples.
+    With the default rule an image where no correct evaluation marked anything counts with everybody's marks, which the
+    paper does not say.
     """
     cube = Cube(evaluations, use)
     enough = cube.selected(terms).sum(axis=1) >= at_least
@@ -162,17 +137,8 @@ def prevalence(
 ) -> pd.DataFrame:
     """Share of the evaluations of a disease that mark a term: its expected explanation (DermX paper, table A.11).
 
-    Parameters
-    ----------
-    evaluations, use, terms, weights
-        As in `presence`.
-    by
-        "diagnosis": the rater's own first diagnosis, right or wrong; "reference": the reference standard.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: terms; columns: diseases. NaN for a disease without evaluations.
+    With `by` "diagnosis" the disease is the rater's own first one, right or wrong; with "reference" the true one. The
+    columns are the diseases, NaN for one without evaluations.
     """
     cube = Cube(evaluations, use)
     disease = cube.chosen[by].to_numpy()[:, None] == np.array(DISEASES, dtype=object)
@@ -188,16 +154,7 @@ def overlaps(db: DermXDB, images: Sequence[str] | None = None, round: int | None
     """Areas and intersections of all pairs of masks of the same characteristic in the same image.
 
     Counted at the image's own resolution on packed bits. Everything about place follows from this table, so it is
-    made once.
-
-    Parameters
-    ----------
-    db
-        The data set.
-    images
-        Names of the images, None for all.
-    round
-        Labelling round, 1 or 2; None for both, and for the pairs across.
+    made once: for the images of these names (None: all), of labelling `round` 1 or 2 (None: both, and pairs across).
 
     Returns
     -------
@@ -242,19 +199,11 @@ def localisation(
 
     Parameters
     ----------
-    overlaps
-        What `overlaps` gives for these images.
-    evaluations, terms, ordered, weights
-        As in `presence`.
-    use
-        Which evaluations count: a name of `RULES` or a bool Series.
     pool
         "pairs": all pairs of masks of all images count alike, as published; "image": mean over the pairs of an image,
         then over images; "rater pair": mean over the images of a pair of raters, then over pairs.
     empty
         A pair of whom one marked the term and the other did not: "skip", as published, or "zero" (no overlap).
-    ddof
-        Delta degrees of freedom of the standard deviations.
 
     Returns
     -------
@@ -342,19 +291,8 @@ def against_others(
     The fuzzy map at a pixel is the share of the other raters whose region covers it; scores are fuzzy F1, sensitivity
     and specificity (DermX paper, equations 6 to 8; `medxai.evaluation.localisation.fuzzy_scores`). They follow from the
     overlaps: a binary region meets the fuzzy map in the mean of its intersections with the others' regions. As in
-    tables 6 and 7, only cases count where both sides have the term: the rater and at least one other.
-
-    Parameters
-    ----------
-    overlaps, evaluations, terms, weights
-        As in `localisation`.
-    use
-        Which evaluations count: a name of `RULES` or a bool Series.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: terms. Columns f1, sensitivity, specificity (mean over raters and images) and cases.
+    tables 6 and 7, only cases count where both sides have the term: the rater and at least one other. Columns f1,
+    sensitivity, specificity (mean over raters and images) and cases.
     """
     cube = Cube(evaluations, use)
     shared, own, pixels = _shared_areas(cube, overlaps, terms)
@@ -390,11 +328,9 @@ def intra_rater(
 
     Parameters
     ----------
-    overlaps
-        What `overlaps` gives for these images.
     evaluations
         Rows of both rounds, ``db.select("second_round", round=None)``.
-    use, terms, pool, undefined, weights
+    pool, undefined
         As in `presence`; "all" is the default here since a single rater met the rare terms on few of the images.
     inter
         Rounds of the two different raters of a pair. (1, 2) differs from a rater's own pair in nothing but the person.
@@ -436,15 +372,8 @@ def repeated_diagnosis(
 ) -> pd.DataFrame:
     """How often the same first diagnosis is given again: by the same rater, and by another, on the same images.
 
-    Parameters
-    ----------
-    evaluations, use, inter, weights
-        As in `intra_rater`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index "intra", "inter". Columns same_diagnosis (share) and pairs (of evaluations).
+    `evaluations` and `inter` are as in `intra_rater`. Index "intra", "inter"; columns same_diagnosis (share) and pairs
+    (of evaluations).
     """
     cube = Cube(_labelled_twice(evaluations), use)
     codes = cube.spread(pd.factorize(cube.chosen["diagnosis"])[0])
@@ -480,14 +409,8 @@ def _rater_pairs(cube: Cube, inter: tuple[int, int]) -> list[tuple[np.ndarray, n
 def with_mean(table: pd.DataFrame, terms: Sequence[str] | None = None, *, decimals: int | None = None) -> pd.DataFrame:
     """Append the row Mean: the mean of the rows, and in each _std column the standard deviation (ddof 0) over the rows.
 
-    Parameters
-    ----------
-    table
-        Any table of this module, plain or resampled.
-    terms
-        Rows to average, None for all. (Several of the paper's Mean rows leave Patch out.)
-    decimals
-        Round the rows first, as the paper did in table A.8.
+    `table` is any of this module, plain or resampled; `terms` are the rows to average, None for all (several of the
+    paper's Mean rows leave Patch out); with `decimals` rows are rounded first, as the paper did in table A.8.
     """
     resampled = table.index.nlevels == 2
     rows = table.index.get_level_values(-1).unique() if resampled else table.index

@@ -3,6 +3,11 @@
 Percentile intervals of few images are too narrow. In simulations with normal, uniform and skewed values, an interval of
 level 0.95 covers the true mean in 79 to 85 % of samples of 5 images, in 86 to 91 % of 10, in 91 to 93 % of 20 and in
 93 to 94 % of 50.
+
+Common parameters: ``values`` are numbers, a row for each image and a column for each quantity, NaN where an image has
+none; ``groups``, int (n,), of images that are drawn together, as near copies must be (``None``: each image is its own
+group); ``resamples`` is how many, at least 1. Tables with the same ``seed`` and images are resampled alike, so that
+their difference can be, too. A ValueError says in one sentence which argument is none of these.
 """
 
 import math
@@ -43,11 +48,7 @@ def interval(
         Called with ``weights=`` an array (n, images); gives a table indexed by (resample, term), like the functions
         of `medxai.evaluation.agreement` with all but their weights filled in.
     images
-        Number of images that the table is computed on.
-    resamples
-        Number of resamples.
-    seed
-        Two tables with the same seed and images are resampled alike, so their difference can be, too.
+        Number of images that the table is computed on, at least 1.
     level
         Share of resamples inside the interval, between 0 and 1.
 
@@ -55,11 +56,6 @@ def interval(
     -------
     low, high : pandas.DataFrame
         Like the table itself. A resample in which a cell is undefined is left out of that cell.
-
-    Raises
-    ------
-    ValueError
-        If `level` is not between 0 and 1, or there is nothing to resample.
     """
     _check_settings(images, resamples, level)
     parts = [statistic(weights=chunk) for chunk in weights(images, resamples, seed)]
@@ -94,26 +90,12 @@ def mean_intervals(
 ) -> pd.DataFrame:
     """Mean of each column over images, with its percentile interval (Efron 1979, Annals of Statistics 7:1-26).
 
-    Parameters
-    ----------
-    values
-        Numbers, one row per image, one column per quantity; NaN where an image has no value.
-    groups
-        int (n,); images of one group are drawn together, as near copies must be. ``None``: each image is its own group.
-    resamples, seed, level
-        As for `interval`; each interval holds for its column alone.
-
     Returns
     -------
     pandas.DataFrame
         One row per column of `values`: ``value``, ``low``, ``high``, and ``images``, how many have a value. NaN are
-        left out of their column; the interval is NaN where fewer than 2 groups have a value, and too narrow for few:
-        of 5, intervals of level 0.95 cover the mean in about 83 % of samples (see the module).
-
-    Raises
-    ------
-    ValueError
-        If `values` are not finite numbers or NaN, or `groups` do not fit; as `interval`.
+        left out of their column; the interval, which holds for its column alone, is NaN where fewer than 2 groups have
+        a value, and too narrow for few (see the module).
     """
     sums, counts = _group_sums(_checked(values), groups)
 
@@ -153,25 +135,16 @@ def differences(
 
     Parameters
     ----------
-    values
-        Numbers, one row per image, one column per quantity; NaN where an image has no value.
     against
         The column that is taken from each other one.
-    groups, resamples, seed
-        As for `mean_intervals`.
     level
-        Probability that all intervals hold together, between 0 and 1.
+        Probability that all intervals hold together, between 0 and 1; for a high one few resamples are a ValueError.
 
     Returns
     -------
     pandas.DataFrame
         One row per other column: ``difference`` over the images where both are defined, ``low``, ``high``, ``p``, and
         ``images``, how many those are. Where they are in fewer than 2 groups, ``low``, ``high`` and ``p`` are NaN.
-
-    Raises
-    ------
-    ValueError
-        If `against` is no column or the only one, or the resamples are too few for the level; as `mean_intervals`.
 
     Notes
     -----

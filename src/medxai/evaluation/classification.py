@@ -1,4 +1,10 @@
-"""How well classes can be told apart."""
+"""How well classes can be told apart.
+
+Common parameters: ``labels`` and ``truth`` are classes from 0, int (n,); ``names`` those of the classes; ``groups``,
+int (n,), hold images together, in one fold and in one draw (``None``: each image is its own group); ``weights`` count
+images, float (resamples, n), as `medxai.evaluation.bootstrap.weights` (``None``: each once); ``seed`` is that of the
+folds, the same for every model, which have alike shares of the labels.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -17,24 +23,7 @@ FitPredict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def cross_validated(
     fit_predict: FitPredict, labels: np.ndarray, *, groups: np.ndarray | None = None, seed: int
 ) -> np.ndarray:
-    """Predict each image by a model trained on the other folds; the folds are the same for every model.
-
-    Parameters
-    ----------
-    fit_predict
-        Trains and predicts.
-    labels
-        int (n,), from 0; the folds have alike shares of them.
-    groups
-        int (n,); images of one group stay in one fold. ``None``: each image is its own group.
-    seed
-        Of the folds.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (n, classes), probabilities.
-    """
+    """Predict each image by a model trained on the other folds: probabilities, float64 (n, classes)."""
     probabilities = np.empty((len(labels), labels.max() + 1))
     for train, test in folds(labels, groups=groups, seed=seed):
         probabilities[test] = fit_predict(train, test)
@@ -44,7 +33,7 @@ def cross_validated(
 def folds(
     labels: np.ndarray, *, groups: np.ndarray | None = None, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the rows to train on and the rows to test on, `FOLDS` times; parameters as of `cross_validated`."""
+    """Yield the rows to train on and the rows to test on, `FOLDS` times."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
@@ -67,15 +56,7 @@ def linear_model(features: np.ndarray, labels: np.ndarray) -> FitPredict:
 def colour_statistics(images: np.ndarray, *, spread: bool) -> np.ndarray:
     """Return the mean colour of each image, and with `spread` the standard deviation per channel beside it.
 
-    Parameters
-    ----------
-    images
-        uint8 (n, height, width, 3).
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (n, 3) or (n, 6), in 0 to 255.
+    Images are uint8 (n, height, width, 3), colours float64 (n, 3) or (n, 6), in 0 to 255.
     """
     mean = images.mean(axis=(1, 2))
     return np.hstack([mean, images.std(axis=(1, 2))]) if spread else mean
@@ -93,16 +74,10 @@ def scores(
 
     Parameters
     ----------
-    truth
-        int (n,), the classes, from 0.
     probabilities
         By model: float (n, classes); the most probable class counts as predicted.
-    names
-        Of the classes.
     positive
         A class for which the area under the ROC curve is computed too: its probability, against all other classes.
-    weights
-        float (resamples, n), of `medxai.evaluation.bootstrap.weights`; ``None`` to count each image once.
 
     Returns
     -------
@@ -145,12 +120,10 @@ def compared(
     ----------
     models
         By name; ``None`` for one that is not to be had, whose scores are NaN.
-    labels, groups
-        As of `cross_validated`; intervals come from resampling the groups.
-    names, positive
+    positive
         As of `scores`.
-    resamples, seed
-        Of the intervals; the seed is that of the folds, too.
+    resamples
+        Of the groups, for the intervals; the seed is theirs, too.
 
     Returns
     -------
@@ -174,21 +147,8 @@ def compared(
 def area_under_curve(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Area under the ROC curve: how often a positive image scores higher than another one, ties counting half.
 
-    Hanley and McNeil (1982), Radiology 143:29-36, page 31, with images counted by their weights.
-
-    Parameters
-    ----------
-    positive
-        bool (n,).
-    score
-        float (n,).
-    weights
-        float (resamples, n); ``None`` to count each image once.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (resamples,), one value without weights; NaN where one side has no image.
+    Hanley and McNeil (1982), Radiology 143:29-36, page 31, with images counted by their weights. Of bool (n,) and float
+    (n,): float64 (resamples,), one value without weights; NaN where one side has no image.
     """
     weights = np.ones((1, len(score))) if weights is None else weights
     higher, lower = score[positive][:, None], score[~positive]

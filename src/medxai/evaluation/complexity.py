@@ -1,8 +1,13 @@
-"""How concentrated a map is on few pixels. Neither number says whether they are the right ones."""
+"""How concentrated a map is on few pixels. Neither number says whether they are the right ones.
+
+Maps are float (..., h, w), results float64 (...). A ValueError says if there are fewer than two axes or no pixels, or
+if a value is NaN or infinite.
+"""
 
 import numpy as np
 
 from medxai.evaluation._checks import finite_maps
+from medxai.evaluation.agreement_sums import ratio
 
 
 def gini(maps: np.ndarray) -> np.ndarray:
@@ -11,24 +16,7 @@ def gini(maps: np.ndarray) -> np.ndarray:
     With the absolute values :math:`|v_1| \le \dots \le |v_N|` of a map and their sum :math:`S`:
     :math:`1 - 2 \sum_k \frac{|v_k|}{S} \frac{N - k + 1/2}{N}`.
 
-    Parameters
-    ----------
-    maps
-        float (..., h, w).
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...), in [0, 1 - 1 / N]: 0 if all absolute values are equal, the most if one pixel holds all. NaN for
-        a map of zeros.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two axes or no pixels, or a value is NaN or infinite.
-
-    Notes
-    -----
+    In [0, 1 - 1 / N]: 0 if all absolute values are equal, the most if one pixel holds all. NaN for a map of zeros.
     Hurley and Rickard 2009, definition of the Gini index; for maps Chalasani et al. 2020.
     """
     shares = np.sort(_shares(maps), axis=-1)
@@ -41,25 +29,9 @@ def entropy(maps: np.ndarray) -> np.ndarray:
 
     With the share :math:`p_k = |v_k| / \sum_j |v_j|` of each pixel: :math:`-\sum_k p_k \ln p_k`.
 
-    Parameters
-    ----------
-    maps
-        float (..., h, w).
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...), in [0, ln(h w)]: 0 if one pixel holds all, the most if all absolute values are equal. NaN for a
-        map of zeros. It grows with the number of pixels: compare maps of one size.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two axes or no pixels, or a value is NaN or infinite.
-
-    Notes
-    -----
-    Bhatt, Weller, Moura 2020, the criterion of low complexity.
+    In [0, ln(h w)]: 0 if one pixel holds all, the most if all absolute values are equal. NaN for a map of zeros. It
+    grows with the number of pixels: compare maps of one size. Bhatt, Weller, Moura 2020, the criterion of low
+    complexity.
     """
     from scipy.special import entr
 
@@ -71,5 +43,5 @@ def _shares(maps: np.ndarray) -> np.ndarray:
     size = np.abs(finite_maps(maps, "maps", "(..., h, w)"))
     size = size.reshape(*size.shape[:-2], -1)
     most = size.max(-1, keepdims=True)  # first: the sum of huge values is infinite
-    size = np.divide(size, most, out=np.full(size.shape, np.nan), where=most > 0)
+    size = ratio(size, most)
     return size / size.sum(-1, keepdims=True)

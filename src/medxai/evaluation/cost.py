@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from medxai.evaluation._checks import positive
 
@@ -26,19 +26,9 @@ def measure(call: Callable[[], object], model: nn.Module, *, repeats: int = 3) -
     A first call counts and warms up; then ``repeats`` calls are timed, and the shortest is kept, so that other
     programs on the machine count least.
 
-    Parameters
-    ----------
-    call
-        Uses ``model`` itself, not a copy of it; what it returns is dropped.
-    model
-        The first argument of its forward pass is a batch of images.
-    repeats
-        Number of timed calls, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If ``repeats`` is no count. What the call raises passes through; nothing stays on the model.
+    The call uses the model itself, not a copy of it; what it returns is dropped, and what it raises passes through. The
+    first argument of the model's forward pass is a batch of images; nothing stays on the model. ``repeats`` below 1 are
+    a ValueError.
     """
     positive("repeats", repeats)
     with metered(model) as first:
@@ -54,17 +44,13 @@ class Meter:
 
 @contextmanager
 def metered(model: nn.Module) -> Iterator[Meter]:
-    """Count the images that go forward through a model, and time the block.
-
-    Parameters
-    ----------
-    model
-        As of `measure`; nothing stays on it, after an exception neither.
-    """
+    """Count the images that go forward through a model, on which nothing stays in any case, and time the block."""
     meter, seen = Meter(), []
-    hook = model.register_forward_pre_hook(
-        lambda _, inputs, named: seen.append(len(_images(inputs, named))), with_kwargs=True
-    )
+
+    def count(_: nn.Module, inputs: tuple, named: dict[str, object]) -> None:
+        seen.append(len(inputs[0] if inputs else next(iter(named.values()))))
+
+    hook = model.register_forward_pre_hook(count, with_kwargs=True)
     _finish()
     start = perf_counter()
     try:
@@ -73,10 +59,6 @@ def metered(model: nn.Module) -> Iterator[Meter]:
         meter.cost = Cost(sum(seen), perf_counter() - start)
     finally:
         hook.remove()
-
-
-def _images(inputs: tuple, named: dict[str, object]) -> Tensor:
-    return inputs[0] if inputs else next(iter(named.values()))
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -8,7 +8,8 @@ explained, float (n,), of a model in evaluation mode; ``image`` is a finite floa
 (m, h, w), positive where a pixel speaks for the class; ``fill`` is what covered pixels become, a number or a tensor
 that broadcasts to the image, 0 (the mean colour of normalised images) if not given; ``seed`` gives the random draws;
 ``batch_size`` counts changed images that go forward at once. All raise ValueError, in one sentence, where an argument
-is none of these, or a score is not finite.
+is none of these, or a score is not finite. ``steps`` is the number of equal shares of the pixels, to the nearest pixel,
+at least 1.
 
 The network has seen no covered image in training, so part of every change is the cover's and not the map's (Hooker et
 al. 2019). What is said of one image with one fill need not hold with another.
@@ -37,26 +38,14 @@ Score = Callable[[Tensor], Tensor]
 
 
 def covered(image: Tensor, areas: np.ndarray, fill: float | Tensor = 0.0) -> Tensor:
-    """Return a copy of an image for each area, with the area filled.
-
-    Parameters
-    ----------
-    areas
-        bool (k, h, w).
-
-    Returns
-    -------
-    torch.Tensor
-        (k, c, h, w), of the image's dtype and on its device.
-    """
+    """Return a copy of an image for each area, bool (k, h, w), with the area filled: (k, c, h, w), as the image."""
     areas = _checked_areas(areas, image)
     fill = torch.as_tensor(fill, dtype=image.dtype, device=image.device).detach()
     try:
         fill = fill.expand_as(image)
     except RuntimeError as error:
-        raise ValueError(
-            f"fill has the shape {tuple(fill.shape)}: expected one that broadcasts to {tuple(image.shape)}"
-        ) from error
+        found, wanted = tuple(fill.shape), tuple(image.shape)
+        raise ValueError(f"fill has the shape {found}: expected one that broadcasts to {wanted}") from error
     return torch.where(torch.as_tensor(areas, device=image.device)[:, None], fill, image.detach())
 
 
@@ -66,18 +55,8 @@ def occlusion_drop(
     r"""Return by how much the score drops when each area is covered: :math:`m(x) - m(x_e)`.
 
     Higher means that the score depends more on the area. A larger area tends to have a larger drop: compare areas of
-    alike size.
-
-    Parameters
-    ----------
-    areas
-        bool (k, h, w), such as maps over a threshold, or what experts marked.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (k,); for probabilities in [-1, 1]. Negative where the area speaks against the class, 0 for an area
-        without pixels.
+    alike size. Areas are bool (k, h, w), such as maps over a threshold, or what experts marked; drops float64 (k,), for
+    probabilities in [-1, 1], negative where the area speaks against the class, 0 for an area without pixels.
 
     Notes
     -----
@@ -98,18 +77,9 @@ def deletion(
 ) -> np.ndarray:
     """Return the scores while pixels are covered, those with the highest values first.
 
-    A good map makes the score fall early: a lower `area` is better.
-
-    Parameters
-    ----------
-    steps
-        Number of equal shares of the pixels, to the nearest pixel, at least 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (m, steps + 1), from the score of the image to that of ``fill``. Pixels of the same value come in a
-        random order, the same for all maps; a constant map has only that order.
+    A good map makes the score fall early: a lower `area` is better. float64 (m, steps + 1), from the score of the image
+    to that of ``fill``. Pixels of the same value come in a random order, the same for all maps; a constant map has only
+    that order.
 
     Notes
     -----
@@ -130,19 +100,9 @@ def insertion(
 ) -> np.ndarray:
     """Return the scores while the pixels of a blurred image become sharp, those with the highest values first.
 
-    A good map makes the score rise early: a higher `area` is better.
-
-    Parameters
-    ----------
-    steps
-        Number of equal shares of the pixels, to the nearest pixel, at least 1.
-    sigma
-        Of `blurred`. What a mild blur leaves of the evidence is not asked about: look at the first score.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (m, steps + 1), from the score of the blurred image to that of the image; ties as in `deletion`.
+    A good map makes the score rise early: a higher `area` is better. float64 (m, steps + 1), from the score of the
+    image blurred by ``sigma`` (see `blurred`) to that of the image; ties as in `deletion`. What a mild blur leaves of
+    the evidence is not asked about: look at the first score.
 
     Notes
     -----
@@ -155,10 +115,7 @@ def insertion(
 def blurred(image: Tensor, sigma: float = BLUR) -> Tensor:
     """Return an image (c, h, w) under a Gaussian blur; pixels beyond the border are like the nearest.
 
-    Parameters
-    ----------
-    sigma
-        Standard deviation as a share of the shorter side, above 0.
+    ``sigma``, above 0, is its standard deviation as a share of the shorter side.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -171,19 +128,9 @@ def blurred(image: Tensor, sigma: float = BLUR) -> Tensor:
 
 
 def area(curves: np.ndarray) -> np.ndarray:
-    """Return the area under curves, over the share of pixels in [0, 1], by trapezoids.
+    """Return the area under curves (..., steps + 1), over the share of pixels in [0, 1], by trapezoids: float64 (...).
 
-    Lower is better for `deletion`, higher for `insertion`.
-
-    Parameters
-    ----------
-    curves
-        float (..., steps + 1), at least two points.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...), between the least and the largest score; in [0, 1] for probabilities.
+    Lower is better for `deletion`, higher for `insertion`. Between the least and the largest score, of at least two.
     """
     curves = np.asarray(curves, dtype=np.float64)
     if curves.ndim < 1 or curves.shape[-1] < 2:
@@ -296,20 +243,9 @@ def infidelity(
 def completeness_gap(totals: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return how far the sums of maps are from what they should sum to, as a share of it; lower is better.
 
-    Parameters
-    ----------
-    totals, wanted
-        float, of shapes that broadcast: the sum of a map, and for instance the score less that of the baseline.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 of the common shape, 0 or more, ``|total - wanted| / |wanted|``; 1 for a map of zeros. NaN where
-        ``wanted`` is 0, or either is NaN.
-
-    Notes
-    -----
-    Sundararajan, Taly, Yan 2017, the axiom of completeness (proposition 1).
+    Of ``totals``, the sums, and ``wanted``, for instance the score less that of the baseline, float of shapes that
+    broadcast: ``|total - wanted| / |wanted|``, float64, 0 or more, 1 for a map of zeros. NaN where ``wanted`` is 0, or
+    either is NaN. Sundararajan, Taly, Yan 2017, the axiom of completeness (proposition 1).
     """
     totals, wanted = (np.asarray(values, dtype=np.float64) for values in (totals, wanted))
     return ratio(np.abs(totals - wanted), np.abs(wanted))

@@ -2,7 +2,10 @@
 
 Maps are (..., H, W), as an explanation gives them, of any sign and scale. An attention is a map turned into a fuzzy set
 of pixels: how far each belongs to it, in [0, 1] (`attention`). References are fuzzy sets of the same shape. Scores are
-taken over the last two axes, in float64. "The reference's set" is where the reference is at least `INSIDE`.
+taken over the last two axes, float64 (...). "The reference's set" is where the reference is at least `INSIDE`.
+
+All functions raise ValueError, in one sentence, if shapes differ or have no pixels, maps are not finite, attentions,
+references, rates or thresholds are NaN or not in [0, 1], or a choice is unknown.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,25 +39,8 @@ def fuzzy_scores(attention: np.ndarray, reference: np.ndarray) -> FuzzyScores:
     :math:`F_1 = 2 \sum \min(E, D) / (\sum E + \sum D)`, sensitivity :math:`\sum \min(E, D) / \sum D`, specificity
     :math:`\sum \min(1 - E, 1 - D) / \sum (1 - D)`. For binary maps these are the usual scores.
 
-    Parameters
-    ----------
-    attention, reference
-        Arrays (..., H, W) of the same shape with values in [0, 1].
-
-    Returns
-    -------
-    FuzzyScores
-        float64 (...); NaN where a denominator is 0: F1 of two empty maps, sensitivity to an empty reference,
-        specificity to a reference that is 1 everywhere.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or a value is NaN or not in [0, 1].
-
-    Notes
-    -----
-    Jalaboi et al., DermX, Medical Image Analysis 83:102647, 2023, section on evaluation.
+    NaN where a denominator is 0: F1 of two empty maps, sensitivity to an empty reference, specificity to a reference
+    that is 1 everywhere. Jalaboi et al., DermX, Medical Image Analysis 83:102647, 2023, section on evaluation.
     """
     return _fuzzy(*_pair(attention, reference, fuzzy=True), lambda values: values.sum(axis=AXES, dtype=np.float64))
 
@@ -78,15 +64,8 @@ def leave_one_out(counts: dict[int, np.ndarray]) -> dict[int, FuzzyScores]:
     maximum (Jalaboi et al., benchmark of ConvNet explainability, table 4, row Dermatologists). Sums over pixels are
     taken over the joint histogram of the two counts, which is exact and much faster than two float maps.
 
-    Parameters
-    ----------
-    counts
-        By rater: uint8 (height, width), how many of their characteristics cover each pixel; all together at most 255.
-
-    Returns
-    -------
-    dict
-        By rater: scores in [0, 1], NaN where undefined (`fuzzy_scores`). A rater who marked nothing has an empty map.
+    `counts` say by rater how many of their characteristics cover each pixel, uint8 (height, width), all together at
+    most 255. Scores are by rater, NaN where undefined (`fuzzy_scores`). A rater who marked nothing has an empty map.
     """
     total = np.sum(list(counts.values()), axis=0, dtype=np.uint8)
     return {rater: _joint_scores(count, total - count) for rater, count in counts.items()}
@@ -107,8 +86,6 @@ def attention(maps: np.ndarray, *, scale: Literal["maximum", "quantile", "rank"]
 
     Parameters
     ----------
-    maps
-        (..., H, W), finite.
     scale
         ``"maximum"``: the positive part over its maximum. ``"quantile"``: the positive part over its 99th percentile,
         at most 1; where that percentile is 0, each positive pixel becomes 1, the limit. ``"rank"``: of the map itself,
@@ -119,11 +96,6 @@ def attention(maps: np.ndarray, *, scale: Literal["maximum", "quantile", "rank"]
     -------
     numpy.ndarray
         float64 (..., H, W) in [0, 1]. A map without positive values becomes zeros; by rank a constant map becomes 1/2.
-
-    Raises
-    ------
-    ValueError
-        If `scale` is unknown, or the maps are not finite or have no pixels.
     """
     maps = _finite(np.asarray(maps))
     if scale == "rank":
@@ -146,24 +118,7 @@ def pixel_auc(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     A pixel counts as positive with weight :math:`D_p` and as negative with weight :math:`1 - D_p`. For a binary
     reference this is the usual area (Hanley and McNeil 1982, Radiology 143:29-36, page 31). For a fuzzy one it is below
-    1 even for :math:`E = D`.
-
-    Parameters
-    ----------
-    maps
-        (..., H, W), finite; only their order matters.
-    reference
-        (..., H, W) in [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...) in [0, 1], 1/2 for a constant map; NaN where the reference is 0 everywhere or 1 everywhere.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, the maps are not finite, or the reference is not in [0, 1].
+    1 even for :math:`E = D`. In [0, 1], 1/2 for a constant map; NaN where the reference is 0 or 1 everywhere.
     """
     false_positive, sensitivity = _curve(*_pair(maps, reference))
     return np.trapezoid(sensitivity, false_positive, axis=-1)
@@ -174,24 +129,8 @@ def roc(maps: np.ndarray, reference: np.ndarray, rates: Sequence[float] | np.nda
 
     Between the points of the curve it is interpolated linearly, so that curves of many images can be averaged
     vertically (Fawcett 2006, Pattern Recognition Letters 27:861-874, algorithm 3). Where the curve rises vertically,
-    its upper end is taken.
-
-    Parameters
-    ----------
-    maps, reference
-        As for `pixel_auc`.
-    rates
-        (r,), in [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (..., r) in [0, 1]; NaN where the reference is 0 everywhere or 1 everywhere.
-
-    Raises
-    ------
-    ValueError
-        As `pixel_auc`; if a rate is not in [0, 1].
+    its upper end is taken. The rates are (r,), the sensitivities (..., r), NaN where the reference is 0 or 1
+    everywhere.
     """
     rates = _shares("rates", rates)
     curves = _curve(*_pair(maps, reference))
@@ -224,24 +163,8 @@ def _curve(maps: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndar
 def iou(attention: np.ndarray, reference: np.ndarray, threshold: float) -> np.ndarray:
     """Intersection over union of the pixels whose attention is at least a threshold, and the reference's set.
 
-    Jaccard 1912; for explanations Saporta et al. 2022, Nature Machine Intelligence 4:867-878.
-
-    Parameters
-    ----------
-    attention, reference
-        (..., H, W) in [0, 1].
-    threshold
-        In [0, 1]. To be chosen on other images, by `best_threshold`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...) in [0, 1]; NaN where the reference's set is empty.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or something is not in [0, 1].
+    Jaccard 1912; for explanations Saporta et al. 2022, Nature Machine Intelligence 4:867-878. The threshold is to be
+    chosen on other images, by `best_threshold`. In [0, 1]; NaN where the reference's set is empty.
     """
     attention, reference = _pair(attention, reference, fuzzy=True)
     if not 0 <= threshold <= 1:
@@ -258,24 +181,9 @@ def _iou(attention: np.ndarray, inside: np.ndarray, threshold: float) -> np.ndar
 def best_threshold(
     attention: np.ndarray, reference: np.ndarray, thresholds: Sequence[float] | np.ndarray = THRESHOLDS
 ) -> float:
-    """Return the threshold with the largest mean `iou` over images, to be used on other images.
+    """Return the threshold with the largest mean `iou` over images (n, H, W), to be used on other images.
 
-    Parameters
-    ----------
-    attention, reference
-        (n, H, W) in [0, 1].
-    thresholds
-        To choose from, in [0, 1].
-
-    Returns
-    -------
-    float
-        The smallest of the best; images whose reference is empty are left out, NaN if all are.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, something is not in [0, 1], or there is no threshold.
+    Of equally good ones the smallest. Images whose reference is empty are left out; NaN if all are.
     """
     attention, reference = _pair(attention, reference, fuzzy=True)
     thresholds = _shares("thresholds", thresholds)
@@ -290,23 +198,8 @@ def best_threshold(
 def hit_rate(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Whether the largest value of a map lies in the reference's set (Saporta et al. 2022, CheXlocalize, hit rate).
 
-    Parameters
-    ----------
-    maps
-        (..., H, W), finite.
-    reference
-        (..., H, W) in [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...): 1 or 0, and where several pixels share the largest value the share of them that lies inside, so
-        that a constant map gets the share of the area. NaN where the reference's set is empty.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, the maps are not finite, or the reference is not in [0, 1].
+    1 or 0, and where several pixels share the largest value the share of them that lies inside, so that a constant map
+    gets the share of the area. NaN where the reference's set is empty.
     """
     maps, reference = _pair(maps, reference)
     return _hits(maps, reference >= INSIDE)
@@ -315,25 +208,9 @@ def hit_rate(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def pointing_game(maps: np.ndarray, reference: np.ndarray, *, tolerance: float = 0.03) -> np.ndarray:
     """Whether the largest value of a map lies in the reference's set or near it: `hit_rate` with a margin.
 
-    The set is dilated by a disc. Zhang, Bargal, Lin et al. 2018, Top-down neural attention by excitation backprop,
-    International Journal of Computer Vision 126:1084-1102, allow 15 pixels in images of about 500.
-
-    Parameters
-    ----------
-    maps, reference
-        As for `hit_rate`.
-    tolerance
-        Radius of the disc, as a share of the longer side; at least 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...), as `hit_rate`.
-
-    Raises
-    ------
-    ValueError
-        As `hit_rate`; if `tolerance` is negative.
+    The set is dilated by a disc, whose radius is `tolerance`, at least 0, as a share of the longer side. Zhang, Bargal,
+    Lin et al. 2018, Top-down neural attention by excitation backprop, International Journal of Computer Vision
+    126:1084-1102, allow 15 pixels in images of about 500.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -359,22 +236,7 @@ def mass(attention: np.ndarray, reference: np.ndarray) -> np.ndarray:
     r"""Share of the attention that lies inside the reference, :math:`\sum E D / \sum E`.
 
     Relevance mass accuracy of Arras, Osman and Samek 2022, Information Fusion 81:14-40, with a reference that may be
-    fuzzy. It does not depend on the scale of the attention.
-
-    Parameters
-    ----------
-    attention, reference
-        (..., H, W) in [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (...) in [0, 1]; NaN where the attention or the reference is 0 everywhere.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or a value is NaN or not in [0, 1].
+    fuzzy. It does not depend on the scale of the attention. NaN where the attention or the reference is 0 everywhere.
     """
     attention, reference = _pair(attention, reference, fuzzy=True)
     inside = (attention.astype(np.float64) * reference).sum(axis=AXES)

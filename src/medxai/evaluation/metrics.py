@@ -46,12 +46,7 @@ METRICS: dict[str, Metric] = _read()
 def verdicts(differences: pd.DataFrame, metric: str) -> pd.Series:
     """Say of each row whether it is ``better`` or ``worse`` than what it was compared with, or the question ``open``.
 
-    Parameters
-    ----------
-    differences
-        Of `medxai.evaluation.bootstrap.differences`: open is what has 0 in its interval, or has none.
-    metric
-        A name in `METRICS` for which one way is better.
+    Open is what has 0 in its interval, of `medxai.evaluation.bootstrap.differences`, or has none.
     """
     above, below = differences["low"] > 0, differences["high"] < 0
     better, worse = (above, below) if METRICS[metric].better == "higher" else (below, above)

@@ -72,23 +72,10 @@ def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0)
 
 
 def label_permutation(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return labels in a random order, to train a network that can only learn them by heart.
+    """Return a copy of labels (n,) in a random order, to train a network that can only learn them by heart.
 
-    Parameters
-    ----------
-    labels
-        (n,), of any type; left as they are.
-    seed
-        Of the order. By chance some images keep their label, the more the fewer classes there are.
-
-    Raises
-    ------
-    ValueError
-        If they are not (n,).
-
-    Notes
-    -----
-    Adebayo et al. 2018, section 3.2. Permute the labels of the training images only.
+    By chance some images keep their label, the more the fewer classes there are. Permute the labels of the training
+    images only (Adebayo et al. 2018, section 3.2). Labels that are not (n,) are a ValueError.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:

@@ -63,12 +63,7 @@ def mean_and_spread(scores: pd.DataFrame, metrics: Sequence[str], maps: Sequence
 def ranks(scores: pd.DataFrame, metrics: Sequence[str], maps: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the rank of each map in each metric by its mean: 1 the best, ties shared, NaN where undefined.
 
-    Parameters
-    ----------
-    metrics
-        Names of metrics in which one way is better.
-    maps
-        Which to rank; methods and controls if ``None``.
+    Maps are methods and controls if ``None``; metrics those in which one way is better.
     """
     maps = [*methods_of(scores), *CONTROLS] if maps is None else maps
     values = scores.groupby("method")[list(metrics)].mean().reindex(maps)
@@ -199,13 +194,7 @@ def _rank_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean of curves over folds: columns ``method``, ``curve``, ``share``, ``value``.
-
-    Parameters
-    ----------
-    curves
-        With these columns and ``images``: by how many images a fold counts.
-    """
+    """Return mean curves over folds, which count by their ``images``: ``method``, ``curve``, ``share``, ``value``."""
     keys = ["method", "curve", "share"]
     sums = curves.assign(total=curves["value"] * curves["images"]).groupby(keys, sort=False)[["total", "images"]].sum()
     return (sums["total"] / sums["images"]).rename("value").reset_index()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medxai.evaluation._checks import finite_maps
+from medxai.evaluation.agreement_sums import ratio
 
 WINDOW = 7
 """Side of the squares in which structures are compared, in pixels; scikit-image's."""
@@ -15,25 +16,15 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def rank_correlations(maps: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlations of each two of some maps.
+    """Return Spearman's rank correlations of each two of some maps (m, ...), float64 (m, m).
 
-    Higher is more alike: 1 for the same order of pixels, 0 for unrelated ones, -1 for the opposite order.
-
-    Parameters
-    ----------
-    maps
-        Array (m, ...).
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (m, m), in [-1, 1]; ties get their mean rank. NaN where one of the two is constant.
+    Higher is more alike: 1 for the same order of pixels, 0 for unrelated ones, -1 for the opposite order. Ties get
+    their mean rank. NaN where one of the two is constant.
     """
     centred = ranks(maps.reshape(len(maps), -1))
     centred -= centred.mean(1, keepdims=True)
     size = np.linalg.norm(centred, axis=1)
-    product = np.outer(size, size)
-    return np.divide(centred @ centred.T, product, out=np.full(product.shape, np.nan), where=product > 0)
+    return ratio(centred @ centred.T, np.outer(size, size))
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -48,20 +39,8 @@ def structural_similarity(one: np.ndarray, other: np.ndarray) -> float:
     constant on top of them counts; then scikit-image's index with squares of 7 x 7 pixels of equal weight and the
     constants of the paper for a range of 1. Higher is more alike.
 
-    Parameters
-    ----------
-    one, other
-        Arrays (h, w) of the same shape, 7 x 7 or larger.
-
-    Returns
-    -------
-    float
-        In [-1, 1], 1 only for maps that are the same once scaled. NaN where one of them is constant.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, are too small or not (h, w), or if a value is NaN or infinite.
+    In [-1, 1], 1 only for maps that are the same once scaled. NaN where one of them is constant. A ValueError says if
+    the shapes differ, are not (h, w) or smaller than 7 x 7, or if a value is NaN or infinite.
 
     Notes
     -----

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from medxai.evaluation._checks import positive
+from medxai.evaluation.agreement_sums import ratio
 
 Explainer = Callable[[Tensor], Tensor]
 """The maps (n, h, w) of images (n, c, h, w), always of the same class."""
@@ -67,8 +68,7 @@ def max_sensitivity(
             change = (2 * torch.rand(images.shape[1:], generator=draws, dtype=torch.float64) - 1) * radius
             others = _explained(explainer, images + change.to(images))
             most = np.maximum(most, np.linalg.norm(others - maps, axis=1))
-    size = np.linalg.norm(maps, axis=1)
-    return np.divide(most, size, out=np.full(len(images), np.nan), where=size > 0)
+    return ratio(most, np.linalg.norm(maps, axis=1))
 
 
 def _explained(explainer: Explainer, images: Tensor) -> np.ndarray:

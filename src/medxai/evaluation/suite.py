@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.evaluation import complexity, faithfulness, localisation
+from medxai.evaluation.agreement_sums import mean_std
 
 EQUAL_AREA = 0.2
 """Share of the pixels, those of the highest values, that are covered so that maps of unlike extent can be compared."""
@@ -119,19 +120,11 @@ def faithful(
         "occlusion_drop": drops[: len(maps)],
         "occlusion_drop_equal_area": drops[len(maps) :],
         **{name: faithfulness.area(curve) for name, curve in curves.items()},
-        "sensitivity_n": _mean(correlations),
+        "sensitivity_n": mean_std(correlations, -1, 0)[0],
         "infidelity": faithfulness.infidelity(logit, image, maps, samples=effort.squares, seed=seed, batch_size=size),
         "completeness_gap": faithfulness.completeness_gap(maps.sum((1, 2), dtype=float), wanted),
     }
     return Faithful(scores, curves)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is defined; NaN where nothing is."""
-    known = np.isfinite(values)
-    return np.divide(
-        np.where(known, values, 0).sum(-1), known.sum(-1), out=np.full(len(values), np.nan), where=known.any(-1)
-    )
 
 
 def concentration(maps: np.ndarray) -> dict[str, np.ndarray]:

@@ -38,6 +38,10 @@ RATES = np.array([0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1])
 """False positive rates at which ROC curves are kept."""
 CURVE_POINTS = 6
 """Of deletion and insertion, that are kept."""
+ALIKE = ("rank_correlation", "absolute_rank_correlation", "structural_similarity")
+"""Columns of `medxai.evaluation.sanity.similarity_after`."""
+REFUSALS = (ValueError, RuntimeError)
+"""What a method raises that cannot explain a network: `medxai.errors.UnsupportedModel`, or what torch says."""
 SCALES = ("quantile", "rank")
 """Further ways to scale a map for the fuzzy score (`medxai.evaluation.localisation.attention`)."""
 
@@ -261,20 +265,26 @@ class Panel:
         A method that refuses the network, or gives a map that is not finite, is named with its reason. Rows are
         explained one by one, so that the shortest time of a method is what one map costs.
         """
-        maps, refused, lines = {}, {}, []
-        bare = cost.measure(lambda: self._bare(rows[0]), self._used(None)).seconds
+        maps, refused, lines, bare = {}, {}, [], self._bare_seconds(rows[0])
         for name in tqdm(methods or self.names, "explaining", disable=not self.progress, mininterval=2):
             try:
                 maps[name], spent = self._metered(rows, name)
                 lines.append({"method": name, **spent._asdict(), "ratio": spent.seconds / bare})
-            except ValueError as error:  # among them UnsupportedModel
-                refused[name] = str(error)
+            except REFUSALS as error:
+                refused[name] = str(error).partition("\n")[0]
         return Explained(maps, refused, pd.DataFrame(lines, columns=["method", "images", "seconds", "ratio"]))
 
-    def _bare(self, row: int) -> Tensor:
-        """One pass forward and one back: the yardstick of costs."""
-        pixels = self.pixels([row]).requires_grad_()
-        return torch.autograd.grad(self._used(None)(pixels)[0, int(self.targets[row])], pixels)[0]
+    def _bare_seconds(self, row: int) -> float:
+        """Time one pass forward and one back, the yardstick of costs; NaN where none goes back."""
+        pixels, network = self.pixels([row]).requires_grad_(), self._used(None)
+
+        def bare() -> None:
+            torch.autograd.grad(network(pixels.clone())[0, int(self.targets[row])], pixels)
+
+        try:
+            return cost.measure(bare, network).seconds
+        except REFUSALS:
+            return float("nan")
 
     def _metered(self, rows: Sequence[int], name: str) -> tuple[np.ndarray, cost.Cost]:
         """Explain row by row; return the maps, and the images and the least seconds of one."""
@@ -319,12 +329,11 @@ class Panel:
         if self.images.raters is None or not (reference := self.images.reference(row)).any():
             return values, curves
         values |= suite.place(stack, reference)
+        repeated = np.broadcast_to(reference, stack.shape)
         for scale in SCALES:
             scaled = localisation.attention(stack, scale=scale)
-            values[f"fuzzy_f1_{scale}"] = localisation.fuzzy_scores(scaled, np.broadcast_to(reference, stack.shape)).f1
-        return values, {
-            "roc": (RATES, localisation.roc(stack, np.broadcast_to(reference, stack.shape), RATES))
-        } | curves
+            values[f"fuzzy_f1_{scale}"] = localisation.fuzzy_scores(scaled, repeated).f1
+        return values, {"roc": (RATES, localisation.roc(stack, repeated, RATES)), **curves}
 
     def sanity(
         self, rows: Sequence[int], names: Sequence[str], *, stages: int, misled: nn.Module | None = None
@@ -342,7 +351,7 @@ class Panel:
         misled
             The network that learnt random labels.
         """
-        columns = ["image", "method", "share", "rank_correlation", "absolute_rank_correlation", "structural_similarity"]
+        columns = ["image", "method", "share", *ALIKE]
         if not len(rows):
             return Checked(pd.DataFrame(columns=columns[:2]), pd.DataFrame(columns=columns), ())
         panel = replace(self, samples=min(self.samples, max(8, self.samples // 3)))
@@ -377,15 +386,16 @@ class Panel:
             try:
                 again = self.explain(rows, name, network=network).cpu().numpy()
                 tables[name] = sanity.similarity_after(maps, again)
-            except ValueError:
-                tables[name] = pd.DataFrame(np.nan, range(len(rows)), sanity.similarity_after(maps, maps).columns)
+            except REFUSALS:
+                tables[name] = pd.DataFrame(np.nan, range(len(rows)), ALIKE)
         table = pd.concat(tables, names=["method", "row"]).reset_index("row")
         table["image"] = [self.images.names[rows[i]] for i in table.pop("row")]
         return table.reset_index().set_index(["image", "method"])
 
     def _max_sensitivity(self, rows: Sequence[int], own: Maps) -> pd.Series:
-        """Return the largest relative change of each map when its image hardly changes."""
+        """Return the largest relative change of each map when its image hardly changes; NaN where none is finite."""
         (low, high), pixels = self.bounds, self.pixels(rows)
+        options = {"radius": CHANGE * float((high - low).mean()), "samples": max(3, self.samples // 16)}
         found = {}
         for name, maps in own.items():
 
@@ -394,13 +404,10 @@ class Panel:
                     return torch.as_tensor(maps)
                 return self.explain(rows, name, pixels=images.clamp(low, high))  # still between black and white
 
-            found[name] = stability.max_sensitivity(
-                explainer,
-                pixels,
-                radius=CHANGE * float((high - low).mean()),
-                samples=max(3, self.samples // 16),
-                seed=self.seed,
-            )
+            try:
+                found[name] = stability.max_sensitivity(explainer, pixels, seed=self.seed, **options)
+            except REFUSALS:
+                found[name] = np.nan
         table = pd.DataFrame(found, [self.images.names[row] for row in rows]).rename_axis("image").reset_index()
         return table.melt("image", var_name="method").set_index(["image", "method"])["value"]
 

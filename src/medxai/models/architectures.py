@@ -4,7 +4,6 @@ Both libraries take seconds to import, so each is imported when a network of its
 """
 
 import difflib
-import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +12,8 @@ from torch import nn
 from medxai.models.normalisation import IMAGENET, Normalisation
 
 DEFAULT = "efficientnet_lite0"
-"""The network of the book: small, of plain ReLU6, so that every method is defined on it, with weights that are a
-package of the registry."""
-
-CLASSES = 1000
-"""Number of classes of ImageNet, for which pretrained weights are."""
+"""The network of the book: small, rectified by ReLU6, so that every method is defined on it."""
+CLASSES = 1000  # of ImageNet, for which pretrained weights are
 
 
 @dataclass(frozen=True)
@@ -59,12 +55,7 @@ NETWORKS: dict[str, Architecture] = {
 
 
 def known(name: str) -> Architecture:
-    """Return what is known of a network.
-
-    Parameters
-    ----------
-    name
-        A key of `NETWORKS`, ``torchvision:NAME`` or ``timm:NAME``.
+    """Return what is known of a network: a key of `NETWORKS`, ``torchvision:NAME`` or ``timm:NAME``.
 
     Raises
     ------
@@ -74,12 +65,18 @@ def known(name: str) -> Architecture:
     if name in NETWORKS:
         return NETWORKS[name]
     library, _, network = name.partition(":")
-    if library not in ("torchvision", "timm") or not network:
-        raise ValueError(
-            f"unknown network {name!r}: expected torchvision:NAME, timm:NAME or one of {', '.join(NETWORKS)}"
-        )
-    every = _names(library)
-    if (network if library == "torchvision" else network.partition(".")[0]) not in every:
+    if library == "timm" and network:
+        import timm
+
+        every, plain = timm.list_models(), network.partition(".")[0]
+    elif library == "torchvision" and network:
+        from torchvision import models
+
+        every, plain = models.list_models(models), network
+    else:
+        names = ", ".join(NETWORKS)
+        raise ValueError(f"unknown network {name!r}: expected torchvision:NAME, timm:NAME or one of {names}")
+    if plain not in every:
         near = difflib.get_close_matches(network, every, 3) or every[:3]
         raise ValueError(f"{library} has no classifier {network!r}: expected a name such as {', '.join(near)}")
     return Architecture(name, library, network)
@@ -118,15 +115,3 @@ def normalisation_of(network: str | nn.Module) -> Normalisation:
     """Return what a network, or the public weights of a name, want: what timm notes, else ImageNet's."""
     notes = noted(known(network)) if isinstance(network, str) else getattr(network, "pretrained_cfg", None) or {}
     return Normalisation(tuple(notes.get("mean", IMAGENET.mean)), tuple(notes.get("std", IMAGENET.deviation)))
-
-
-@functools.cache
-def _names(library: str) -> list[str]:
-    """Names of all classifiers of a library."""
-    if library == "timm":
-        import timm
-
-        return timm.list_models()
-    from torchvision import models
-
-    return models.list_models(models)

@@ -15,14 +15,8 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
     In evaluation mode both are linear, so that one convolution does the work of the two. Names of layers stay; a folded
     normalisation becomes an identity, or the activation that timm makes a part of it. The copy's weights lie in memory
     as channels-last, which processors convolve faster; a network that reshapes maps by ``view`` where it should by
-    ``reshape`` does not run on that.
-
-    Parameters
-    ----------
-    model
-        Any network; it is not changed.
-    images
-        (n, channels, height, width), of which the first is run to see what follows what, and to compare logits.
+    ``reshape`` does not run on that. The model is not changed; the first of the images (n, c, h, w) is run to see what
+    follows what, and to compare logits.
 
     Raises
     ------
@@ -69,13 +63,6 @@ def _pairs(model: nn.Module, one: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2
     return [pair for pair in pairs if runs[pair[0]] == runs[pair[1]] == 1]
 
 
-def _fold(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> None:
-    convolution.weight, convolution.bias = fuse_conv_bn_weights(
-        convolution.weight,
-        convolution.bias,
-        normalisation.running_mean,
-        normalisation.running_var,
-        normalisation.eps,
-        normalisation.weight,
-        normalisation.bias,
-    )
+def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    convolution.weight, convolution.bias = fuse_conv_bn_weights(convolution.weight, convolution.bias, *statistics)

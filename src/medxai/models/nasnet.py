@@ -34,13 +34,6 @@ def _stages(channels: int) -> list[nn.Module]:
 class NASNetMobile(nn.Module):
     """NASNet-A with four cells a stage and 1,056 channels before the pooling.
 
-    Parameters
-    ----------
-    num_classes
-        Number of logits.
-
-    Source
-    ------
     Zoph, Vasudevan, Shlens, Le, "Learning transferable architectures for scalable image recognition", CVPR 2018,
     figure 4 (cells) and table 2 (NASNet-A (4 @ 1056), 5.3 M parameters).
     """

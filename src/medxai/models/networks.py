@@ -18,11 +18,10 @@ def load(name: str = DEFAULT, classes: int | None = None, weights: Path | str | 
     name
         As of `medxai.models.architectures.known`, such as ``resnet50``, ``torchvision:NAME`` or ``timm:NAME``.
     classes
-        Number of logits; those of the public weights without one. Other numbers need ``weights``: a head that was never
-        trained has nothing to explain.
+        Number of logits, if not that of the public weights; it needs ``weights``, since an untrained head has nothing
+        to explain.
     weights
-        File of weights, see `medxai.models.weights.read`; without it those of ImageNet, from where
-        `medxai.models.weights.pretrained` finds them.
+        File of weights (`medxai.models.weights.read`); else those that `medxai.models.weights.pretrained` finds.
 
     Raises
     ------

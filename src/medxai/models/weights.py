@@ -62,12 +62,8 @@ class Pretrained:
 def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
     """Return a network trained on ImageNet, from the first place that has its weights.
 
-    Parameters
-    ----------
-    name
-        As of `medxai.models.architectures.known`.
-    classes
-        Number of logits; where it is not that of the weights, the last layer is random.
+    The name is as of `medxai.models.architectures.known`; where the number of classes is not that of the weights, the
+    last layer is random.
 
     Raises
     ------
@@ -104,10 +100,7 @@ def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
 def read(path: Path) -> dict[str, Tensor]:
     """Read a file of weights, tensors and no code: a ``state_dict()``, or a checkpoint with one as ``state_dict``.
 
-    Raises
-    ------
-    DataError
-        If it is not there, or something else.
+    It is a DataError if it is not there, or something else.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -129,12 +122,8 @@ def read(path: Path) -> dict[str, Tensor]:
 def fill(network: nn.Module, state: Mapping[str, Tensor], failure: str, *, new_head: bool = False) -> None:
     """Load weights into a network, all of them and no others; with ``new_head`` but for those of another shape.
 
-    Counters of batches, which only training reads, may be missing, and heads for training alone are left out.
-
-    Raises
-    ------
-    DataError
-        If they do not fit: ``failure`` and the first difference.
+    Counters of batches, which only training reads, may be missing, and heads for training alone are left out. Where
+    they do not fit, a DataError says ``failure`` and the first difference.
     """
     own = network.state_dict()
     found = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}

@@ -86,16 +86,8 @@ def calibrated(
 ) -> nn.Module:
     """Return a network with random biases, whose batch normalisation has the statistics of the images.
 
-    Parameters
-    ----------
-    name
-        In `medxai.models.backbones.NETWORKS`.
-    images
-        (n, 3, h, w), of the dtype that the network is to have.
-    gain, shift
-        Normalised values are multiplied by about `gain`, and a random bias of spread `shift` is added.
-    create
-        Makes the network.
+    The network gets the dtype of the images (n, 3, h, w). Normalised values are multiplied by about `gain`, and a
+    random bias of spread `shift` is added.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -115,14 +107,7 @@ def calibrated(
 def case(name: str, size: int = SIZE, create: Create = backbones.create) -> Case:
     """Return a network that is like a trained one in what matters here: biases, and statistics of batch normalisation.
 
-    Parameters
-    ----------
-    name
-        In `medxai.models.backbones.NETWORKS`. All is float64.
-    size
-        Side of the images in pixels.
-    create
-        Makes the network.
+    All is float64; the size is the side of the images in pixels.
     """
     draw = functools.partial(torch.rand, generator=torch.Generator().manual_seed(SEED), dtype=torch.double)
     model = calibrated(name, draw(8, 3, size, size), create=create).requires_grad_(False)
@@ -164,9 +149,8 @@ def _at_maps(function: Callable[..., Tensor]) -> Explain:
 
 def _cam(one: Case) -> Tensor:
     last = _inputs.last_maps(one.model, one.images)
-    return gradients.cam(
-        one.trace, one.images, one.target, gradients.operation_of(one.trace, one.model, one.images, last)
-    )
+    name = gradients.operation_of(one.trace, one.model, one.images, last)
+    return gradients.cam(one.trace, one.images, one.target, name)
 
 
 def _from_baseline(function: Callable[..., Tensor], *arguments: float) -> Explain:
@@ -213,12 +197,10 @@ TRUTH: dict[str, Explain] = {
     "saliency": lambda one: one.gradient.abs(),
     "gradient_x_input": lambda one: one.images * one.gradient,
     "integrated_gradients": _from_baseline(gradients.integrated_gradients, STEPS),
-    "layer_integrated_gradients": lambda one: gradients.layer_integrated_gradients(
-        one.trace, one.images, one.target, one.baselines[:1], STEPS, one.maps
+    "layer_integrated_gradients": lambda one: _from_baseline(gradients.layer_integrated_gradients, STEPS, one.maps)(
+        one
     ),
-    "expressive_gradients": lambda one: gradients.expressive_gradients(
-        one.trace, one.images, one.target, one.baselines[:1], STEPS, one.maps
-    ),
+    "expressive_gradients": lambda one: _from_baseline(gradients.expressive_gradients, STEPS, one.maps)(one),
     "smoothgrad": _walk(gradients.smoothgrad, STEPS, NOISE, SEED),
     "gradient_shap": lambda one: gradients.gradient_shap(one.trace, one.images, one.target, one.baselines, STEPS, SEED),
     "guided_backpropagation": _walk(propagation.guided_backpropagation),
@@ -260,7 +242,10 @@ OPTIONS: dict[str, Callable[[Case], dict[str, object]]] = {
     "grad_cam": lambda one: {"layer": one.layer},
     "grad_cam_plus_plus": lambda one: {"layer": one.layer},
     "guided_grad_cam": lambda one: {"layer": one.layer},
-    "occlusion": lambda one: {"baseline": one.baselines[:1], "window": one.windows[0], "stride": one.windows[1]},
+    "occlusion": lambda one: {
+        "baseline": one.baselines[:1],
+        **dict(zip(("window", "stride"), one.windows, strict=True)),
+    },
     "shapley_value_sampling": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": 2},
     "lime": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": SAMPLES},
     "kernel_shap": lambda one: {"baseline": one.baselines[:1], "features": one.regions, "samples": SAMPLES},

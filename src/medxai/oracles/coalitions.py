@@ -27,13 +27,7 @@ class Watched(nn.Module):
         return self.model(images)
 
     def coalitions(self, image: Tensor, baseline: Tensor, regions: Tensor) -> list[Coalition]:
-        """Return of each image that was shown which regions (h, w; 0, 1, ...) were on, as in `image`.
-
-        Raises
-        ------
-        ValueError
-            If an image is no mixture of `image` and `baseline`.
-        """
+        """Return which regions (h, w; 0, 1, ...) were on, as in `image`, of each mixture of the two that was shown."""
         found = []
         for shown in self.shown:
             on = tuple(bool((shown == image)[:, regions == number].all()) for number in range(int(regions.max()) + 1))

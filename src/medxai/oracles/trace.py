@@ -28,30 +28,25 @@ class Affine(NamedTuple):
     options: tuple = ()
     """Of a convolution: stride, padding, dilation, whether transposed, output padding, groups."""
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return what it makes of its input."""
+        return self.apply(x, self.weight) + self.bias
+
 
 @dataclass
 class Step:
-    """One primitive operation of the traced network.
-
-    Attributes
-    ----------
-    kind
-        ``affine``, ``linear``, ``rectifier``, ``pool`` or ``product``.
-    run
-        The operation as a function of the inputs that depend on the image.
-    inputs
-        Names of these inputs.
-    affine
-        Weights, for the first kind.
-    operation
-        The primitive (``aten``) operation.
-    """
+    """One primitive operation of the traced network."""
 
     kind: str
+    """``affine``, ``linear``, ``rectifier``, ``pool`` or ``product``."""
     run: Callable[..., Tensor]
+    """The operation as a function of the inputs that depend on the image."""
     inputs: list[str]
+    """Names of these inputs."""
     operation: Any
+    """The primitive (``aten``) operation."""
     affine: Affine | None = None
+    """Weights, for the first kind."""
 
     def back(self, values: list[Tensor], gradient: Tensor) -> list[Tensor]:
         """Return the gradients of the inputs of this one operation."""
@@ -63,17 +58,8 @@ class Step:
 class Trace:
     """The operations of a network on images of one size, in order; batch norms are merged into convolutions.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode.
-    images
-        (N, C, H, W); the trace holds for this shape only.
-
-    Raises
-    ------
-    NotImplementedError
-        If an operation has no kind here.
+    The model is in evaluation mode, and the trace holds for the shape (N, C, H, W) of the images only. An operation
+    that has no kind here is a NotImplementedError.
     """
 
     def __init__(self, model: nn.Module, images: Tensor) -> None:
@@ -119,14 +105,13 @@ class Trace:
         if node.target is aten.convolution.default:
             _, weight, bias, *options = args
             bias = weight.new_zeros(len(weight)) if bias is None else bias
-            affine = Affine(
-                lambda x, w: aten.convolution(x, w, None, *options), weight, bias.view(-1, 1, 1), tuple(options)
-            )
-            return Step("affine", lambda x: affine.apply(x, weight) + affine.bias, names, node.target, affine)
+            options = tuple(options)
+            affine = Affine(lambda x, w: aten.convolution(x, w, None, *options), weight, bias.view(-1, 1, 1), options)
+            return Step("affine", affine, names, node.target, affine)
         if node.target is aten.addmm.default:
             bias, _, transposed = args
             affine = Affine(lambda x, w: x @ w, transposed, bias)
-            return Step("affine", lambda x: affine.apply(x, transposed) + bias, names, node.target, affine)
+            return Step("affine", affine, names, node.target, affine)
 
         def run(*values: Tensor) -> Tensor:
             filled = iter(values)
@@ -156,8 +141,7 @@ class Trace:
             names = [self._name(item) for item in before.all_input_nodes if self._active(item)]
         else:
             affine, names, operation = Affine(lambda x, w: x * w, scale, shift), [name], node.target
-        run = lambda x: affine.apply(x, affine.weight) + affine.bias  # noqa: E731
-        self.steps[node.name] = Step("affine", run, names, operation, affine)
+        self.steps[node.name] = Step("affine", affine, names, operation, affine)
 
     def values(self, images: Tensor) -> dict[str, Tensor]:
         """Return what every operation gives on `images`, by its name."""

@@ -1,8 +1,8 @@
 """Painters of the additional terms: comedones, cysts, scars, vessels, hairs, skin lines, sun damage and keratin.
 
-Each painter follows `medxai.painting.canvas.Painter`: it changes the layers of the canvas inside the region,
-float32 (h, w) in [0, 1], and returns what it covered, likewise. A pixel belongs to the region from one half on;
-an empty region stays unpainted. The definitions are those of the book's glossary (after the ILDS glossary,
+Each painter is called after its term and follows `medxai.painting.canvas.Painter`: it changes the layers of the canvas
+inside the region, float32 (h, w) in [0, 1], and returns what it covered, likewise. A pixel belongs to the region from
+one half on; an empty region stays unpainted. The definitions are those of the book's glossary (after the ILDS glossary,
 Nast et al., Br J Dermatol 174:1351, 2016).
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from medxai.painting import noise
-from medxai.painting.canvas import TONES, Canvas, Context, Painter, from_srgb
+from medxai.painting.canvas import TONES, Canvas, Context, from_srgb
 
 PLUG = from_srgb(24, 16, 12)
 PLUG_BROWN = from_srgb(62, 40, 26)
@@ -214,21 +214,6 @@ def hyperkeratosis(canvas: Canvas, region: np.ndarray, context: Context, rng: np
     canvas.overlay(colour, inside * np.clip(0.85 + 0.2 * grain, 0, 1))
     canvas.gloss -= 0.1 * inside
     return inside
-
-
-PAINTERS: dict[str, Painter] = {
-    "Closed comedo": closed_comedo,
-    "Cyst": cyst,
-    "Dermatoglyph disruption": dermatoglyph_disruption,
-    "Leukotrichia": leukotrichia,
-    "Open comedo": open_comedo,
-    "Scar": scar,
-    "Sun damage": sun_damage,
-    "Telangiectasia": telangiectasia,
-    "Thrombosed capillaries": thrombosed_capillaries,
-    "Hyperkeratosis": hyperkeratosis,
-}
-"""The additional terms, in the order of `medxai.data.ontology.ADDITIONAL_TERMS`, and hyperkeratosis."""
 
 
 def _spots(

@@ -29,30 +29,18 @@ DEPIGMENTED = 0.94
 
 @dataclass(frozen=True)
 class Look:
-    """How a lesion differs from the skin around it.
-
-    Attributes
-    ----------
-    blood, melanin
-        Added to the canvas's layers.
-    fade
-        Share of the skin's melanin that is lost, in [0, 1].
-    rough
-        Keratin on its surface, in [0, 1].
-    edge
-        Width of its border in centimetres.
-    lift
-        Factor of its height.
-    gloss
-        Added to the canvas's gloss.
-    """
+    """How a lesion differs from the skin around it; blood, melanin and gloss are added to the canvas's layers."""
 
     blood: float = 0.6
     melanin: float = 0.0
     fade: float = 0.0
+    """Share of the skin's melanin that is lost, in [0, 1]."""
     rough: float = 0.0
+    """Keratin on its surface, in [0, 1]."""
     edge: float = 0.08
+    """Width of its border in centimetres."""
     lift: float = 1.0
+    """Factor of its height."""
     gloss: float = 0.05
 
 
@@ -381,31 +369,19 @@ def macule(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.
 
 @dataclass(frozen=True)
 class Flakes:
-    """How scale looks.
-
-    Attributes
-    ----------
-    colour
-        Linear RGB (3,).
-    size, thick
-        Of a flake, in centimetres.
-    alpha
-        How much it hides, in [0, 1].
-    gloss
-        Added to the canvas's gloss.
-    share
-        How much of the area has flakes, in [0, 1].
-    grit
-        From 0, smooth lamellae with gaps between them, to 1, one gritty adherent crust.
-    """
+    """How scale looks; size and thickness are of a flake, in centimetres, and gloss is added to the canvas's."""
 
     colour: np.ndarray
+    """Linear RGB (3,)."""
     size: float
     thick: float
     alpha: float
+    """How much it hides, in [0, 1]."""
     gloss: float
     share: float
+    """How much of the area has flakes, in [0, 1]."""
     grit: float
+    """From 0, smooth lamellae with gaps between them, to 1, one gritty adherent crust."""
 
 
 FINE = Flakes(WHITE_SCALE, 0.12, 0.008, 0.5, 0.05, 0.45, 0.3)
@@ -479,15 +455,3 @@ def _tilt(number: np.ndarray, y: np.ndarray, x: np.ndarray, along_y: np.ndarray,
     middle_y, middle_x = (np.bincount(flat, way.ravel()) / count for way in (y, x))
     tilt = along_y * (y - middle_y[number]) + along_x * (x - middle_x[number])
     return tilt.astype(np.float32)
-
-
-PAINTERS: dict[str, Painter] = {
-    "Macule": macule,
-    "Nodule": nodule,
-    "Papule": papule,
-    "Patch": patch,
-    "Plaque": plaque,
-    "Pustule": pustule,
-    "Scale": scale,
-}
-"""The painters of this module by the term that they paint."""

@@ -39,16 +39,12 @@ def paint_all(
 
     Parameters
     ----------
-    db, size, seed, confounders
-        See `medxai.painting.photograph.case` and `paint`.
     images
         Names; by default the 554 of the paper.
     folder
         Where the paintings of all sets go; by default ``painted`` among the results.
     processes
         Number of worker processes, by default one for each core; the pixels do not depend on it.
-    progress
-        Show a bar.
 
     Returns
     -------
@@ -99,11 +95,8 @@ def _paint_one(name: str, *, size: int, seed: int, confounders: tuple[str, ...],
     painting = paint(case(_db, name, size), seed=seed, confounders=confounders)
     with files.disk_refusals(folder):
         truth = io.BytesIO()
-        np.savez_compressed(truth, **_bytes(painting.truth))
+        maps = {term: np.round(255 * coverage).astype(np.uint8) for term, coverage in painting.truth.items()}
+        np.savez_compressed(truth, **maps)
         files.write(folder / f"{name}.npz", truth.getvalue())
         picture = cv2.imencode(".png", painting.image[..., ::-1])[1].tobytes()
         files.write(folder / f"{name}.png", picture)  # last: this file says that the image is done
-
-
-def _bytes(maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {term: np.round(255 * coverage).astype(np.uint8) for term, coverage in maps.items()}

@@ -26,27 +26,18 @@ FIELD_CM = 10.0
 
 @dataclass(frozen=True)
 class Context:
-    """What a painter may know beside the region: who the patient is, and how the lesion was described.
-
-    Attributes
-    ----------
-    disease
-        Reference diagnosis, as in `medxai.data.ontology.DISEASES`.
-    tone
-        "light", "medium" or "dark".
-    age
-        "young", "adult", "elderly" or None.
-    site
-        "face", "hand" (its back), "palm", "limb", "trunk" or None.
-    attributes
-        Words that dermatologists added to this characteristic, such as "Red" or "Well-circumscribed".
-    """
+    """What a painter may know beside the region: who the patient is, and how the lesion was described."""
 
     disease: str
+    """Reference diagnosis, as in `medxai.data.ontology.DISEASES`."""
     tone: str = "light"
+    """Or "medium" or "dark"."""
     age: str | None = None
+    """Or "young", "adult" or "elderly"."""
     site: str | None = None
+    """Or "face", "hand" (its back), "palm", "limb" or "trunk"."""
     attributes: frozenset[str] = frozenset()
+    """Words that dermatologists added to this characteristic, such as "Red" or "Well-circumscribed"."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +54,10 @@ Painter = Callable[["Canvas", np.ndarray, Context, np.random.Generator], np.ndar
 
 
 def skin_colour(melanin: np.ndarray, blood: np.ndarray) -> np.ndarray:
-    """Return linear RGB of skin by its amounts of melanin and blood (Beer-Lambert, two chromophores).
+    """Return linear RGB of skin, float32 (h, w, 3) in [0, 1], by its melanin and blood (Beer-Lambert), float (h, w).
 
-    Parameters
-    ----------
-    melanin
-        float (h, w): 0 vitiligo, 0.22 light, 0.7 medium, 1.7 dark skin; negative counts as 0.
-    blood
-        float (h, w): 0.25 healthy, 1 erythema, 2 a port-wine red; negative counts as 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 (h, w, 3) in [0, 1].
+    Melanin is 0 in vitiligo, 0.22 in light, 0.7 in medium, 1.7 in dark skin; blood 0.25 in healthy skin, 1 in erythema,
+    2 in a port-wine red. Negative counts as 0.
     """
     absorbed = np.maximum(melanin, 0)[..., None] * MELANIN_ABSORPTION
     absorbed = absorbed + np.maximum(blood, 0)[..., None] * BLOOD_ABSORPTION
@@ -100,12 +82,6 @@ class Canvas:
 
     Attributes
     ----------
-    size
-        (height, width) in pixels.
-    tone
-        "light", "medium" or "dark".
-    scale
-        Pixels per centimetre; by default the shorter side shows 10 cm.
     melanin, blood
         float32 (h, w): what is added to healthy skin of that tone (erythema: +0.3 faint, +1 vivid; depigmented:
         melanin far below 0; brown: +0.5).
@@ -113,14 +89,16 @@ class Canvas:
         float32 (h, w): relief in pixels, seen by its shading.
     gloss
         float32 (h, w) in [0, 1]: how much of the lamp it mirrors.
-    truth
-        What each characteristic covered, float32 (h, w) in [0, 1].
     """
 
     size: tuple[int, int]
+    """(height, width) in pixels."""
     tone: str = "light"
+    """Or "medium" or "dark"."""
     scale: float = 0.0
+    """Pixels per centimetre; by default the shorter side shows 10 cm."""
     truth: dict[str, np.ndarray] = field(default_factory=dict)
+    """What each characteristic covered, float32 (h, w) in [0, 1]."""
 
     def __post_init__(self) -> None:
         if self.tone not in TONES:
@@ -165,13 +143,10 @@ class Canvas:
         half /= np.linalg.norm(half)
         mirrored = np.maximum(half[2] - slope_x * half[0] - slope_y * half[1], 0) / length
         specular = 0.9 * self.gloss * mirrored**60
-        return ((self.albedo() * shade[..., None] + specular[..., None]) * _field(light)).astype(np.float32)
+        field = np.asarray(light.field, np.float32)
+        field = field[..., None] if field.ndim == 2 else field
+        return ((self.albedo() * shade[..., None] + specular[..., None]) * field).astype(np.float32)
 
     def finish(self, light: Light | None = None) -> np.ndarray:
         """Return the picture without camera effects, sRGB uint8 (h, w, 3)."""
         return np.round(255 * to_srgb(self.radiance(light or Light()))).astype(np.uint8)
-
-
-def _field(light: Light) -> np.ndarray:
-    strength = np.asarray(light.field, np.float32)
-    return strength[..., None] if strength.ndim == 2 else strength

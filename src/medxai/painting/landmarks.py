@@ -45,20 +45,10 @@ Landmark = Callable[[Canvas, Frame, np.random.Generator], None]
 
 
 def add(canvas: Canvas, site: str | None, region: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw one landmark of the site where neither the `region` of the lesions nor the outline of the body is near.
+    """Draw one landmark of the site where neither the region of the lesions nor the outline of the body is near.
 
-    Parameters
-    ----------
-    canvas
-        What is painted on.
-    site
-        See `medxai.painting.canvas.Context`.
-    region
-        Union of the outlines, float32 (h, w) in [0, 1].
-    inside
-        How far inside the body each pixel is, as `medxai.painting.skin.silhouette` returns it.
-    rng
-        Source of randomness.
+    `region` is the union of the lesions' outlines, float32 (h, w) in [0, 1]; `inside` says how far inside the body each
+    pixel is, as `medxai.painting.skin.silhouette` returns it.
     """
     kinds = LANDMARKS.get(site or "", ())
     if not kinds or rng.uniform() > SHARE[site or ""]:

@@ -12,16 +12,7 @@ Blob = tuple[float, float, float]
 def fractal(shape: tuple[int, int], rng: np.random.Generator, cell_px: float, octaves: int = 4) -> np.ndarray:
     """Return smooth noise in [-1, 1]: random grids, enlarged and added, each with half the cell and half the weight.
 
-    Parameters
-    ----------
-    shape
-        (height, width).
-    rng
-        Source of randomness.
-    cell_px
-        Size of the coarsest bumps in pixels; octaves finer than a pixel and a half are left out.
-    octaves
-        Number of grids.
+    The coarsest of the `octaves` grids has bumps of `cell_px` pixels; those finer than a pixel and a half are left out.
     """
     total = np.zeros(shape, dtype=np.float32)
     for octave in range(octaves):
@@ -46,16 +37,8 @@ def cells(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Divide the picture into irregular cells, each around one of scattered seeds (Worley 1996).
 
-    Parameters
-    ----------
-    shape
-        (height, width).
-    rng
-        Source of randomness.
-    cell_px
-        Mean distance of the seeds in pixels.
-    where
-        Replaces the pixels' own (y, x), so that cells can be stretched, turned or bent.
+    The mean distance of the seeds is `cell_px` pixels. `where` replaces the pixels' own (y, x), so that cells can be
+    stretched, turned or bent.
 
     Returns
     -------
@@ -87,18 +70,10 @@ def cells(
 def blobs(
     mask: np.ndarray, rng: np.random.Generator, radius_px: float | tuple[float, float], spacing: float
 ) -> list[Blob]:
-    """Scatter circles inside a region, about `spacing` apart; at least one where the region is not empty.
+    """Scatter circles inside a region, about `spacing` pixels apart; at least one where the region is not empty.
 
-    Parameters
-    ----------
-    mask
-        float32 (height, width) in [0, 1]: the chance that a circle may be centred at a pixel.
-    rng
-        Source of randomness.
-    radius_px
-        Radius, or its smallest and largest value.
-    spacing
-        Distance between neighbours in pixels.
+    `mask` is the chance, in [0, 1], that a circle may be centred at a pixel; `radius_px` the radius, or its smallest
+    and largest value.
     """
     height, width = mask.shape
     spacing = max(spacing, 1.0)

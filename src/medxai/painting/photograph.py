@@ -37,21 +37,7 @@ SITE_OF_TAG = {
 
 @dataclass(frozen=True)
 class Case:
-    """What is to be painted.
-
-    Attributes
-    ----------
-    name, disease, source
-        As in `DermXDB.images`.
-    tone, age, site
-        See `Context`; where the tone is not recorded, one is drawn by the name.
-    regions
-        Consensus region of each characteristic, float32 (h, w) in [0, 1]; all of one shape.
-    attributes
-        Words that the raters added to each characteristic.
-    shape
-        (height, width) of the picture in pixels.
-    """
+    """What is to be painted: a line of `DermXDB.images`, and what `Context` says of it; an unknown tone is drawn."""
 
     name: str
     disease: str
@@ -60,8 +46,11 @@ class Case:
     age: str | None
     site: str | None
     shape: tuple[int, int]
+    """(height, width) of the picture in pixels."""
     regions: Mapping[str, np.ndarray] = field(repr=False)
+    """Consensus region of each characteristic, float32 (h, w) in [0, 1]; all of one shape."""
     attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Words that the raters added to each characteristic."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +67,8 @@ def case(db: dermxdb.DermXDB, image: str, size: int | tuple[int, int]) -> Case:
 
     A characteristic counts if two of the raters with the right diagnosis outlined it, or half of them; of images that
     nobody diagnosed rightly, all raters count. Its region is the part of their fuzzy map, highest values first, that
-    has the median area of their outlines.
-
-    Parameters
-    ----------
-    db, image
-        The data set and one of its images.
-    size
-        Side of the picture in pixels, 16 to 4096, or (height, width). A square squeezes the outlines as resizing a
-        photograph would.
+    has the median area of their outlines. The size is a side in pixels, 16 to 4096, or (height, width); a square
+    squeezes the outlines as resizing a photograph would.
 
     Raises
     ------
@@ -119,17 +101,10 @@ def case(db: dermxdb.DermXDB, image: str, size: int | tuple[int, int]) -> Case:
 
 
 def paint(case: Case, *, seed: int = 0, confounders: Iterable[str] = ()) -> Painting:
-    """Paint a case: same case, same seed, same pixels.
+    """Paint a case: same case, same seed, same pixels; the seed is that of everything that the annotations leave open.
 
-    Parameters
-    ----------
-    case
-        What to paint.
-    seed
-        Seed of everything that the annotations leave open.
-    confounders
-        Any of "watermark", "ruler", "pen"; they change nothing else in the picture. The watermark appears only on
-        pictures whose source is DermNetNZ.
+    Confounders are any of "watermark", "ruler", "pen"; they change nothing else in the picture. The watermark appears
+    only on pictures whose source is DermNetNZ.
 
     Raises
     ------

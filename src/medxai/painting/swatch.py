@@ -23,25 +23,10 @@ def swatch(
     attributes: Iterable[str] = (),
     seed: int = 0,
 ) -> Canvas:
-    """Paint characteristics, one over the other, in the middle of 4 cm of plain skin.
+    """Paint characteristics, one over the other, in the middle of 4 cm of plain skin: same seed, same pixels.
 
-    Parameters
-    ----------
-    terms
-        Names of characteristics, in the order in which they are painted.
-    size
-        Side in pixels, from 16 to 4096.
-    tone
-        "light", "medium" or "dark".
-    disease, attributes
-        What the painters may know beside the region; see `Context`.
-    seed
-        Same seed, same pixels.
-
-    Returns
-    -------
-    Canvas
-        ``finish()`` gives the picture, ``truth`` what each term covered.
+    The size is a side in pixels, from 16 to 4096; tone, disease and attributes are what the painters may know, see
+    `Context`. The canvas's ``finish()`` gives the picture, its ``truth`` what each term covered.
 
     Raises
     ------

@@ -27,15 +27,11 @@ def fit(
     Parameters
     ----------
     build
-        Returns the network to start from; it is called once the seed is set.
+        Returns the network to start from; it is called once the seed (of new weights, order, augmentation) is set.
     pictures, labels
         uint8 (n, height, width, 3) and int (n,), from 0.
-    normalisation
-        What the network wants.
     epochs, rate
         As of `optimise`.
-    seed
-        Of new weights, order and augmentation.
     upside_down
         Whether a picture may be flipped upside down, too, and not only left to right.
     """
