@@ -127,7 +127,7 @@ def test_every_number_of_the_chapter_is_measured(tables):
     assert (
         set(tables["costs"]["row"]) == set(tables["class_dependence"]["row"]) == set(tables["sparsity"]["row"]) == maps
     )
-    assert set(tables["randomisation"]["row"]) == set(study.QUICK)
+    assert set(tables["randomisation"]["row"]) == set(study.ONE_PASS)
     assert len(tables["similarity"]) == len(maps) * (len(maps) - 1)
     assert tables["network"].set_index("metric")["value"][["seen", "held_out", "explained"]].tolist() == [12, 6, 2]
     assert set(tables["chance"]["metric"]) == {"images_40", "images_4"}

@@ -31,8 +31,7 @@ from medxai.studies.store import Record, Study, Trial
 SAMPLES = 16  # at most of a method: with them a full run takes a quarter of an hour
 PATCHES = 8
 """Along a side: regions of the methods that cover some, and what maps of unlike fineness are compared on."""
-# Methods whose maps are compared with those of a network with a new top
-QUICK = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", "1 forward, 1 backward")]
+ONE_PASS = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", "1 forward, 1 backward")]
 BUDGETS = {"shapley_value_sampling": 64, "lime": 64, "kernel_shap": 64, "gradient_shap": 16}
 """Random methods, and the least number of images that they may spend; one that goes back, too, gets fewer."""
 SUMS_TO = {
@@ -91,7 +90,7 @@ def _measured(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
     another = {name: panel.explain(rows, name, targets=other).numpy() for name in own}
     for targets, maps in ((panel.targets[rows], own), (other, another)):  # the chapter shows those of two paintings
         kept(panel, rows[:2], targets[:2], lambda maps=maps: {name: some[:2] for name, some in maps.items()})
-    anew = {name: panel.explain(rows, name, network=new_top).numpy() for name in QUICK if name in own}
+    anew = {name: panel.explain(rows, name, network=new_top).numpy() for name in ONE_PASS if name in own}
     counts = {"seen": len(trained.train), "held_out": len(trained.test), "explained": len(rows)}
     lines = {
         "network": [("network", *pair) for pair in {"accuracy": trained.accuracy, **counts}.items()],
