@@ -5,16 +5,14 @@ ImageNet?) and transfer (do weights from ImageNet help on real breast ultrasound
 """
 
 import functools
-from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
 from medxai.data import photo_sets, real_or_simulated
-from medxai.data.dermxdb import DISEASES, DermXDB, chosen
+from medxai.data.dermxdb import DISEASES, DermXDB
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import classification
 from medxai.evaluation.classification import FitPredict, linear_model
@@ -24,7 +22,6 @@ from medxai.models.architectures import DEFAULT, NETWORKS, build
 from medxai.models.normalisation import IMAGENET, Normalisation
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
-from medxai.painting.cache import paint_all, read
 from medxai.profiles import Profile
 from medxai.results import tidy
 from medxai.studies.store import Absent, Record, Study, Trial, optional
@@ -41,9 +38,6 @@ CONVNET_RATE = 2e-3
 NETWORK_SIZE = 160
 """Side of the images that the large network sees, in pixels."""
 NETWORK_RATE = 1e-3
-PER_CLASS = 50
-"""At most so many ultrasound images of a class, as in our selection; all 780 of BUSI would take six times as long."""
-
 HEAD = f"{NETWORKS[DEFAULT].paper_name}, ImageNet weights, linear head"
 TRANSFER = (
     "Small ConvNet, from scratch",
@@ -57,17 +51,14 @@ TRANSFER = (
 
 def _separability(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
     """Predict the disease of each painting from its colour, with a small ConvNet, and from features of ImageNet."""
-    names = chosen(db, profile.painted_images)
-    folder = paint_all(db, profile.painted_size, images=names, seed=SEED)
-    paintings = [read(folder, name) for name in names]
-    small, large = _resized(paintings, CONVNET_SIZE), _resized(paintings, NETWORK_SIZE)
-    labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
-    colour = functools.partial(classification.colour_statistics, small)
+    small, large = (image_sets.paintings(db, profile, side=side) for side in (CONVNET_SIZE, NETWORK_SIZE))
+    labels = small.labels
+    colour = functools.partial(classification.colour_statistics, small.pictures)
     models = {
         "Mean colour, linear model": linear_model(colour(spread=False), labels),
         "Mean and spread of colour, linear model": linear_model(colour(spread=True), labels),
-        "Small ConvNet": _convnet(small, labels, profile),
-        HEAD: _linear_head(pretrained, large, labels),
+        "Small ConvNet": _convnet(small.pictures, labels, profile),
+        HEAD: _linear_head(pretrained, large.pictures, labels),
     }
     found = classification.compared(models, labels, DISEASES, resamples=profile.bootstrap, seed=SEED)
     return {"separability": tidy(*found)}
@@ -79,29 +70,21 @@ def _transfer(ultrasound: ImageSet | Absent, pretrained: Pretrained, profile: Pr
     if isinstance(ultrasound, Absent):
         columns = [*(f"f1_{name}" for name in names), "macro_f1", "auc_malignant"]
         return {"transfer": tidy(pd.DataFrame(np.nan, TRANSFER, columns))}
-    table = ultrasound.images.groupby("label").head(PER_CLASS)
-    images = [ultrasound.image(name) for name in table.index]
-    labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy()
-    small, large = _resized(images, ULTRASOUND_SIZE), _resized(images, NETWORK_SIZE)
+    small, large = (image_sets.ultrasound(ultrasound, profile, side=side) for side in (ULTRASOUND_SIZE, NETWORK_SIZE))
+    labels = small.labels
     torch.manual_seed(SEED)
-    fine_tuned = functools.partial(_fine_tuned, large, labels, profile)
+    fine_tuned = functools.partial(_fine_tuned, large.pictures, labels, profile)
     random = build(NETWORKS[DEFAULT]).eval()
     models = (
-        _convnet(small, labels, profile, upside_down=False),
-        linear_model(frozen_features(random, large, pretrained.normalisation), labels),
-        _linear_head(pretrained, large, labels),
+        _convnet(small.pictures, labels, profile, upside_down=False),
+        linear_model(frozen_features(random, large.pictures, pretrained.normalisation), labels),
+        _linear_head(pretrained, large.pictures, labels),
         fine_tuned(random, pretrained.normalisation),
         fine_tuned(pretrained.network, pretrained.normalisation),
     )
-    groups = photo_sets.near_copies(images)
     named = dict(zip(TRANSFER, models, strict=True))
-    options = {"groups": groups, "positive": "malignant", "resamples": profile.bootstrap, "seed": SEED}
+    options = {"groups": small.groups, "positive": "malignant", "resamples": profile.bootstrap, "seed": SEED}
     return {"transfer": tidy(*classification.compared(named, labels, names, **options))}
-
-
-def _resized(images: Sequence[np.ndarray], side: int) -> np.ndarray:
-    """Return images as a network sees them: uint8 (n, side, side, 3), averaged over area, stretched to a square."""
-    return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images])
 
 
 def _convnet(images: np.ndarray, labels: np.ndarray, profile: Profile, *, upside_down: bool = True) -> FitPredict:
