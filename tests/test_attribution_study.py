@@ -1,6 +1,7 @@
 """The study and the figures of the attribution chapter, its teaching networks, and the names that its parts share."""
 
 import re
+from copy import deepcopy
 from dataclasses import replace
 
 import jupytext
@@ -12,7 +13,8 @@ from medxai import paths, profiles, report
 from medxai.attribution import METHODS
 from medxai.book import methods
 from medxai.data.labelled_images import LabelledImages
-from medxai.experiment.panel import MAP_METHODS
+from medxai.experiment.kept_maps import kept
+from medxai.experiment.panel import MAP_METHODS, Panel
 from medxai.experiment.trained_network import TrainedNetwork
 from medxai.models.normalisation import HALF
 from medxai.report import attribution_figures as figures
@@ -51,13 +53,14 @@ def trained() -> TrainedNetwork:
 
 
 @pytest.fixture(scope="module")
-def tables(trained):
-    """What the study measures on it, with small sizes."""
+def tables(trained, tmp_path_factory):
+    """What the study measures on it, with small sizes; its maps lie in a folder of their own."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "RESULTS", tmp_path_factory.mktemp("results"))
         patch.setattr(study, "train", lambda *_, **__: trained)
         patch.setattr(study.image_sets, "paintings", lambda *_: trained.images)
         patch.setattr(study, "BUDGETS", {"lime": 40, "gradient_shap": 4})
-        return study._measured(None, None, SMOKE)
+        yield study._measured(None, None, SMOKE)
 
 
 def values(table, metric):
@@ -124,7 +127,7 @@ def test_every_number_of_the_chapter_is_measured(tables):
     assert (
         set(tables["costs"]["row"]) == set(tables["class_dependence"]["row"]) == set(tables["sparsity"]["row"]) == maps
     )
-    assert set(tables["randomisation"]["row"]) == set(study.QUICK)
+    assert set(tables["randomisation"]["row"]) == set(study.ONE_PASS)
     assert len(tables["similarity"]) == len(maps) * (len(maps) - 1)
     assert tables["network"].set_index("metric")["value"][["seen", "held_out", "explained"]].tolist() == [12, 6, 2]
     assert set(tables["chance"]["metric"]) == {"images_40", "images_4"}
@@ -151,6 +154,31 @@ def test_wanted_sums_are_differences_of_logits(tables, trained):
     )
     found = wanted[["lrp_epsilon", "deeplift", "deep_shap"]]
     np.testing.assert_allclose(found, [logit, logit - grey, logit - ground], atol=1e-5)
+
+
+def test_the_maps_of_the_trial_are_those_of_the_chapter(tables, trained, monkeypatch):
+    panel, rows = study.panel_of(trained, SMOKE), study.shown(trained, SMOKE)[:2]
+    for classes in zip(*(study.classes_of(trained, row) for row in rows), strict=True):
+        expected = panel.explain(rows, "gradient", targets=classes).numpy()
+        with monkeypatch.context() as patch:
+            patch.setattr(Panel, "maps", None)  # nothing is explained again
+            maps = kept(panel, rows, classes)
+        assert set(maps) == set(MAP_METHODS)
+        np.testing.assert_allclose(maps["gradient"], expected, atol=1e-6)
+
+
+def test_maps_are_made_anew_for_another_network_class_or_number_of_samples(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    panel = Panel.of(trained, 2, ["gradient", "smoothgrad"])
+    other = deepcopy(trained.network)
+    other[-1].weight += 1
+    first = kept(panel, [12], [0])
+    np.testing.assert_array_equal(kept(panel, [12], [0])["gradient"], first["gradient"])
+    changed = [kept(panel, [12], [1]), kept(panel, [13], [0]), kept(replace(panel, network=other), [12], [0])]
+    assert all(not np.array_equal(maps["gradient"], first["gradient"]) for maps in changed)
+    more = kept(replace(panel, samples=3), [12], [0])
+    assert not np.array_equal(more["smoothgrad"], first["smoothgrad"])
+    assert len(list((tmp_path / "maps").iterdir())) == 5
 
 
 def test_signs_do_not_count_where_maps_are_compared():

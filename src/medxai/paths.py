@@ -43,6 +43,11 @@ def trained(name: str) -> Path:
     return RESULTS / "networks" / f"{name}.pth"
 
 
+def maps(name: str) -> Path:
+    """Return the file of maps that a trial has made and its chapter shows."""
+    return RESULTS / "maps" / f"{name}.npz"
+
+
 def painted(name: str) -> Path:
     """Return the folder of the paintings of one data set, size and seed."""
     return RESULTS / "painted" / name

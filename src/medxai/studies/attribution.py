@@ -18,6 +18,7 @@ from medxai.evaluation import sanity
 from medxai.evaluation.complexity import gini
 from medxai.evaluation.similarity import rank_correlation, rank_correlations
 from medxai.experiment import image_sets
+from medxai.experiment.kept_maps import kept
 from medxai.experiment.panel import MAP_METHODS, STATISTICS, Maps, Panel
 from medxai.experiment.trained_network import TrainedNetwork, start, train
 from medxai.models.architectures import DEFAULT
@@ -27,12 +28,10 @@ from medxai.profiles import Profile
 from medxai.results import TIDY
 from medxai.studies.store import Record, Study, Trial
 
-SAMPLES = 16
-"""Most samples of a method: with them a full run takes a quarter of an hour."""
+SAMPLES = 16  # at most of a method: with them a full run takes a quarter of an hour
 PATCHES = 8
-"""Patches along a side: regions of the methods that cover some, and what maps of unlike fineness are compared on."""
-QUICK = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", "1 forward, 1 backward")]
-"""Methods whose maps are compared with those of a network with a new top."""
+"""Along a side: regions of the methods that cover some, and what maps of unlike fineness are compared on."""
+ONE_PASS = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", "1 forward, 1 backward")]
 BUDGETS = {"shapley_value_sampling": 64, "lime": 64, "kernel_shap": 64, "gradient_shap": 16}
 """Random methods, and the least number of images that they may spend; one that goes back, too, gets fewer."""
 SUMS_TO = {
@@ -89,10 +88,12 @@ def _measured(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
     own, refused, costs = panel.maps(rows, MAP_METHODS)
     other, new_top = [classes_of(trained, row)[1] for row in rows], with_new_top(panel)
     another = {name: panel.explain(rows, name, targets=other).numpy() for name in own}
-    anew = {name: panel.explain(rows, name, network=new_top).numpy() for name in QUICK if name in own}
+    for targets, maps in ((panel.targets[rows], own), (other, another)):  # the chapter shows those of two paintings
+        kept(panel, rows[:2], targets[:2], lambda maps=maps: {name: some[:2] for name, some in maps.items()})
+    anew = {name: panel.explain(rows, name, network=new_top).numpy() for name in ONE_PASS if name in own}
     counts = {"seen": len(trained.train), "held_out": len(trained.test), "explained": len(rows)}
     lines = {
-        "network": [("network", *pair) for pair in (("accuracy", trained.accuracy), *counts.items())],
+        "network": [("network", *pair) for pair in {"accuracy": trained.accuracy, **counts}.items()],
         "costs": costs.melt("method").to_numpy(),
         "sparsity": [(name, "gini", value) for name, maps in own.items() for value in gini(maps)],
         "class_dependence": _alike(own, another),
