@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from medxai.checks import Check, Mistake
 
@@ -106,6 +105,8 @@ check_integrated = Check(
 
 
 def _ranks(one: np.ndarray, other: np.ndarray) -> float:
+    from scipy.stats import spearmanr
+
     return float(spearmanr(one.ravel(), other.ravel()).statistic)
 
 

@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 import torch
-from captum import attr
 from torch import Tensor, nn
 
 from medxai.oracles import trace
@@ -29,6 +28,8 @@ def _copy(model: nn.Module) -> nn.Module:
 
 def _captum(name: str) -> Explain:
     def run(one: Case) -> Tensor:
+        from captum import attr
+
         options = {}
         if name.startswith("DeepLift"):
             options["baselines"] = one.baselines if name == "DeepLiftShap" else one.baselines[:1].expand_as(one.images)

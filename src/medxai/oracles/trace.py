@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 
 aten = torch.ops.aten
 
@@ -63,6 +62,8 @@ class Trace:
     """
 
     def __init__(self, model: nn.Module, images: Tensor) -> None:
+        from torch.fx.experimental.proxy_tensor import make_fx
+
         with torch.no_grad():
             graph = make_fx(torch.func.functionalize(model))(images)
         graph.graph.eliminate_dead_code()
