@@ -53,14 +53,7 @@ def test_every_map_has_an_oracle():
     assert sorted(cases.TRUTH) == sorted(MAPS)
 
 
-OPEN = {
-    ("efficientnet_lite0", "deep_taylor"): "engine and oracle disagree; not known which of the two is wrong about the "
-    "range of pixels beside the image, where the first convolution pads by itself (SAME)"
-}
-"""Cells that are known to be wrong, or whose oracle is."""
-
-
-@pytest.mark.parametrize(("one", "method"), pairs(), indirect=["one"], scope="module")
+@pytest.mark.parametrize(("one", "method"), list(pairs()), indirect=["one"], scope="module")
 def test_right_or_refused(one, method, record_property):
     why = cases.undefined(one.model.name, method)
     truth = None if why else cases.TRUTH[method](one)
@@ -71,9 +64,6 @@ def test_right_or_refused(one, method, record_property):
         return
     assert truth.abs().max() > 0
     record_property("digits", digits)
-    if (one.model.name, method) in OPEN:
-        assert digits < EXACT, "it is right now: take it out of OPEN"
-        pytest.xfail(OPEN[one.model.name, method])
     assert digits >= {**IN_FLOAT32, **REGRESSION}.get(method, EXACT), words
 
 

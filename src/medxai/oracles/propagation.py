@@ -37,14 +37,15 @@ def deconvnet(trace: Trace, images: Tensor, target: Tensor) -> Tensor:
 def relevance(trace: Trace, images: Tensor, target: Tensor, affine_rule: Callable[..., Tensor]) -> Tensor:
     """Walk the relevance of the target's logit.
 
-    `affine_rule(affine, x, z, arrived, first)` acts at convolutions, linear layers and batch norms; sums, averages and
-    concatenations share in proportion to what each input contributed; activations pass on all that arrives; of a
-    product with a gate the signal takes all (Arras et al., 2017); in a max-pool the winner does.
+    `affine_rule(affine, x, z, arrived, source)` acts at convolutions, linear layers and batch norms, where `source` is
+    the name of the operation that gave x; sums, averages and concatenations share in proportion to what each input
+    contributed; activations pass on all that arrives; of a product with a gate the signal takes all (Arras et al.,
+    2017); in a max-pool the winner does.
     """
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, arrived: Tensor) -> list[Tensor]:
         if step.kind == "affine":
-            return [affine_rule(step.affine, inputs[0], output, arrived, step.inputs == [trace.image])]
+            return [affine_rule(step.affine, inputs[0], output, arrived, step.inputs[0])]
         if step.kind == "rectifier":
             return [arrived]
         if step.kind == "product":
@@ -68,7 +69,7 @@ def back(affine: Affine, x: Tensor, weight: Tensor, arrived: Tensor) -> Tensor:
 def lrp_epsilon(trace: Trace, images: Tensor, target: Tensor, epsilon: float) -> Tensor:
     """Bach et al. (2015), equation 58, with the bias in the denominator."""
 
-    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, source: str) -> Tensor:
         stabilised = torch.where(z >= 0, z + epsilon, z - epsilon)
         return x * back(affine, x, affine.weight, ratio(arrived, stabilised))
 
@@ -89,7 +90,7 @@ def lrp_alpha_beta(trace: Trace, images: Tensor, target: Tensor, alpha: float, b
     A neuron with products of one sign only, for which the equation is undefined, shares all it gets among these.
     """
 
-    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, source: str) -> Tensor:
         pairs, sums = zip(*(_signed(affine, x, sign) for sign in (1, -1)), strict=True)
         total = torch.zeros_like(x)
         for own, below, other, factor in zip(pairs, sums, sums[::-1], (alpha, -beta), strict=True):
@@ -106,7 +107,7 @@ def lrp_gamma(trace: Trace, images: Tensor, target: Tensor, gamma: float) -> Ten
     Where the output is positive, positive products are favoured; where it is negative, negative ones.
     """
 
-    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
+    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, source: str) -> Tensor:
         total = torch.zeros_like(x)
         for sign in (1, -1):
             pairs, favoured = _signed(affine, x, sign)
@@ -124,15 +125,21 @@ def deep_taylor(trace: Trace, images: Tensor, target: Tensor, low: Tensor, high:
     Where inputs are of either sign, w+ a is read as the positive products; a neuron without any shares by the others.
     """
 
-    def box(affine: Affine, x: Tensor, arrived: Tensor) -> Tensor:
+    # The first layer sees the image, or the image in a frame of zeros, of which nothing can be lower or higher.
+    bounds = {trace.image: (low.expand_as(images), high.expand_as(images))}
+    for name, step in trace.steps.items():
+        if step.operation is aten.constant_pad_nd.default and step.inputs == [trace.image]:
+            bounds[name] = tuple(step.run(bound) for bound in bounds[trace.image])
+
+    def box(affine: Affine, x: Tensor, arrived: Tensor, low: Tensor, high: Tensor) -> Tensor:
         up, down = affine.weight.clamp(min=0), affine.weight.clamp(max=0)
-        terms = [(x, affine.weight), (-low.expand_as(x), up), (-high.expand_as(x), down)]
+        terms = [(x, affine.weight), (-low, up), (-high, down)]
         below = sum(affine.apply(part, weight) for part, weight in terms)
         return sum(part * back(affine, x, weight, ratio(arrived, below)) for part, weight in terms)
 
-    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, first: bool) -> Tensor:
-        if first:
-            return box(affine, x, arrived)
+    def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, source: str) -> Tensor:
+        if source in bounds:
+            return box(affine, x, arrived, *bounds[source])
         without_bias = affine._replace(bias=torch.zeros_like(affine.bias))
         (own, above), (others, below) = (_signed(without_bias, x, sign) for sign in (1, -1))
         total = sum(part * back(affine, x, w, ratio(arrived, above)) for part, w in own)
