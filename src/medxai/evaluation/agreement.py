@@ -27,13 +27,11 @@ from medxai.evaluation.agreement_sums import (  # noqa: F401 - the rules belong 
     averaged_scores,
     columns_with_std,
     interleave,
-    make_table,
-    mean_std,
     pair_sums,
     presence_scores,
-    ratio,
     used,
 )
+from medxai.evaluation.sums import make_table, mean_std, ratio
 
 SCORES = ("f1", "sensitivity", "specificity")
 

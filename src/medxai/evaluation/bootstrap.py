@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from medxai.evaluation.agreement_sums import make_table, ratio
+from medxai.evaluation.sums import make_table, ratio
 
 CHUNK = 500
 """Resamples that are worked on together: bounds the memory, changes no result."""

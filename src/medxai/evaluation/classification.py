@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from medxai.evaluation import bootstrap
-from medxai.evaluation.agreement_sums import make_table, ratio
+from medxai.evaluation.sums import make_table, ratio
 
 FOLDS = 5
 

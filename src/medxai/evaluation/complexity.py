@@ -7,7 +7,7 @@ if a value is NaN or infinite.
 import numpy as np
 
 from medxai.evaluation._checks import finite_maps
-from medxai.evaluation.agreement_sums import ratio
+from medxai.evaluation.sums import ratio
 
 
 def gini(maps: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from medxai.attribution.perturbation import grid
 from medxai.evaluation._checks import finite_maps, positive
-from medxai.evaluation.agreement_sums import ratio
+from medxai.evaluation.sums import ratio
 
 BATCH = 64
 BLUR = 5 / 224

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from medxai.evaluation.agreement_sums import ratio
 from medxai.evaluation.similarity import ranks
+from medxai.evaluation.sums import ratio
 
 AXES = (-2, -1)
 INSIDE = 0.5

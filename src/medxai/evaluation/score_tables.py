@@ -12,9 +12,9 @@ import pandas as pd
 
 from medxai.attribution import CONTROLS, METHODS
 from medxai.evaluation import bootstrap
-from medxai.evaluation.agreement_sums import ratio
 from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.evaluation.sanity import STILL_ALIKE
+from medxai.evaluation.sums import ratio
 
 RESAMPLES, SEED = 2000, 0
 NOT_COMPARED = ("fuzzy_sensitivity", "fuzzy_specificity", "completeness_gap")

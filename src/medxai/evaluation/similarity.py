@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medxai.evaluation._checks import finite_maps
-from medxai.evaluation.agreement_sums import ratio
+from medxai.evaluation.sums import ratio
 
 WINDOW = 7
 """Side of the squares in which structures are compared, in pixels; scikit-image's."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from medxai.evaluation._checks import positive
-from medxai.evaluation.agreement_sums import ratio
+from medxai.evaluation.sums import ratio
 
 Explainer = Callable[[Tensor], Tensor]
 """The maps (n, h, w) of images (n, c, h, w), always of the same class."""

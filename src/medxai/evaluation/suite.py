@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.evaluation import complexity, faithfulness, localisation
-from medxai.evaluation.agreement_sums import mean_std
+from medxai.evaluation.sums import mean_std
 
 EQUAL_AREA = 0.2
 """Share of the pixels, those of the highest values, that are covered so that maps of unlike extent can be compared."""
