@@ -110,7 +110,7 @@ def test_what_was_trained_once_is_read(trainings, start, tmp_path) -> None:
     images = drawn()
     first, again = (trained_network.train(images, start, SMOKE, 1) for _ in range(2))
     assert len(trainings) == 1
-    assert len(list((tmp_path / "networks").iterdir())) == 1
+    assert len(list((tmp_path / "networks").glob("*.pth"))) == 1
     assert torch.equal(first.network[-1].weight, again.network[-1].weight)
     np.testing.assert_array_equal(first.probabilities, again.probabilities)
     with torch.no_grad():

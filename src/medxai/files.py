@@ -1,12 +1,14 @@
-"""Writing files and folders whole: under a temporary name in the same place, then renamed."""
+"""Writing files and folders whole: under a temporary name in the same place, then renamed; and once."""
 
 import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from medxai.errors import DataError
 
@@ -36,6 +38,22 @@ def write_if_changed(path: Path, content: str | bytes) -> bool:
 def dump(value: object) -> str:
     """Return `value` as indented JSON that ends with a line break."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let one process at a time make `path`: another that wants it, too, waits here, and then finds it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        yield
+
+
+def once(path: Path, make: Callable[[], bytes]) -> None:
+    """Write what `make` returns to `path`, unless that is there; of several processes that want it, one makes it."""
+    if not path.is_file():
+        with alone(path):
+            if not path.is_file():
+                write(path, make())
 
 
 @contextmanager

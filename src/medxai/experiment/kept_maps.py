@@ -23,14 +23,17 @@ def kept(panel: Panel, rows: Sequence[int], targets: Sequence[int], make: Callab
         Returns the maps, float32 (n, side, side) by method, where somebody has them; else the panel explains.
     """
     path = paths.maps(_digest(panel, rows, targets))
-    if not path.is_file():
+
+    def content() -> bytes:
         classes = panel.targets.copy()
         classes[list(rows)] = targets
         methods = [name for name in panel.names if name in attribution.METHODS]
         maps = make() if make else replace(panel, targets=classes).maps(rows, methods).maps
-        content = io.BytesIO()
-        np.savez_compressed(content, **maps)
-        files.write(path, content.getvalue())
+        written = io.BytesIO()
+        np.savez_compressed(written, **maps)
+        return written.getvalue()
+
+    files.once(path, content)
     with np.load(path) as file:
         return dict(file)
 

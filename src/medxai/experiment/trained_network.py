@@ -153,12 +153,15 @@ def _trained(
 ) -> TrainedNetwork:
     options = {"epochs": epochs, "seed": SEED, "upside_down": images.upside_down}
     path = paths.trained(_digest(images, pretrained, taught, seen, options))
-    if not path.is_file():
+
+    def make() -> bytes:
         network = transfer(pretrained, images.pictures[seen], taught[seen], **options)
         probabilities = predict(network, images.pictures, pretrained.normalisation)
         content = io.BytesIO()
         torch.save({"weights": network.state_dict(), "probabilities": torch.from_numpy(probabilities)}, content)
-        files.write(path, content.getvalue())
+        return content.getvalue()
+
+    files.once(path, make)
     kept = torch.load(path, weights_only=True)
     network = with_new_head(pretrained.network, len(images.classes))
     network.load_state_dict(kept["weights"])

@@ -57,17 +57,22 @@ def paint_all(
     parts = (db.digest[:12], f"{size}px", f"seed{seed}", f"v{VERSION}", *confounders)
     target = folder / "-".join(parts) if folder else paths.painted("-".join(parts))
     names = list(images) if images is not None else list(db.images.index[db.images["paper"]])
-    missing = [name for name in names if not (target / f"{name}.png").exists()]
+    work = partial(_paint_one, size=size, seed=seed, confounders=confounders, folder=target)
+    spawn = multiprocessing.get_context("spawn")  # a fork of OpenCV's threads can wait for ever
+
+    def missing() -> list[str]:
+        return [name for name in names if not (target / f"{name}.png").exists()]
+
+    if not missing():
+        return target
     with files.disk_refusals(target):
         target.mkdir(parents=True, exist_ok=True)
-    work = partial(_paint_one, size=size, seed=seed, confounders=confounders, folder=target)
-    if not missing:
-        return target
-    processes = min(processes or os.cpu_count() or 1, len(missing))
-    spawn = multiprocessing.get_context("spawn")  # a fork of OpenCV's threads can wait for ever
-    with ProcessPoolExecutor(processes, spawn, initializer=_adopt, initargs=(db,)) as pool:
-        for _ in tqdm(pool.map(work, missing), "paintings", len(missing), disable=not progress):
-            pass
+    with files.alone(target):
+        if waiting := missing():
+            processes = min(processes or os.cpu_count() or 1, len(waiting))
+            with ProcessPoolExecutor(processes, spawn, initializer=_adopt, initargs=(db,)) as pool:
+                for _ in tqdm(pool.map(work, waiting), "paintings", len(waiting), disable=not progress):
+                    pass
     return target
 
 
