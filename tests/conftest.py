@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from medxai import paths
+from medxai import memory, paths
 
 if TYPE_CHECKING:
     import pandas as pd
     from xdist.remote import Producer
 
     from medxai.data.dermxdb import DermXDB
+
+
+memory.keep()  # as every command does
 
 
 class ByFile(LoadFileScheduling):

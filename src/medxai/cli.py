@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from medxai import paths, profiles
+from medxai import memory, paths, profiles
 from medxai.book.target import EDITIONS, Target
 
 
@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     from medxai.book.build import BuildFailed
 
     options = _parser().parse_args(arguments)
+    memory.keep()
     try:
         options.command(options)
     except (ValueError, BuildFailed) as error:
