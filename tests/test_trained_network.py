@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from medxai import profiles
+from medxai.data import real_or_simulated
 from medxai.data.labelled_images import LabelledImages
-from medxai.experiment import trained_network
+from medxai.experiment import image_sets, trained_network
 from medxai.experiment.trained_network import TrainedNetwork
 from medxai.models.normalisation import HALF
 from medxai.models.weights import Pretrained
@@ -154,3 +155,12 @@ def test_random_labels_are_taught_to_few_of_the_training_images(trainings, start
     assert (labels != images.labels[wrong.train]).mean() > 0.5
     assert options["epochs"] > SMOKE.transfer_epochs
     assert wrong.learnt == (wrong.probabilities.argmax(1) == wrong.taught)[wrong.train].mean()
+
+
+@pytest.mark.weekly
+def test_quick_is_right_on_85_percent_of_paintings_that_it_has_not_seen():
+    quick = profiles.get("quick")
+    images = image_sets.paintings(real_or_simulated.open_dermxdb(quick), quick)
+    networks = [trained_network.train(images, trained_network.start(), quick, fold) for fold in range(5)]
+    assert sum(len(network.test) for network in networks) == len(images)
+    assert np.mean([network.accuracy for network in networks]) >= 0.85
