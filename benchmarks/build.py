@@ -1,11 +1,11 @@
 """Measure a build of the book in a fresh clone: cold, and again with nothing to do; and the tests, if asked for.
 
 Usage: ``python benchmarks/build.py NAME [REVISION] [options]``. Clones this checkout into a temporary folder, builds
-there (with the running interpreter's packages, or with new ones: ``--install``; ``--tests`` implies it), and writes the numbers under NAME
-(``before``, ``after``) to ``build.json`` beside this file. CPU time is the user's and the system's of all processes;
-importing is counted in each Python process by `medxai.book.imports`, and the start of the interpreter is added.
-Silence is the longest time without a word. Needs Linux, and an idle machine for its seconds to mean something. Nothing
-is gated on these numbers.
+there (with the running interpreter's packages, or with new ones: ``--install``, which ``--tests`` implies), and writes
+the numbers under NAME (``before``, ``after``) to ``build.json`` beside this file. CPU time is the user's and the
+system's of all processes; importing is counted in each Python process by `medxai.book.imports`, and the start of the
+interpreter is added. Silence is the longest time without a word. Needs Linux, and an idle machine for its seconds to
+mean something. Nothing is gated on these numbers.
 """
 
 import argparse
