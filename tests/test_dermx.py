@@ -11,6 +11,7 @@ from medxai.attribution import cam
 from medxai.errors import DataError, UnsupportedModel
 from medxai.models import dermx
 from medxai.models.concept_cams import concept_cams
+from medxai.training import guidance
 
 TEN = tuple("abcdefghij")
 SIX = tuple("uvwxyz")
@@ -114,6 +115,31 @@ def test_attention_is_of_the_same_dropout_as_the_logits() -> None:
     expected = torch.einsum("nk,nkhw->nhw", slope / maps[0, 0].numel(), maps).relu()
     torch.testing.assert_close(again.attention[:, 3].detach(), expected)
     assert not torch.allclose(output.characteristic_logits, again.characteristic_logits)
+
+
+@pytest.mark.parametrize("way", guidance.GUIDANCE)
+def test_guided_steps_of_a_whole_network_lower_the_loss_of_attention(way: str) -> None:
+    model, pictures, labels = made(), images(6), torch.arange(6)
+    present = torch.rand(6, len(TEN), generator=torch.Generator().manual_seed(3)) < 0.6
+    maps = torch.zeros(6, len(TEN), 2, 2)
+    maps[:, :, 0, 0] = present.float()
+
+    def attention_lost() -> float:
+        with torch.no_grad():
+            return guidance.attention_loss(model(pictures).attention, maps, present, way).item()
+
+    before = attention_lost()
+    optimiser = torch.optim.AdamW(model.train().parameters(), 1e-3)
+    for _ in range(12):
+        output = model(pictures)
+        loss = guidance.diagnosis_loss(output.diagnosis_logits, labels)
+        loss = loss + guidance.characteristic_loss(output.characteristic_logits, present)
+        loss = loss + 10 * guidance.attention_loss(output.attention, maps, present, way)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+    assert attention_lost() < 0.9 * before
 
 
 def test_the_diagnosis_follows_the_characteristics() -> None:
