@@ -142,6 +142,9 @@ GUIDANCE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def attention_loss(attention: Tensor, maps: Tensor, counted: Tensor, guidance: str = "dice") -> Tensor:
     """Return the mean loss of attention over the images and characteristics that count.
 
+    Grad-CAM is rectified, so a map that is zero gives no gradient: guidance can silence a map and cannot wake it. Watch
+    how many are zero, too.
+
     Parameters
     ----------
     attention
