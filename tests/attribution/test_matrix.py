@@ -33,12 +33,39 @@ ON_ONE_NETWORK += [name for name in MAPS if METHODS[name].family == "perturbatio
 """All that these see of a network are scores and their gradients, which have tests of their own on every network."""
 
 
+KIN = (
+    ("gradient", "saliency", "gradient_x_input"),
+    ("cam", "grad_cam", "grad_cam_plus_plus", "layer_integrated_gradients"),
+    ("guided_backpropagation", "deconvnet", "guided_grad_cam"),
+    ("lrp_gamma", "lrp_alpha_beta", "deep_taylor"),
+    ("deeplift", "deep_shap"),
+    ("pattern_net", "pattern_attribution"),
+)
+"""Methods that share most of their program: at each push a network has one of each, another than its neighbour."""
+WITH_ALL = {"mobilenet_v2", DEFAULT}
+
+
+def turn(method: str, number: int) -> bool:
+    """Whether a method is the one of its kin that this network has at each push."""
+    kin = next((kin for kin in KIN if method in kin), (method,))
+    return kin.index(method) == number % len(kin)
+
+
 def pairs():
-    """Each network with each method; but at each push those above with one network alone."""
-    for network in slim_and_whole([*backbones.ARCHITECTURES, DEFAULT], cases.SIZE):
+    """Each network with each method, weekly; what `KIN` and `ON_ONE_NETWORK` say at each push."""
+    for number, network in enumerate(slim_and_whole([*backbones.ARCHITECTURES, DEFAULT], cases.SIZE)):
         for method in MAPS:
-            if network.marks or network.id == "mobilenet_v2" or method not in ON_ONE_NETWORK:
+            here = network.id in WITH_ALL or turn(method, number)
+            if network.marks or (here and (network.id == "mobilenet_v2" or method not in ON_ONE_NETWORK)):
                 yield pytest.param(network.values[0], method, id=f"{network.id}-{method}", marks=network.marks)
+
+
+def test_at_each_push_every_network_has_one_of_each_kin_and_every_method_some_networks():
+    chosen = [cell.values[0][0:1] + cell.values[1:] for cell in pairs() if not cell.marks]
+    for name in [*backbones.ARCHITECTURES, DEFAULT]:
+        assert all({method for network, method in chosen if network == name} & set(kin) for kin in KIN)
+    for method in set(MAPS) - set(ON_ONE_NETWORK):
+        assert len({network for network, other in chosen if other == method}) >= 4
 
 
 @pytest.fixture(scope="module")

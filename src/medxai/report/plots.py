@@ -45,6 +45,8 @@ DASHES = (
 
 WIDTH = 5.6
 """Inches, at 12 point: on a phone of 390 pixels the text is still of 8 point."""
+LETTER = 0.085
+"""Inches that a letter of a picture's title takes, about."""
 
 
 def use_style() -> None:
@@ -307,7 +309,7 @@ def picture_sheet(
     pictures
         uint8 (h, w, 3), shown as they are; or float (h, w), see `signed`.
     titles
-        One for each; empty for none.
+        One for each; empty for none. What is wider than its picture is broken into lines.
     kind, note
         Kind of data, and a word on it, written below.
     columns
@@ -322,6 +324,8 @@ def picture_sheet(
     bar
         What shares are of, for a bar below; without it there is none.
     """
+    letters = int(WIDTH / columns / LETTER)
+    titles = ["\n".join(textwrap.fill(line, letters) for line in title.split("\n")) for title in titles]
     parts = [slice(start, start + columns) for start in range(0, len(pictures), columns)]
     heights = [WIDTH / columns * max(one.shape[0] / one.shape[1] for one in pictures[part]) for part in parts]
     above = [0.08 + 0.2 * max(title.count("\n") + 1 if title else 0 for title in titles[part]) for part in parts]
