@@ -1,9 +1,8 @@
 """Images with maps of experts as DermX is trained on them, and what is drawn from them for a step.
 
 Two ways to see a picture. With early blocks that stay as they are, these run once on it and its flips, and what they
-give is kept (`early_maps`); the experts' maps are flipped alike. Without, pictures and maps are rotated, scaled, moved
-and flipped together, and colours changed, by table B.12 of the DermX paper (Jalaboi et al. 2023, Medical Image Analysis
-83:102647).
+give is kept (`early_maps`); the experts' maps are flipped alike. Without, both are changed by
+`medxai.training.augmentation`.
 """
 
 from dataclasses import dataclass, replace
@@ -15,18 +14,11 @@ from torch.nn import functional
 
 from medxai.errors import UnsupportedModel
 from medxai.models.dermx import DermX, DermXOutput
-from medxai.models.normalisation import Normalisation
 
 STRIDE = 16
 """Pixels of the picture to a pixel of the maps that are kept."""
 FLIPS = ((), (3,), (2,), (2, 3))
 """The axes that are turned round: by the number's first bit left and right, by its second up and down."""
-ROTATION, ZOOM, SHIFT = 10.0, 0.15, 0.15
-"""Table B.12: at most so many degrees; of the size; of a side."""
-BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.35, 0.20, 0.20, 0.15
-"""Table B.12: at most so much away from 1, and of a turn of the circle of hues."""
-GREY = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in brightness."""
 CHUNK = 32
 
 
@@ -62,33 +54,33 @@ def check(examples: Examples, model: DermX, where: str) -> None:
 
     ``where`` names them. Whether all classes and characteristics are among them is asked by `check_taught`.
     """
-    n, c, early = len(examples), len(model.characteristics), isinstance(examples.pictures, Tensor)
-    shape = tuple(examples.pictures.shape)
-    if not early and (len(shape) != 4 or shape[3] != 3 or examples.pictures.dtype != np.uint8):
-        raise ValueError(f"pictures {where} are {shape} of {examples.pictures.dtype}: expected uint8 (n, h, w, 3)")
+    n, c, pictures = len(examples), len(model.characteristics), examples.pictures
+    early, shape = isinstance(pictures, Tensor), tuple(pictures.shape)
+    if not early and (len(shape) != 4 or shape[3] != 3 or pictures.dtype != np.uint8):
+        raise ValueError(f"pictures {where} are {shape} of {pictures.dtype}: expected uint8 (n, h, w, 3)")
     if early and (len(shape) != 5 or shape[0] != len(FLIPS)):
         raise ValueError(f"early maps {where} are {shape}: expected ({len(FLIPS)}, n, k, h, w)")
-    pictures, (height, width) = (shape[1], shape[3:]) if early else (shape[0], shape[1:3])
-    if not n or pictures != n or examples.maps.ndim != 4 or len(examples.maps) != n:
-        numbers = f"{pictures} pictures, {n} labels and {len(examples.maps)} maps"
+    if not n or shape[int(early)] != n or examples.maps.ndim != 4 or len(examples.maps) != n:
+        numbers = f"{shape[int(early)]} pictures, {n} labels and {len(examples.maps)} maps"
         raise ValueError(f"there are {numbers} {where}: expected as many of each, at least one")
-    for what, found, wanted in (
-        ("present", examples.present.shape, (n, c)),
-        ("counted", examples.counted.shape, (n, c)),
-        ("explained", examples.explained.shape, (n,)),
-        ("maps", examples.maps.shape[:2], (n, c)),
-    ):
-        if tuple(found) != wanted:
-            raise ValueError(f"{what} {where} are {tuple(found)}: expected {wanted}, of images and characteristics")
-    down, across = examples.maps.shape[2:]
-    if c and not early and down * width != across * height:
-        sizes = f"{down} x {across} pixels on pictures of {height} x {width}"
-        raise ValueError(f"maps {where} have {sizes}: expected the same ratio of sides")
-    if c and not (examples.maps.min() >= 0 and examples.maps.max() <= 1):
-        raise ValueError(f"maps {where} go from {examples.maps.min()} to {examples.maps.max()}: expected 0 to 1")
+    wanted = {"present": (n, c), "counted": (n, c), "explained": (n,), "maps": (n, c, *examples.maps.shape[2:])}
+    for what, size in wanted.items():
+        if (found := getattr(examples, what).shape) != size:
+            raise ValueError(f"{what} {where} are {tuple(found)}: expected {size}, of images and characteristics")
     if examples.labels.min() < 0 or examples.labels.max() >= len(model.diseases):
         found = f"{examples.labels.min()} to {examples.labels.max()}"
         raise ValueError(f"labels {where} go from {found}: expected 0 to {len(model.diseases) - 1}")
+    if c:
+        _check_maps(examples.maps, None if early else shape[1:3], where)
+
+
+def _check_maps(maps: np.ndarray, sides: tuple[int, ...] | None, where: str) -> None:
+    """Raise a ValueError unless maps are shares, and where pictures are known have the ratio of their sides."""
+    if sides and maps.shape[2] * sides[1] != maps.shape[3] * sides[0]:
+        sizes = f"{maps.shape[2]} x {maps.shape[3]} pixels on pictures of {sides[0]} x {sides[1]}"
+        raise ValueError(f"maps {where} have {sizes}: expected the same ratio of sides")
+    if not (maps.min() >= 0 and maps.max() <= 1):
+        raise ValueError(f"maps {where} go from {maps.min()} to {maps.max()}: expected 0 to 1")
 
 
 def check_taught(examples: Examples, model: DermX) -> None:
@@ -114,7 +106,7 @@ def parts(model: DermX) -> tuple[nn.Sequential, nn.Sequential]:
     ends = [stage["module"] for stage in getattr(backbone, "feature_info", ()) if stage["reduction"] <= STRIDE]
     blocks: list[tuple[str, nn.Module]] = []
     for child, module in backbone.named_children():
-        if child == "global_pool":
+        if child in ("global_pool", "head"):
             break
         inner = ends and ends[-1].startswith(f"{child}.")
         blocks += [(f"{child}.{key}", one) for key, one in module.named_children()] if inner else [(child, module)]
@@ -127,9 +119,13 @@ def parts(model: DermX) -> tuple[nn.Sequential, nn.Sequential]:
     backbone.eval()
     probe = torch.linspace(-1, 1, 3 * 64 * 64, dtype=weight.dtype, device=weight.device).view(1, 3, 64, 64)
     with torch.no_grad():
-        same = torch.allclose(late(early(probe)), backbone.forward_features(probe), rtol=1e-4, atol=1e-5)
+        expected = backbone.forward_features(probe)
+        try:
+            found = late(early(probe))
+        except RuntimeError:  # of sizes that do not fit, and of a list of modules, which cannot be called
+            found = expected[:0]
     backbone.train(mode)
-    if not same:
+    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
         raise UnsupportedModel(f"{name} is more than its blocks one after the other: train the whole network")
     return early, late
 
@@ -203,54 +199,3 @@ def unflipped(some: Examples, model: DermX) -> Tensor:
 def joined(outputs: list[DermXOutput]) -> DermXOutput:
     """Return the outputs of several parts as one."""
     return DermXOutput(*(None if parts[0] is None else torch.cat(parts) for parts in zip(*outputs, strict=True)))
-
-
-def augmented(pictures: np.ndarray, maps: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """Return images as the network wants them and their maps, moved alike at random by torch's global generator.
-
-    What comes in from outside has the mean colour, and no map. Maps are interpolated as pictures are, since they are
-    shares of experts; the paper's public program takes the nearest pixel of masks.
-    """
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    seen = (255 * _recoloured(pixels)).round().byte().permute(0, 2, 3, 1).numpy()
-    images, places = normalisation.apply(seen), _places(len(pictures), *pictures.shape[1:3])
-    return _moved(images, places), _moved(maps, places) if maps.numel() else maps
-
-
-def _moved(images: Tensor, places: Tensor) -> Tensor:
-    grid = functional.affine_grid(places, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
-
-
-def _places(number: int, height: int, width: int) -> Tensor:
-    """Draw where each image is read, float32 (number, 2, 3): in shares of half a side, from its middle."""
-    turn = torch.deg2rad(_around(0, ROTATION, number))
-    size, flip = 1 / _around(1, ZOOM, number, 1), 1 - 2 * torch.randint(2, (number, 2)).float()
-    shift = 2 * _around(0, SHIFT, number, 2)
-    cosine, sine = turn.cos(), turn.sin()
-    rows = [cosine, -sine * height / width, sine * width / height, cosine]  # a rotation is one of pixels
-    matrix = torch.stack(rows, 1).view(number, 2, 2) * (size * flip)[:, None]
-    return torch.cat([matrix, shift[:, :, None]], 2)
-
-
-def _recoloured(pixels: Tensor) -> Tensor:
-    """Change brightness, contrast, saturation and hue of images (n, 3, h, w) in [0, 1]; they stay there.
-
-    A hue is turned about the axis of grey, which is one product of matrices, and not in a space of hue and value.
-    """
-    number = len(pixels)
-    turn = 2 * torch.pi * _around(0, HUE, number, 1, 1)
-    axis = torch.full((3, 3), 1 / 3)
-    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
-    hue = turn.cos() * torch.eye(3) + (1 - turn.cos()) * axis + turn.sin() * cross
-    grey, strength = torch.tensor(GREY).expand(3, 3), _around(1, SATURATION, number, 1, 1)
-    colour = _around(1, BRIGHTNESS, number, 1, 1) * ((strength * torch.eye(3) + (1 - strength) * grey) @ hue)
-    pixels = torch.einsum("nij,njhw->nihw", colour, pixels)
-    mean = torch.einsum("j,njhw->n", torch.tensor(GREY), pixels) / (pixels.shape[2] * pixels.shape[3])
-    contrast = _around(1, CONTRAST, number, 1, 1, 1)
-    return (contrast * pixels + (1 - contrast) * mean[:, None, None, None]).clamp(0, 1)
-
-
-def _around(middle: float, most: float, *shape: int) -> Tensor:
-    """Draw numbers that are at most so far from the middle, each as likely."""
-    return middle + most * (2 * torch.rand(*shape) - 1)

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from medxai.models.dermx import DermX, DermXOutput
 from medxai.training import dermx_examples as drawing
+from medxai.training.augmentation import augmented
 from medxai.training.dermx_examples import Examples
 from medxai.training.guidance import attention_loss, characteristic_loss, diagnosis_loss
 
@@ -84,7 +85,7 @@ class DermXModule(pl.LightningModule):
             flips = torch.randint(len(drawing.FLIPS), (len(rows),))
             seen, maps = some.pictures[flips, torch.arange(len(rows))], drawing.flipped(maps, flips)
         else:
-            seen, maps = drawing.augmented(some.pictures, maps, self.model.normalisation)
+            seen, maps = augmented(some.pictures, maps, self.model.normalisation)
         output = drawing.run(self.model, self.late, seen.to(self.device))
         losses = self._losses(output, some, maps)
         for name, value in {**_finite(losses, self.done, "training"), **_silent(output)}.items():
@@ -149,7 +150,7 @@ def _finite(losses: dict[str, Tensor], done: int, split: str) -> dict[str, Tenso
     for name, value in losses.items():
         if not value.isfinite():
             raise FloatingPointError(
-                f"the {name} of {split} images is {float(value)} in epoch {done + 1}: expected a finite number; "
+                f"the {name} of {split} images is {value.item()} in epoch {done + 1}: expected a finite number; "
                 "a lower rate may help"
             )
     return losses

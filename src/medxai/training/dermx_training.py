@@ -109,7 +109,7 @@ def train_dermx(
     digest = _digest(model, data, held_out, options)
     path = Path(folder) / CHECKPOINT
     with files.alone(path):
-        for left in path.parent.glob(f".{CHECKPOINT}.*.part"):  # of a process that was killed as it wrote
+        for left in path.parent.glob(".*.part"):  # of a process that was killed as it wrote
             left.unlink()
         kept = _read(path, digest, epochs)
         if kept:
