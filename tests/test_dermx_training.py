@@ -98,7 +98,7 @@ def changed(path: Path) -> int:
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.weekly)])
 def test_a_training_that_is_killed_ends_as_one_that_is_not(tmp_path: Path, kills: int) -> None:
-    epochs, moments = kills + 3, random.Random(kills)
+    epochs, moments = 3 * kills + 3, random.Random(kills)
     unbroken = in_a_process(tmp_path / "unbroken", epochs)
     unbroken.join()
     started = time.monotonic()
@@ -114,7 +114,7 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(tmp_path: Path, kills
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         killed += process.exitcode == -signal.SIGKILL
-    assert killed >= 2
+    assert killed >= kills - 1
     assert checkpoint.exists()
     last = in_a_process(tmp_path / "killed", epochs)
     last.join()

@@ -133,7 +133,7 @@ def parts(model: DermX) -> tuple[nn.Sequential, nn.Sequential]:
 def early_maps(model: DermX, pictures: np.ndarray) -> Tensor:
     """Return what the blocks up to stride 16 give for pictures, uint8 (n, h, w, 3), and each of their `FLIPS`.
 
-    float32 (4, n, k, h, w), some 160 kB an image and flip of 160 pixels in our default. They hold for every DermX with
+    float32 (4, n, k, h, w), 45 kB for an image and flip of 160 pixels in our default. They hold for every DermX with
     the same weights in these blocks: compute them once for all models and folds.
     """
     early, mode = parts(model)[0], model.training
