@@ -1,11 +1,11 @@
-"""Measure a build of the book in a fresh clone: cold, and again with nothing to do.
+"""Measure a build of the book in a fresh clone: cold, and again with nothing to do; and the tests, if asked for.
 
 Usage: ``python benchmarks/build.py NAME [REVISION] [options]``. Clones this checkout into a temporary folder, builds
-there (with the running interpreter's packages, or with new ones: ``--install``), and writes the numbers under NAME
-(``before``, ``after``) to ``build.json`` beside this file. CPU time is the user's and the system's of all processes;
-importing is counted in each Python process by `medxai.book.imports`, and the start of the interpreter is added.
-Silence is the longest time without a word. Needs Linux, and an idle machine for its seconds to mean something. Nothing
-is gated on these numbers.
+there (with the running interpreter's packages, or with new ones: ``--install``, which ``--tests`` implies), and writes
+the numbers under NAME (``before``, ``after``) to ``build.json`` beside this file. CPU time is the user's and the
+system's of all processes; importing is counted in each Python process by `medxai.book.imports`, and the start of the
+interpreter is added. Silence is the longest time without a word. Needs Linux, and an idle machine for its seconds to
+mean something. Nothing is gated on these numbers.
 """
 
 import argparse
@@ -95,6 +95,14 @@ def words(process: subprocess.Popen, start: float) -> list[float]:
     return said
 
 
+def tests(checkout: Path) -> dict[str, object]:
+    """Run ``make test`` in `checkout`, and return how long it took and what pytest says in the end."""
+    start = time.perf_counter()
+    subprocess.run(["make", "--directory", str(checkout), "test"], check=True)
+    wall = time.perf_counter() - start
+    return {"seconds": round(wall, 1), "pytest": (checkout / "_build/pytest.log").read_text().splitlines()[-1]}
+
+
 def adopted() -> None:
     """Wait for the processes that outlived their parents, so that their time counts."""
     try:
@@ -112,6 +120,7 @@ def main() -> None:
     parser.add_argument(
         "--install", action="store_true", help="with packages of its own, not those of this interpreter"
     )
+    parser.add_argument("--tests", action="store_true", help="run make test, too, with packages of its own")
     parser.add_argument("--profile", choices=profiles.PROFILES, default="quick")
     parser.add_argument("--data", choices=profiles.KINDS, default="simulated")
     parser.add_argument("--chapters", nargs="+", default=[])
@@ -123,7 +132,7 @@ def main() -> None:
         checkout, python = Path(folder) / "book", Path(sys.executable)
         subprocess.run(["git", "clone", "--quiet", str(paths.ROOT), str(checkout)], check=True)
         subprocess.run(["git", "-C", str(checkout), "checkout", "--quiet", asked.revision], check=True)
-        if asked.install:
+        if asked.install or asked.tests:
             subprocess.run(
                 ["make", "--directory", str(checkout), f"PYTHON={sys.executable}", ".venv/installed"], check=True
             )
@@ -136,6 +145,8 @@ def main() -> None:
             "cold": build(python, checkout, options),
             "nothing_to_do": build(python, checkout, options),
         }
+        if asked.tests:
+            measured["make_test"] = tests(checkout)
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     write(RESULTS, dump(known | {asked.name: measured}))
     print(dump(measured))
