@@ -106,6 +106,21 @@ def test_prevalence_and_samples_by_groupby() -> None:
         assert result.tolist() == (marks >= at_least).sum().tolist()
 
 
+def test_modelled_characteristics_have_samples_and_agreement() -> None:
+    table = random_evaluations(2)
+    table[list(CHARACTERISTICS)] = False
+    early = table["image"] < "i20"
+    table.loc[early, ["Plaque", "Thrombosed capillaries"]] = True  # all agree
+    table.loc[early & (table["rater"] == 1), "Scale"] = True  # one rater alone
+    table.loc[table["image"] < "i03", "Scar"] = True  # all agree, on three images
+    table["correct"] = table["diagnosis"].notna()
+    options = {"least_samples": 4, "least_f1": 0.5}
+    assert agreement.modelled(table, **options) == ("Plaque",)
+    assert agreement.modelled(table, **options, without=()) == ("Plaque", "Thrombosed capillaries")
+    assert agreement.modelled(table, **options | {"least_samples": 3}) == ("Plaque", "Scar")
+    assert agreement.modelled(table, **options | {"least_f1": 0}) == ("Plaque", "Scale")
+
+
 def test_rules_by_hand() -> None:
     table = random_evaluations(0, images=3, raters=2).sort_values(["image", "rater"]).reset_index(drop=True)[:4]
     table[[*LOCALISED, *GLOBAL_TAGS]] = False

@@ -124,6 +124,15 @@ def test_other_counts_of_table_5_and_a11(db: dermxdb.DermXDB) -> None:
     assert cells - len(different) == 51
 
 
+def test_the_ten_modelled_characteristics_pass_the_papers_rule_and_so_does_one_more(db: dermxdb.DermXDB) -> None:
+    evaluations = db.select("paper")
+    assert sorted(agreement.modelled(evaluations)) == sorted(dermxdb.MODELLED)
+    as_printed = agreement.modelled(evaluations, without=())
+    assert set(as_printed) - set(dermxdb.MODELLED) == {"Thrombosed capillaries"}  # erratum D18
+    assert "Leukotrichia" in agreement.modelled(evaluations, least_samples=9)
+    assert {"Macule", "Nodule", "Cyst"} <= set(agreement.modelled(evaluations, least_f1=0.1))
+
+
 def test_intra_rater_reliability(db: dermxdb.DermXDB, overlaps: pd.DataFrame) -> None:
     twice = db.select("second_round", round=None)
     diagnosis = agreement.repeated_diagnosis(twice)

@@ -9,7 +9,7 @@ All raise `ValueError` as `_inputs.prepared`, `_inputs.scores` and `_inputs.name
 for a model without convolution.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from medxai.attribution import _inputs
 from medxai.attribution.propagation.rectifiers import Rectify, guided_backpropagation
 from medxai.errors import UnsupportedModel
+from medxai.models.concept_cams import concept_cams  # noqa: F401 - a network that explains itself needs it, too
 
 Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
@@ -134,44 +135,6 @@ def guided_grad_cam(
     """
     coarse = grad_cam_map(model, images, target, layer=layer)
     return guided_backpropagation(model, images, target, rectify=rectify) * coarse
-
-
-def concept_cams(feature_maps: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
-    r"""Return the Grad-CAM of every output of a head on pooled maps, differentiable, without a pass of the backbone.
-
-    For :math:`y_c = f_c(p)` with :math:`p_k = \frac1Z\sum_{ij} A_{kij}` every pixel of a map has the same gradient, so
-    Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2) is
-    :math:`\mathrm{ReLU}(\frac1Z \sum_k \frac{\partial f_c}{\partial p_k} A_k)`: the head's small Jacobian and one
-    product.
-
-    Parameters
-    ----------
-    feature_maps
-        (n, k, h, w), the maps that global average pooling reads; graph kept, in whatever mode the network is.
-    head
-        Takes the pooled maps (n, k) and returns (n, c); called once, each image must be treated on its own. Dropout in
-        it draws its own mask here.
-
-    Returns
-    -------
-    Tensor
-        (n, c, h, w), at least 0; can be differentiated by the maps and by the weights of the head.
-    """
-    if feature_maps.ndim != 4 or feature_maps.numel() == 0:
-        raise ValueError(f"feature_maps are {tuple(feature_maps.shape)}: expected (n, k, h, w), not empty")
-    differentiable = torch.is_grad_enabled()
-    with torch.enable_grad():
-        pooled = feature_maps.mean((2, 3))
-        if not pooled.requires_grad:
-            pooled.requires_grad_()
-        outputs = head(pooled)
-        if outputs.ndim != 2 or len(outputs) != len(pooled):
-            raise ValueError(f"head returns {tuple(outputs.shape)}: expected ({len(pooled)}, concepts)")
-        one_each = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
-        one_each = one_each[:, None].expand(-1, len(pooled), -1)
-        (jacobian,) = torch.autograd.grad(outputs, pooled, one_each, is_grads_batched=True, create_graph=differentiable)
-    pixels = feature_maps.shape[2] * feature_maps.shape[3]
-    return torch.einsum("cnk,nkhw->nchw", jacobian / pixels, feature_maps).relu()
 
 
 def cam_map(model: nn.Module, images: Tensor, target: int | Tensor, *, layer: str | nn.Module | None = None) -> Tensor:

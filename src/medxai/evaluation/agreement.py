@@ -34,6 +34,8 @@ from medxai.evaluation.agreement_sums import (  # noqa: F401 - the rules belong 
 from medxai.evaluation.sums import make_table, mean_std, ratio
 
 SCORES = ("f1", "sensitivity", "specificity")
+UNEXPLAINED = ("Thrombosed capillaries",)
+"""Passes the DermX paper's rule for what is modelled by every way to count, and is not among its ten: erratum D18."""
 
 
 def diagnosis(
@@ -123,6 +125,35 @@ def samples(
     cube = Cube(evaluations, use)
     enough = cube.selected(terms).sum(axis=1) >= at_least
     return make_table([enough], lambda images: images[..., None], terms, ["samples"], weights)
+
+
+def modelled(
+    evaluations: pd.DataFrame,
+    *,
+    least_samples: int = 30,
+    least_f1: float = 0.30,
+    without: Sequence[str] = UNEXPLAINED,
+) -> tuple[str, ...]:
+    """Return the characteristics that are on enough images and that raters agree on (DermX paper, section 2.3).
+
+    Parameters
+    ----------
+    evaluations
+        All of the data set: counted in a part of it, a rule would change from fold to fold.
+    least_samples, least_f1
+        Images as `samples` counts them, table 5, and F1 of presence, table 2.
+    without
+        What is left out although it passes. With none, the rule as it is printed gives eleven on the real annotations.
+
+    Returns
+    -------
+    tuple
+        In the order of `CHARACTERISTICS`; on the real annotations the ten of the paper.
+    """
+    images = samples(evaluations, terms=CHARACTERISTICS)["samples"]
+    agreed = presence(evaluations)["f1"]
+    passes = (images >= least_samples) & (agreed >= least_f1)
+    return tuple(term for term in CHARACTERISTICS if passes[term] and term not in without)
 
 
 def prevalence(
