@@ -192,7 +192,6 @@ def reference(name):
     return report.reference("attribution", name)
 
 
-@pytest.mark.skipif(reference("costs") is None, reason="the reference run is not made yet")
 def test_the_reference_is_a_full_run_on_real_annotations():
     for made in report.provenance("attribution").values():
         assert made["profile"] == "full"

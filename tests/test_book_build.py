@@ -249,7 +249,7 @@ def test_the_build_says_what_it_does_from_the_first_word_to_the_last(project: Pr
     lines = project.said.splitlines()
     assert lines[0] == "Building 01_tiny at profile smoke: looking at the data"
     assert "Looking for what has changed" in lines
-    assert any(re.match(r"[012] of 3 steps done. ", line) for line in lines)
+    assert any(re.match(r"[012] of 3 steps done\. ", line) for line in lines)
     events = [json.loads(line) for line in (project.root / "_build/smoke/progress.jsonl").read_text().splitlines()]
     said = [(event["job"], event["doing"]) for event in events if "doing" in event]
     assert [doing for job, doing in said if job == "study tiny"][2:] == ["trial 1 of 2, first", "trial 2 of 2, second"]

@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from grad_cam_by_hand import one_by_one
 from medxai.attribution import cam
 from medxai.errors import DataError, UnsupportedModel
 from medxai.models import dermx
@@ -28,16 +29,6 @@ def made(name: str = TINY, characteristics: tuple[str, ...] = TEN) -> dermx.Derm
 
 def images(number: int = 2, side: int = 64, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(number, 3, side, side, generator=torch.Generator().manual_seed(1), dtype=dtype)
-
-
-def one_by_one(maps: Tensor, head: nn.Module) -> Tensor:
-    """Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2) of each characteristic by a backward pass of its own."""
-    logits = head(maps.mean((2, 3)))
-    found = []
-    for number in range(logits.shape[1]):
-        (slope,) = torch.autograd.grad(logits[:, number].sum(), maps, create_graph=True)
-        found.append((slope.mean((2, 3), keepdim=True) * maps).sum(1).relu())
-    return torch.stack(found, 1)
 
 
 @pytest.mark.parametrize("name", BACKBONES)

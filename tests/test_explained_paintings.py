@@ -71,7 +71,7 @@ def test_maps_by_hand_and_kept(tiny: DermXDB, monkeypatch) -> None:
     # One of two raters; cells of 5 x 2.5 pixels, of which the outline has 4 x 5.
     np.testing.assert_allclose(maps[1, 1], [[0, 0, 0, 0.4], [0, 0, 0, 0.4], [0] * 4, [0] * 4], atol=1e-6)
     assert not maps[1, 2].any()
-    monkeypatch.setattr(explained_paintings, "_counted", None)
+    monkeypatch.setattr(DermXDB, "fuzzy_map", None)
     np.testing.assert_array_equal(explained_paintings.fuzzy_maps(tiny, ["b", "a"], terms, 4), maps)
     with pytest.raises(TypeError):
         explained_paintings.fuzzy_maps(tiny, ["b", "a"], terms, 5)

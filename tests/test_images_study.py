@@ -100,11 +100,12 @@ def test_in_the_reference_weights_of_imagenet_help_on_ultrasound():
     assert table[["value", "low", "high"]].notna().all(axis=None)
     for metric in ("macro_f1", "auc_malignant"):
         scores = table[table["metric"] == metric].set_index("row")
-        assert len(scores) == len(study.TRANSFER)
-        for without, with_weights in (scores.index[1:3], scores.index[3:]):  # of whichever network it was made with
-            assert "ImageNet" in with_weights
+        assert list(scores.index) == list(study.TRANSFER)
+        for without, with_weights in (study.TRANSFER[1:3], study.TRANSFER[3:]):
             assert scores.loc[with_weights, "low"] > scores.loc[without, "value"]
             assert scores.loc[with_weights, "value"] > scores.loc[without, "high"]
+            if (metric, with_weights) != ("auc_malignant", study.HEAD):  # there the intervals meet, by 0.005
+                assert scores.loc[with_weights, "low"] > scores.loc[without, "high"], "the intervals are apart"
 
 
 def test_a_real_image_is_shown_with_its_lesion_outlined_and_its_credit(tmp_path):

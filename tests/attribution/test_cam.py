@@ -10,6 +10,7 @@ from captum.attr import GuidedBackprop, GuidedGradCam, LayerGradCam  # noqa: E40
 from explained_networks import CLASSES, Small, architecture, images, slim_and_whole  # noqa: E402
 from torch import nn  # noqa: E402
 
+from grad_cam_by_hand import one_by_one  # noqa: E402
 from medxai.attribution import _inputs, cam, explain  # noqa: E402
 from medxai.errors import UnsupportedModel  # noqa: E402
 from medxai.models import backbones  # noqa: E402
@@ -290,19 +291,9 @@ class TestConceptCams:
         torch.manual_seed(2)
         return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 4)).double()
 
-    @staticmethod
-    def one_by_one(maps, head):
-        """Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2) of each output, with a graph."""
-        outputs = head(maps.mean((2, 3)))
-        found = []
-        for concept in range(outputs.shape[1]):
-            (slope,) = torch.autograd.grad(outputs[:, concept].sum(), maps, create_graph=True)
-            found.append((slope.mean((2, 3), keepdim=True) * maps).sum(1).relu())
-        return torch.stack(found, 1)
-
     def test_maps_and_gradients(self, small, head):
         gradients = []
-        for method in (self.one_by_one, cam.concept_cams):
+        for method in (one_by_one, cam.concept_cams):
             maps = small.second(small.first(X))
             found = method(maps, head)
             loss = (found * torch.linspace(-1, 1, found.numel(), dtype=torch.double).view_as(found)).square().sum()
@@ -325,7 +316,7 @@ class TestConceptCams:
         assert not found.requires_grad
         assert not maps.requires_grad
         assert all(weight.grad is None for weight in head.parameters())
-        torch.testing.assert_close(found, self.one_by_one(maps.requires_grad_(), head).detach())
+        torch.testing.assert_close(found, one_by_one(maps.requires_grad_(), head).detach())
 
     def test_a_linear_head_is_grad_cam(self, small):
         with torch.no_grad():

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from medxai import paths, profiles
 from medxai.book import chapters, progress, times, workers
@@ -175,9 +176,9 @@ def _warn(target: Target, selected: list[str]) -> None:
 def _only_build() -> Iterator[None]:
     """Hold the lock of the checkout's builds; the operating system frees it however the process ends."""
     paths.BUILD.mkdir(exist_ok=True)
-    with (paths.BUILD / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BuildFailed(f"another build of {paths.ROOT} is running: wait until it has finished") from None
+    try:
+        lock = FileLock(paths.BUILD / "lock").acquire(timeout=0)
+    except Timeout:
+        raise BuildFailed(f"another build of {paths.ROOT} is running: wait until it has finished") from None
+    with lock:
         yield

@@ -22,19 +22,27 @@ def kept(panel: Panel, rows: Sequence[int], targets: Sequence[int], make: Callab
     make
         Returns the maps, float32 (n, side, side) by method, where somebody has them; else the panel explains.
     """
-    path = paths.maps(_digest(panel, rows, targets))
 
-    def content() -> bytes:
+    def explained() -> Maps:
         classes = panel.targets.copy()
         classes[list(rows)] = targets
         methods = [name for name in panel.names if name in attribution.METHODS]
-        maps = make() if make else replace(panel, targets=classes).maps(rows, methods).maps
+        return replace(panel, targets=classes).maps(rows, methods).maps
+
+    return once(_digest(panel, rows, targets), make or explained)
+
+
+def once(name: str, make: Callable[[], Maps]) -> Maps:
+    """Return arrays that lie under a name in ``results/maps``, or make and store them."""
+
+    def content() -> bytes:
         written = io.BytesIO()
-        np.savez_compressed(written, **maps)
+        np.savez_compressed(written, **make())
         return written.getvalue()
 
+    path = paths.maps(name)
     files.once(path, content)
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return dict(file)
 
 

@@ -65,9 +65,8 @@ def paint_all(
 
     if not missing():
         return target
-    with files.disk_refusals(target):
+    with files.disk_refusals(target), files.alone(target):
         target.mkdir(parents=True, exist_ok=True)
-    with files.alone(target):
         if waiting := missing():
             processes = min(processes or os.cpu_count() or 1, len(waiting))
             with ProcessPoolExecutor(processes, spawn, initializer=_adopt, initargs=(db,)) as pool:

@@ -32,6 +32,7 @@ SAMPLES = 16  # at most of a method: with them a full run takes a quarter of an 
 PATCHES = 8
 """Along a side: regions of the methods that cover some, and what maps of unlike fineness are compared on."""
 ONE_PASS = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", "1 forward, 1 backward")]
+"""Methods whose maps are compared with those of a network with a new top."""
 BUDGETS = {"shapley_value_sampling": 64, "lime": 64, "kernel_shap": 64, "gradient_shap": 16}
 """Random methods, and the least number of images that they may spend; one that goes back, too, gets fewer."""
 SUMS_TO = {

@@ -14,11 +14,10 @@ from torch.nn import functional
 
 from medxai.errors import UnsupportedModel
 from medxai.models.dermx import DermX, DermXOutput
+from medxai.training.transfer import FLIPS, maps_of_flips
 
 STRIDE = 16
 """Pixels of the picture to a pixel of the maps that are kept."""
-FLIPS = ((), (3,), (2,), (2, 3))
-"""The axes that are turned round: by the number's first bit left and right, by its second up and down."""
 CHUNK = 32
 
 
@@ -138,13 +137,9 @@ def early_maps(model: DermX, pictures: np.ndarray) -> Tensor:
     """
     early, mode = parts(model)[0], model.training
     model.eval()
-    found = []
-    with torch.no_grad():
-        for some in np.array_split(pictures, -(-len(pictures) // CHUNK)):
-            images = model.normalisation.apply(some)
-            found.append(torch.stack([early(images.flip(axes) if axes else images) for axes in FLIPS]))
+    found = maps_of_flips(early, model.normalisation.apply(pictures))
     model.train(mode)
-    return torch.cat(found, 1)
+    return found
 
 
 def flipped(maps: Tensor, flips: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Transfer learning: a network trained on other pictures as a fixed extractor of features, or as a start."""
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ FROZEN = 6
 """Of the parts of a network (stem, its normalisation, seven stages and a head of four) so many stay as they are."""
 RATE, STEP, SMOOTHING = 1e-3, 16, 0.1
 """Highest learning rate, images in a step, and share of a label that is spread over all classes."""
+FLIPS = ((), (3,), (2,), (2, 3))
+"""Axes of images that are turned round: by the number's first bit left and right, by its second up and down."""
 
 
 def with_new_head(network: nn.Module, classes: int) -> nn.Module:
@@ -34,6 +37,13 @@ def frozen_features(network: nn.Module, pictures: np.ndarray, normalisation: Nor
             for images in normalisation.apply(pictures).split(BATCH)
         ]
     return torch.cat(parts).numpy()
+
+
+def maps_of_flips(early: nn.Module, images: Tensor, flips: Sequence[tuple[int, ...]] = FLIPS) -> Tensor:
+    """Return what lower stages give for images (n, 3, h, w) and each of their flips, (flips, n, k, h, w)."""
+    with torch.no_grad():
+        turned = (images.flip(axes) if axes else images for axes in flips)
+        return torch.stack([torch.cat([early(batch) for batch in one.split(BATCH)]) for one in turned])
 
 
 def transfer(
@@ -65,10 +75,8 @@ def transfer(
     torch.manual_seed(seed)
     network = with_new_head(pretrained.network, int(labels.max()) + 1).to(memory_format=torch.channels_last)
     parts = network.eval().as_sequential()  # of the network's own modules: to train them is to train the network
-    images = pretrained.normalisation.apply(pictures)
-    flips = [images, images.flip(3), *([images.flip(2), images.flip((2, 3))] if upside_down else [])]
-    with torch.no_grad():
-        maps = torch.stack([torch.cat([parts[:FROZEN](batch) for batch in flip.split(BATCH)]) for flip in flips])
+    flips = FLIPS if upside_down else FLIPS[:2]
+    maps = maps_of_flips(parts[:FROZEN], pretrained.normalisation.apply(pictures), flips)
 
     def draw(rows: Tensor) -> Tensor:
         flip = torch.randint(len(maps), (len(rows),))
