@@ -35,6 +35,8 @@ ONE_PASS = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", 
 """Methods whose maps are compared with those of a network with a new top."""
 BUDGETS = {"shapley_value_sampling": 64, "lime": 64, "kernel_shap": 64, "gradient_shap": 16}
 """Random methods, and the least number of images that they may spend; one that goes back, too, gets fewer."""
+DRAWS = {"full": ((1, 2, 4), 3), "quick": ((1, 2), 2), "smoke": ((1,), 2)}
+"""By profile: the multiples of these budgets at which chance is measured, and with how many seeds."""
 SUMS_TO = {
     "logit less that of grey": "integrated_gradients deeplift shapley_value_sampling kernel_shap",
     "logit less its mean over the background": "deep_shap gradient_shap",
@@ -101,7 +103,7 @@ def _measured(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
         "randomisation": _alike(own, anew),
         "similarity": _similarity(own),
         "completeness": _completeness(panel, rows[0], {name: maps[0] for name, maps in own.items()}),
-        "chance": _chance(panel, rows[0], {"full": (1, 2, 4), "quick": (1, 2)}.get(profile.name, (1,))),
+        "chance": _chance(panel, rows[0], *DRAWS[profile.name]),
         "refused": [(name, reason, 1) for name, reason in refused.items()],
     }
     return {name: table for name, part in lines.items() if len(table := tidied(part))}
@@ -133,12 +135,12 @@ def _completeness(panel: Panel, row: int, maps: Maps) -> Iterator[tuple]:
             yield from ((name, "wanted", wanted), (name, "sum", total), (name, "share", total / wanted))
 
 
-def _chance(panel: Panel, row: int, budgets: tuple[int, ...]) -> Iterator[tuple]:
+def _chance(panel: Panel, row: int, budgets: tuple[int, ...], seeds: int) -> Iterator[tuple]:
     """Correlate the maps that a random method gives with different seeds, by patches."""
     for name, budget in ((name, times * least) for name, least in BUDGETS.items() for times in budgets):
         samples = budget // PATCHES**2 if name == "shapley_value_sampling" else budget  # it takes all regions in turn
-        seeds = [torch.Generator().manual_seed(seed) for seed in (1, 2, 3)]
-        maps = [patches(panel.map(row, name, samples=samples, generator=seed)) for seed in seeds]
+        drawn = [torch.Generator().manual_seed(seed) for seed in range(1, 1 + seeds)]
+        maps = [patches(panel.map(row, name, samples=samples, generator=one)) for one in drawn]
         yield from ((name, f"images_{budget}", rank_correlation(*pair)) for pair in combinations(maps, 2))
 
 

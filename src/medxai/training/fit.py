@@ -68,7 +68,7 @@ def optimise(
         Share of each label that is spread over all classes.
     """
     truth, batches = torch.from_numpy(labels).long(), -(-len(labels) // batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * batches)
     for _ in range(epochs):
         for rows in torch.randperm(len(truth)).tensor_split(batches):
