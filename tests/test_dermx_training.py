@@ -4,7 +4,10 @@ import multiprocessing
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +20,8 @@ from medxai.errors import DataError, UnsupportedModel
 from medxai.experiment import dermx_scores
 from medxai.models import dermx
 from medxai.models.dermx import DermXOutput
-from medxai.training import augmentation
+from medxai.studies import STUDIES
+from medxai.training import augmentation, dermx_module
 from medxai.training import dermx_examples as drawing
 from medxai.training.dermx_examples import Examples
 from medxai.training.dermx_training import predict, train_dermx
@@ -50,8 +54,8 @@ def network(seed: int = 0, name: str = TINY, characteristics: tuple[str, ...] = 
     return dermx.make(name, characteristics=characteristics, diseases=("u", "v"), pretrained=False)
 
 
-def trained(folder: Path, **options: object) -> tuple[dermx.DermX, pd.DataFrame]:
-    model = network()
+def trained(folder: Path, *, name: str = TINY, **options: object) -> tuple[dermx.DermX, pd.DataFrame]:
+    model = network(name=name)
     settings = {"frozen": True, "epochs": EPOCHS, "seed": 3, "guidance": "dice", "weight": 1.0, "batch": 8} | options
     return model, train_dermx(model, toy(), toy(10, seed=1), folder=folder, **settings)
 
@@ -78,6 +82,32 @@ def test_a_seed_gives_the_same_numbers_and_a_training_may_be_made_longer(tmp_pat
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_the_order_of_images_is_drawn_anew_for_each_epoch_and_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, rows_of = [], Examples.rows
+
+    def noted(some: Examples, rows: np.ndarray) -> Examples:
+        if len(some) == len(SETS[0]) and len(rows) > 1:  # neither held out, nor the one that sizes are asked of
+            drawn.extend(rows.tolist())
+        return rows_of(some, rows)
+
+    monkeypatch.setattr(Examples, "rows", noted)
+    for seed in (3, 4):
+        trained(tmp_path / str(seed), seed=seed)
+    orders = np.reshape(drawn, (2 * EPOCHS, len(SETS[0])))
+    np.testing.assert_array_equal(np.sort(orders), np.tile(np.arange(len(SETS[0])), (2 * EPOCHS, 1)))
+    assert len(np.unique(orders, axis=0)) == 2 * EPOCHS
+
+
+def test_lightning_is_loaded_only_by_those_who_train() -> None:
+    modules = ["medxai.training.dermx_training", *(f"medxai.studies.{name}" for name in STUDIES)]
+    program = f"import importlib, sys; [importlib.import_module(name) for name in {modules}]; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert set(modules) <= set(loaded)
+    assert dermx_module.pl.__name__ not in loaded
+
+
 def in_a_process(folder: Path, *options: object) -> multiprocessing.Process:
     """Start a training in a process of its own, of a server that has loaded all it needs and never ran a network."""
     context = multiprocessing.get_context("forkserver")
@@ -87,26 +117,27 @@ def in_a_process(folder: Path, *options: object) -> multiprocessing.Process:
     return process
 
 
-def single_threaded(folder: Path, epochs: int) -> None:
+def single_threaded(folder: Path, epochs: int, frozen: bool) -> None:
     torch.set_num_threads(1)
-    trained(folder, epochs=epochs, frozen=False)
+    trained(folder, epochs=epochs, frozen=frozen)
 
 
 def changed(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+@pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.weekly)])
-def test_a_training_that_is_killed_ends_as_one_that_is_not(tmp_path: Path, kills: int) -> None:
+def test_a_training_that_is_killed_ends_as_one_that_is_not(tmp_path: Path, kills: int, frozen: bool) -> None:
     epochs, moments = 3 * kills + 3, random.Random(kills)
-    unbroken = in_a_process(tmp_path / "unbroken", epochs)
+    unbroken = in_a_process(tmp_path / "unbroken", epochs, frozen)
     unbroken.join()
     started = time.monotonic()
-    in_a_process(tmp_path / "probe", 2).join()
+    in_a_process(tmp_path / "probe", 2, frozen).join()
     most = time.monotonic() - started
     checkpoint, killed = tmp_path / "killed" / "checkpoint.pt", 0
     for number in range(kills):
-        before, process = changed(checkpoint), in_a_process(tmp_path / "killed", epochs)
+        before, process = changed(checkpoint), in_a_process(tmp_path / "killed", epochs, frozen)
         while number % 2 and changed(checkpoint) == before and process.is_alive():  # at least one epoch more
             time.sleep(0.001)
         time.sleep(moments.uniform(0, most / 2 if number % 2 else most))
@@ -116,11 +147,11 @@ def test_a_training_that_is_killed_ends_as_one_that_is_not(tmp_path: Path, kills
         killed += process.exitcode == -signal.SIGKILL
     assert killed >= kills - 1
     assert checkpoint.exists()
-    last = in_a_process(tmp_path / "killed", epochs)
+    last = in_a_process(tmp_path / "killed", epochs, frozen)
     last.join()
     assert last.exitcode == unbroken.exitcode == 0
     # Both are finished, so this only reads them.
-    ends = [trained(tmp_path / name, epochs=epochs, frozen=False) for name in ("unbroken", "killed")]
+    ends = [trained(tmp_path / name, epochs=epochs, frozen=frozen) for name in ("unbroken", "killed")]
     assert same(*ends)
     assert ends[0][1]["epoch"].max() == epochs
     assert sorted(path.name for path in checkpoint.parent.iterdir() if path.suffix != ".lock") == [
@@ -271,8 +302,25 @@ BAD = [
 @pytest.mark.parametrize(("fields", "options", "said"), BAD, ids=[said[:40] for *_, said in BAD])
 def test_bad_input_is_told_in_one_sentence(tmp_path: Path, fields: dict, options: dict, said: str) -> None:
     settings = {"frozen": True, "epochs": EPOCHS, "seed": 3, "guidance": "dice", "batch": 8} | options
-    with pytest.raises(ValueError, match=re.escape(said)):
+    with pytest.raises(ValueError, match=re.escape(said)) as told:
         train_dermx(network(), replace(SETS[0], **fields), SETS[1], folder=tmp_path, **settings)
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"maps": SETS[1].maps[..., :4]}, "maps held out have 8 x 4 pixels on pictures of 64 x 64: expected the same"),
+        ({"maps": SETS[1].maps[:, :, ::8, ::8]}, "maps have 1 x 1 pixels: expected at least 2 x 2"),
+        ({"pictures": SETS[1].pictures[:9]}, "there are 9 pictures, 10 labels and 10 maps held out: expected as many"),
+        ({"labels": SETS[1].labels + 1}, "labels held out go from 1 to 2: expected 0 to 1"),
+    ],
+)
+def test_bad_held_out_images_are_told_in_one_sentence(tmp_path: Path, fields: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as told:
+        train_dermx(network(), SETS[0], replace(SETS[1], **fields), folder=tmp_path, frozen=True, epochs=1, seed=3)
+    assert "\n" not in str(told.value)
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
@@ -280,16 +328,23 @@ def test_checkpoints_that_are_damaged_or_of_another_training_are_refused(tmp_pat
     path = tmp_path / "checkpoint.pt"
     trained(tmp_path, epochs=2)
     content = path.read_bytes()
-    for options in ({"seed": 4}, {"weight": 2.0}, {"guidance": None}, {"frozen": False}):
+    others = ({"seed": 4}, {"weight": 2.0}, {"guidance": None}, {"frozen": False}, {"name": "timm:test_resnet"})
+    for options in others:
         with pytest.raises(DataError, match="is of another training: expected the same network with the weights"):
             trained(tmp_path, **options)
     with pytest.raises(DataError, match="is of 2 epochs: expected at most 1"):
         trained(tmp_path, epochs=1)
     assert path.read_bytes() == content
-    for damaged in (b"", content[: len(content) // 2], b"no checkpoint", content[:200] + bytes(9000) + content[9200:]):
+    with zipfile.ZipFile(path) as archive:
+        middle = max(archive.infolist(), key=lambda part: part.file_size)
+    bit = middle.header_offset + middle.file_size // 2  # of a weight
+    flipped = content[:bit] + bytes([content[bit] ^ 1]) + content[bit + 1 :]
+    zeros = content[:200] + bytes(9000) + content[9200:]
+    for damaged in (b"", content[: len(content) // 2], b"no checkpoint", zeros, flipped):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=re.escape("is damaged: expected a checkpoint; move it away")):
+        with pytest.raises(DataError, match=re.escape("is damaged: expected a checkpoint; move it away")) as told:
             trained(tmp_path)
+        assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("name", [TINY, "timm:test_resnet"])

@@ -9,6 +9,7 @@ import io
 import logging
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -210,8 +211,11 @@ def _read(path: Path, digest: str, epochs: int) -> dict | None:
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as parts:
+            if broken := parts.testzip():  # torch does not look at check sums
+                raise zipfile.BadZipFile(f"{broken} is not as it was written")
         kept = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged: expected a checkpoint; move it away to train from the start") from error
     if not isinstance(kept, dict) or kept.get("digest") != digest:
         raise DataError(
