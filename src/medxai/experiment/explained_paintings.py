@@ -55,14 +55,20 @@ def explained_paintings(db: DermXDB, profile: Profile, *, map_side: int, side: i
     DataError
         If no characteristic is frequent and agreed on, as in a small simulated data set.
     """
-    characteristics = agreement.modelled(db.select("paper"))
-    if not characteristics:
-        number = int(db.images["paper"].sum())
-        raise DataError(f"none of the characteristics of {number} images is modelled by the paper's rule: expected one")
+    characteristics = modelled(db)
     images = image_sets.paintings(db, profile, side=side)
     explained, present = _known(db, images.names, characteristics)
     maps = fuzzy_maps(db, images.names, characteristics, map_side)
     return ExplainedPaintings(images, characteristics, explained, present, maps)
+
+
+def modelled(db: DermXDB) -> tuple[str, ...]:
+    """Return what the paper's rule keeps (`medxai.evaluation.agreement.modelled`); DataError if that is nothing."""
+    characteristics = agreement.modelled(db.select("paper"))
+    if not characteristics:
+        number = int(db.images["paper"].sum())
+        raise DataError(f"none of the characteristics of {number} images is modelled by the paper's rule: expected one")
+    return characteristics
 
 
 def _known(db: DermXDB, names: Sequence[str], characteristics: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
