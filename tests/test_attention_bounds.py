@@ -38,6 +38,7 @@ def test_every_case_is_scored_by_every_map(table: pd.DataFrame) -> None:
     for _, rows in table.groupby("map", observed=True):
         assert rows["image"].tolist() == [0, 0, 1, 2, 2, 3, 4, 4, 5, 5]
         assert rows["name"].tolist() == list("pqppqppqpr")
+        assert (rows["fold"] == rows["image"] // 3).all()
     assert table["found"].all()
 
 

@@ -13,7 +13,7 @@ from medxai.data import dermxdb, real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.data.ontology import DISEASES
 from medxai.errors import DataError
-from medxai.experiment import dermx_baselines
+from medxai.experiment import dermx_baselines, dermx_scores
 from medxai.experiment.dermx_baselines import UNITS, Unit
 from tiny_dermxdb import outline, square, tag, write
 
@@ -70,7 +70,7 @@ def test_predictions_are_scikit_learns_own_cross_validation(db: DermXDB) -> None
     model = LogisticRegression(max_iter=1000)
     np.testing.assert_array_equal(predicted["logistic regression"], cross_val_predict(model, marks, label, **options))
     # A small fold may lack a disease, which scikit-learn leaves out of a macro F1 only when it is told to.
-    means = dermx_baselines.over_folds(dermx_baselines.by_fold(predicted))
+    means = dermx_scores.over_folds(dermx_scores.diagnoses_by_fold(predicted, DISEASES))
     expected = cross_val_score(model, marks, label, scoring=_macro_f1, **options)
     np.testing.assert_allclose(means.loc[("logistic regression", "Mean"), "f1"], expected.mean())
     assert means.index.get_level_values("name").tolist() == [*DISEASES, "Mean"]

@@ -72,6 +72,26 @@ def test_what_is_undefined_is_nan_and_left_out() -> None:
     pd.testing.assert_series_equal(means["samples"], pd.Series([4.0, 0, 2], ["x", "y", "Mean"], name="samples"))
 
 
+def test_differences_in_pairs(answers) -> None:
+    there, found, _ = answers
+    models = {"a": found, "same": found.copy(), "better": np.where(np.arange(60)[:, None] < 30, there, found)}
+    table = per_class.differences(there, models, NAMES, "a", resamples=200)
+    assert list(table) == ["model", "name", "score", "difference", "low", "high"]
+    table = table.set_index(["model", "score", "name"]).sort_index()
+    assert (table.loc["same"] == 0).all(None)
+    expected = _by_scikit_learn(there, models["better"]) - _by_scikit_learn(there, found)
+    difference = table.loc["better", "difference"].unstack("score")
+    np.testing.assert_allclose(difference.loc[NAMES, ["f1", "sensitivity", "specificity"]], expected)
+    np.testing.assert_allclose(difference.loc["Mean", "f1"], expected[:, 0].mean())
+    f1 = table.loc[("better", "f1")]
+    assert ((f1["low"] > 0) & (f1["low"] < f1["difference"]) & (f1["difference"] < f1["high"])).all()
+    # The same draws for both: much narrower than two intervals of their own.
+    (weights,) = bootstrap.weights(60, 200, seed=0)
+    own = per_class.scores(there, found, NAMES, weights=weights)["f1"].xs("Mean", level=1)
+    other = per_class.scores(there, models["better"], NAMES, weights=weights)["f1"].xs("Mean", level=1)
+    np.testing.assert_allclose(f1.loc["Mean", ["low", "high"]], np.quantile(other - own, [0.025, 0.975]))
+
+
 def test_one_hot_and_bad_input() -> None:
     np.testing.assert_array_equal(per_class.one_hot(np.array([2, 0]), 3), [[0, 0, 1], [1, 0, 0]])
     with pytest.raises(ValueError, match=r"there is bool \(2, 3\) and found int64 \(2, 3\): expected bool \(n, 3\)"):

@@ -2,7 +2,7 @@
 
 Neither paper shows them. A score of localisation (Jalaboi et al. 2023, Medical Image Analysis 83:102647, tables 6 and
 7) says little without: it is not 0 for a map that has seen no image, and not 1 for the perfect shape on a coarse grid.
-Tables of cases are those of `medxai.evaluation.attention_cases`, with the column map in front.
+Tables of cases are those of `medxai.evaluation.attention_cases`, with the columns map and fold.
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def bounds(
             some = np.where(known[:, None, None], some, 0)
             table = attention_cases.scored(some, maps[rows][there], there, names, found=there)
             table.loc[~known, list(SCORES)] = np.nan
-            parts.append(table.assign(map=kind, image=rows[table["image"]]))
+            parts.append(table.assign(map=kind, image=rows[table["image"]], fold=fold))
     table = pd.concat(parts, ignore_index=True)
     kinds = table.pop("map")
     table.insert(0, "map", pd.Categorical(kinds, kinds.unique()))

@@ -4,8 +4,8 @@ Jalaboi et al. 2023, Medical Image Analysis 83:102647, equations 6 to 8: tables 
 cases, in which the network finds the characteristic, too; B.19 and B.21 over all. Each network chooses the agreed ones
 for itself, so that only over all cases two networks are compared on the same.
 
-A table of cases has the columns image (number of the row, from 0), name (of the characteristic), found (bool), and f1,
-sensitivity and specificity of `medxai.evaluation.localisation.fuzzy_scores`, NaN where undefined.
+A table of cases has the columns image (number of the row, from 0, or its name), name (of the characteristic), found
+(bool), and f1, sensitivity and specificity of `medxai.evaluation.localisation.fuzzy_scores`, NaN where undefined.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,15 +65,15 @@ def agreed(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["found"]]
 
 
-def by_fold(table: pd.DataFrame, names: Sequence[str], folds: np.ndarray) -> pd.DataFrame:
+def by_fold(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Return the mean scores of each fold and characteristic, as `medxai.evaluation.per_class.over_folds` takes them.
 
     Parameters
     ----------
+    table
+        Cases with a column fold: where the image was tested.
     names
         Of all characteristics, also those without a case, which are NaN.
-    folds
-        int (n,): where each image was tested.
 
     Returns
     -------
@@ -81,14 +81,12 @@ def by_fold(table: pd.DataFrame, names: Sequence[str], folds: np.ndarray) -> pd.
         Columns fold, name, f1, sensitivity, specificity, and samples, the number of cases. Mean is that of the
         characteristics.
     """
-    numbers = np.unique(folds)
-    groups = table.assign(fold=folds[table["image"]]).groupby(["fold", "name"])
+    groups = table.groupby(["fold", "name"])
     means = groups[list(SCORES)].mean().assign(samples=groups.size())
-    means = means.reindex(pd.MultiIndex.from_product([numbers, names], names=["fold", "name"]))
-    means["samples"] = means["samples"].fillna(0)
+    wanted = pd.MultiIndex.from_product([sorted(table["fold"].unique()), names], names=["fold", "name"])
+    means = means.reindex(wanted).fillna({"samples": 0})
     mean = means.groupby("fold").mean().assign(name=MEAN).reset_index()
-    rows = pd.concat([means.reset_index(), mean[["fold", "name", *SCORES, "samples"]]])
-    return rows.sort_values("fold", kind="stable", ignore_index=True)
+    return pd.concat([means.reset_index(), mean]).sort_values("fold", kind="stable", ignore_index=True)
 
 
 def side_by_side(tables: Mapping[str, pd.DataFrame], score: str = "f1") -> tuple[pd.DataFrame, np.ndarray]:
@@ -99,8 +97,9 @@ def side_by_side(tables: Mapping[str, pd.DataFrame], score: str = "f1") -> tuple
     values : pandas.DataFrame
         A row for each case, a column for each network, NaN where it has no such case.
     groups : numpy.ndarray
-        int: the image of each row. `medxai.evaluation.bootstrap.differences` and `mean_intervals` take both.
+        int: the number of the image of each row. `medxai.evaluation.bootstrap.differences` and `mean_intervals` take
+        both.
     """
     columns = {name: table.set_index(["image", "name"])[score] for name, table in tables.items()}
     values = pd.DataFrame(columns)
-    return values, values.index.get_level_values("image").to_numpy()
+    return values, pd.factorize(values.index.get_level_values("image"))[0]

@@ -6,11 +6,13 @@ class, and whether it was predicted; ``names`` are those of the classes; ``folds
 was tested. A score without a denominator is NaN and left out of means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from medxai.evaluation import bootstrap
 from medxai.evaluation.agreement_sums import columns_with_std, interleave, presence_scores
 from medxai.evaluation.sums import make_table, mean_std
 
@@ -83,3 +85,42 @@ def over_folds(table: pd.DataFrame, *, ddof: int = 0) -> pd.DataFrame:
     samples = wide["samples"][names].sum().to_numpy(dtype=float)
     rows = interleave(mean_std(values, 0, ddof), (samples,))
     return pd.DataFrame(rows, names, [*columns_with_std(columns), "samples"])
+
+
+def differences(
+    there: np.ndarray,
+    found: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    against: str,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Compare models on the same images with one of them, over all folds together, with paired percentile intervals.
+
+    Parameters
+    ----------
+    found
+        By model.
+    against
+        The model whose scores are taken from those of each other one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Tidy: model, name (of the class, or Mean), score, difference, low, high.
+    """
+
+    def gap(model: str, weights: np.ndarray | None = None) -> pd.DataFrame:
+        one, other = (scores(there, found[name], names, weights=weights)[list(SCORES)] for name in (against, model))
+        return other - one
+
+    def compared(model: str) -> pd.DataFrame:
+        options = {"resamples": resamples, "seed": seed, "level": level}
+        ends = bootstrap.interval(partial(gap, model), len(there), **options)
+        values = np.stack([gap(model), *ends], axis=-1).reshape(-1, 3)
+        lines = pd.MultiIndex.from_product([[model], [*names, MEAN], SCORES], names=["model", "name", "score"])
+        return pd.DataFrame(values, lines, ["difference", "low", "high"]).reset_index()
+
+    return pd.concat([compared(name) for name in found if name != against], ignore_index=True)

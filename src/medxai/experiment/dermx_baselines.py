@@ -21,6 +21,7 @@ from medxai.data.dermxdb import DermXDB
 from medxai.data.ontology import CHARACTERISTICS, DISEASES
 from medxai.evaluation import per_class
 from medxai.evaluation.agreement_sums import used
+from medxai.experiment.dermx_scores import diagnoses_by_fold, over_folds
 from medxai.experiment.explained_paintings import modelled
 
 
@@ -109,7 +110,8 @@ def predictions(db: DermXDB, unit: Unit = UNITS[0], models: Sequence[str] = tupl
     Returns
     -------
     pandas.DataFrame
-        One row per example: image, fold, label, and the predicted class of each model, int.
+        One row per example: image, fold, label, and the predicted class of each model, int, as
+        `medxai.experiment.dermx_scores.diagnoses` gives it.
     """
     table = examples(db, unit)
     fold, label = dermx_folds.tested_in(db, table["image"]), table["label"].to_numpy()
@@ -124,26 +126,6 @@ def predictions(db: DermXDB, unit: Unit = UNITS[0], models: Sequence[str] = tupl
     return found
 
 
-def by_fold(predicted: pd.DataFrame) -> pd.DataFrame:
-    """Return `per_class.by_fold` of what `predictions` gives, with the column model in front."""
-    diseases = len(DISEASES)
-    there, folds = per_class.one_hot(predicted["label"].to_numpy(), diseases), predicted["fold"].to_numpy()
-    models = predicted.columns.drop(["image", "fold", "label"])
-    tables = {
-        name: per_class.by_fold(there, per_class.one_hot(predicted[name].to_numpy(), diseases), DISEASES, folds)
-        for name in models
-    }
-    return pd.concat(tables, names=["model"]).reset_index("model").reset_index(drop=True)
-
-
-def over_folds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `per_class.over_folds` of what `by_fold` gives, index model and name."""
-    tables = {
-        name: per_class.over_folds(rows.drop(columns="model")) for name, rows in table.groupby("model", sort=False)
-    }
-    return pd.concat(tables, names=["model", "name"])
-
-
 def units_tried(db: DermXDB, units: Sequence[Unit] = UNITS) -> pd.DataFrame:
     """Return the macro F1 of every model for several ways to make examples.
 
@@ -155,6 +137,6 @@ def units_tried(db: DermXDB, units: Sequence[Unit] = UNITS) -> pd.DataFrame:
     rows = []
     for unit in units:
         predicted = predictions(db, unit)
-        means = over_folds(by_fold(predicted)).xs(per_class.MEAN, level="name")
+        means = over_folds(diagnoses_by_fold(predicted, DISEASES)).xs(per_class.MEAN, level="name")
         rows += [(*unit, len(predicted), name, *row) for name, row in means[["f1", "f1_std"]].iterrows()]
     return pd.DataFrame(rows, columns=[*Unit._fields, "examples", "model", "macro_f1", "macro_f1_std"])
