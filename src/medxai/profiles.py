@@ -28,6 +28,8 @@ class Profile:
         Length of training of a large network as a whole; 0 for not at all: only a linear head on it is trained.
     transfer_epochs
         Length of training of the upper stages of the network with weights of ImageNet, see `medxai.training.transfer`.
+    dermx_epochs
+        Length of training of a DermX. Its rate restarts after 3, 9 and 21 epochs, which is when to stop.
     explained_size
         Side of the images on which methods are compared, in pixels.
     explained_folds
@@ -52,6 +54,7 @@ class Profile:
     convnet_epochs: int
     network_epochs: int
     transfer_epochs: int
+    dermx_epochs: int
     explained_size: int
     explained_folds: int
     explained_images: int
@@ -100,6 +103,7 @@ PROFILES = {
             convnet_epochs=2,
             network_epochs=0,
             transfer_epochs=1,
+            dermx_epochs=1,
             explained_size=64,
             explained_folds=1,
             explained_images=3,
@@ -117,6 +121,7 @@ PROFILES = {
             convnet_epochs=7,
             network_epochs=0,
             transfer_epochs=6,
+            dermx_epochs=9,
             explained_size=128,
             explained_folds=1,
             explained_images=3,
@@ -134,6 +139,7 @@ PROFILES = {
             convnet_epochs=20,
             network_epochs=30,
             transfer_epochs=10,
+            dermx_epochs=9,
             explained_size=288,
             explained_folds=5,
             explained_images=4,

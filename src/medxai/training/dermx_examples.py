@@ -102,7 +102,8 @@ def parts(model: DermX) -> tuple[nn.Sequential, nn.Sequential]:
         If timm notes no strides, or one block after the other does not give the backbone's feature maps.
     """
     backbone, name = model.backbone, type(model.backbone).__name__
-    ends = [stage["module"] for stage in getattr(backbone, "feature_info", ()) if stage["reduction"] <= STRIDE]
+    noted = list(getattr(backbone, "feature_info", ()))[:-1]  # the last is trained, whatever its stride
+    ends = [stage["module"] for stage in noted if stage["reduction"] <= STRIDE]
     blocks: list[tuple[str, nn.Module]] = []
     for child, module in backbone.named_children():
         if child in ("global_pool", "head"):

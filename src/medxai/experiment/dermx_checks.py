@@ -1,0 +1,116 @@
+"""Is the argument of a DermX what decides? It is asked by other explainers, and by changing what it says or sees."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from medxai.data.masks import area_average
+from medxai.evaluation import suite
+from medxai.experiment.panel import Panel
+from medxai.experiment.trained_dermx import TrainedDermX
+from medxai.models.dermx import DermX
+
+EXPLAINERS = ("integrated_gradients", "occlusion")
+"""Methods that no network was trained on."""
+SCORES = ("fuzzy_f1", "pixel_auc", "mass")
+STEPS = 8
+"""Samples of the explainers."""
+
+
+class CharacteristicLogits(nn.Module):
+    """A DermX as a network with one output for each characteristic, which any method can explain."""
+
+    def __init__(self, model: DermX) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (n, c) of images (n, 3, h, w)."""
+        return self.model(images, attention=False).characteristic_logits
+
+
+def judged(trained: TrainedDermX, images: int) -> pd.DataFrame:
+    """Ask explainers that the network was not trained on where its characteristics are, in some test images.
+
+    Parameters
+    ----------
+    images
+        How many test images; each of their characteristics, as the experts say, is a case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each case and method, its own attention among them: image, name, method, and some of
+        `medxai.evaluation.suite.place` at the size of the experts' maps.
+    """
+    examples, rows, names = trained.examples["test"], trained.rows["test"], trained.model.characteristics
+    panel = Panel(
+        CharacteristicLogits(trained.model).eval().requires_grad_(False),
+        trained.paintings.images,
+        trained.paintings.images.labels,
+        trained.model.normalisation,
+        STEPS,
+        EXPLAINERS,
+        progress=False,
+    )
+    tables = []
+    for case in np.flatnonzero(examples.present.any(1) & examples.explained)[:images]:
+        there = np.flatnonzero(examples.present[case])
+        found = {"attention": trained.fine_attention(case)[there]}
+        for method in EXPLAINERS:
+            maps = panel.explain([rows[case]] * len(there), method, targets=there).numpy()
+            found[method] = np.stack([area_average(one, examples.maps.shape[-1]) for one in maps])
+        for place, characteristic in enumerate(there):
+            maps = np.stack([some[place] for some in found.values()])
+            scores = suite.place(maps, examples.maps[case, characteristic])
+            known = {"image": trained.paintings.images.names[rows[case]], "name": names[characteristic]}
+            tables.append(pd.DataFrame({**known, "method": list(found), **{name: scores[name] for name in SCORES}}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def intervened(trained: TrainedDermX, by: float = 3.0) -> pd.DataFrame:
+    """Change the logit of one characteristic of the test images after the other, and see how the diagnosis follows.
+
+    Parameters
+    ----------
+    by
+        Added to the logit; 3 turns an even chance into one of 95 %.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each characteristic and disease: name, disease, and change, the mean change of its probability.
+    """
+    model = trained.model
+    with torch.no_grad():
+        pooled, logits = trained.pooled("test"), trained.output["test"].characteristic_logits
+        before = model.diagnose(pooled, logits).softmax(1)
+        rows = []
+        for number, name in enumerate(model.characteristics):
+            changed = logits.clone()
+            changed[:, number] += by
+            after = (model.diagnose(pooled, changed).softmax(1) - before).mean(0)
+            rows += [(name, disease, float(value)) for disease, value in zip(model.diseases, after, strict=True)]
+    return pd.DataFrame(rows, columns=["name", "disease", "change"])
+
+
+def permuted(trained: TrainedDermX, *, seed: int) -> pd.DataFrame:
+    """Diagnose the test images with the characteristics of others, and by these or by the features alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns input and accuracy: "as it is"; "characteristics of another image"; "features of another image".
+    """
+    model, labels = trained.model, torch.from_numpy(trained.examples["test"].labels)
+    pooled, logits = trained.pooled("test"), trained.output["test"].characteristic_logits
+    other = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
+    inputs = {
+        "as it is": (pooled, logits),
+        "characteristics of another image": (pooled, logits[other]),
+        "features of another image": (pooled[other], logits),
+    }
+    with torch.no_grad():
+        right = {name: (model.diagnose(*some).argmax(1) == labels).float().mean() for name, some in inputs.items()}
+    return pd.DataFrame({"input": right.keys(), "accuracy": [float(value) for value in right.values()]})

@@ -1,0 +1,69 @@
+"""The study behind the DermX chapter: networks that explain themselves, and whether guided attention helps."""
+
+from dataclasses import asdict
+
+from medxai.data import real_or_simulated
+from medxai.data.dermxdb import DermXDB
+from medxai.experiment import dermx_checks, trained_dermx
+from medxai.experiment.trained_dermx import FOLDS, SEED, Recipe
+from medxai.experiment.trained_network import start
+from medxai.models.weights import DEFAULT, Pretrained
+from medxai.painting import cache
+from medxai.profiles import Profile
+from medxai.studies.store import Record, Study, Trial
+from medxai.training.guidance import GUIDANCE
+
+MAIN = {
+    "Dx": Recipe(characteristics=False),
+    "DermX": Recipe(),
+    "DermX+": Recipe(guidance="dice"),
+}
+"""The paper's networks."""
+JUDGED_FOLDS = 3
+"""In which networks are also judged by explainers that they were not trained on, which is slow."""
+WEIGHTS = (1, 3, 10)
+SWEEP = {f"{loss} {weight}": Recipe(guidance=loss, weight=weight) for loss in GUIDANCE for weight in WEIGHTS}
+CONTROL_WEIGHT = 3
+CONTROLS = {
+    f"dice {CONTROL_WEIGHT}, {maps}": Recipe(guidance="dice", weight=CONTROL_WEIGHT, maps=maps)
+    for maps in ("another image", "mean of disease", "gaussian", "coarse")
+}
+MORE = {"DxW": Recipe(characteristics=False, weighted_classes=True)}
+WHOLE = {f"{name}, whole": Recipe(**(asdict(recipe) | {"whole": True})) for name, recipe in MAIN.items()}
+FINE = {f"{name}, stride 16": Recipe(**(asdict(MAIN[name]) | {"fine": True})) for name in ("DermX", "DermX+")}
+RECIPES = {**MAIN, **SWEEP, **CONTROLS, **MORE, **FINE, **WHOLE}
+del RECIPES["dice 10"]  # which is DermX+
+
+
+def _trained(db: DermXDB, pretrained: Pretrained, profile: Profile, *, recipe: str, fold: int) -> Record:
+    """Train one network and score it."""
+    trained = trained_dermx.train(db, pretrained, profile, RECIPES[recipe], fold)
+    tables = {"history": trained.history, "scores": trained.scores(), "said": trained.said()}
+    if trained.model.characteristics:
+        tables |= {"cases": trained.cases(fold), "intervened": dermx_checks.intervened(trained)}
+        tables["permuted"] = dermx_checks.permuted(trained, seed=SEED)
+    if trained.model.characteristics and fold < JUDGED_FOLDS:
+        tables["judged"] = dermx_checks.judged(trained, profile.explained_images)
+    return {name: table.assign(recipe=recipe, fold=fold).round(4) for name, table in tables.items()}
+
+
+def _trials(profile: Profile) -> list[Trial]:
+    """Return a trial for each recipe and fold: ten folds of the paper's networks, three of the others, at full size."""
+    folds = {recipe: FOLDS if recipe in MAIN else 1 if recipe in WHOLE else 3 for recipe in RECIPES}
+    if profile.name != "full":
+        folds = dict.fromkeys(MAIN, 1)
+    pairs = sorted(((fold, recipe) for recipe, number in folds.items() for fold in range(number)), key=lambda p: p[0])
+    return [
+        Trial(f"{recipe}_{fold}", _trained, ("dermxdb", DEFAULT), (("recipe", recipe), ("fold", fold)))
+        for fold, recipe in pairs
+    ]
+
+
+STUDY = Study(
+    "dermx",
+    chapter="04_dermx",
+    version=cache.VERSION,  # other paintings, other results
+    trials=_trials,
+    data={"dermxdb": real_or_simulated.open_dermxdb, DEFAULT: lambda _: start()},
+    seed=SEED,
+)
