@@ -35,9 +35,15 @@ def _names(fold: int) -> list[str]:
     return [f"image {fold} {row}" for row in range(30)]
 
 
-def test_diagnoses_of_two_models_by_fold(folds) -> None:
-    tables = [dermx_scores.diagnoses(*one, _names(k), k, "ours") for k, one in enumerate(folds)]
-    answers = pd.concat(tables, ignore_index=True)
+def _said(folds: list[tuple[DermXOutput, Examples]]) -> pd.DataFrame:
+    """Return what two networks say, of which the second says of fold 0 what the first says, and of fold 1 nothing."""
+    tables = [dermx_scores.said(*one, _names(k), DISEASES, NAMES).assign(fold=k) for k, one in enumerate(folds)]
+    return pd.concat([*(table.assign(recipe="ours") for table in tables), tables[0].assign(recipe="other")])
+
+
+def test_diagnoses_by_fold(folds) -> None:
+    said = _said(folds)
+    answers = dermx_scores.diagnoses(said[said["recipe"] == "ours"], DISEASES)
     answers["right"] = answers["label"]
     table = dermx_scores.diagnoses_by_fold(answers, DISEASES)
     assert (table[table["model"] == "right"][["f1", "sensitivity", "specificity"]] == 1).all(None)
@@ -47,9 +53,19 @@ def test_diagnoses_of_two_models_by_fold(folds) -> None:
     np.testing.assert_allclose(means.loc["ours", "f1_std"], [*np.std(each, 0), np.std(np.mean(each, 1))])
 
 
+def test_networks_stand_side_by_side_on_the_images_of_all(folds) -> None:
+    said = _said(folds)
+    answers = dermx_scores.diagnoses(said, DISEASES)
+    assert sorted(answers["image"]) == sorted(_names(0))
+    assert answers["ours"].equals(answers["other"].rename("ours"))
+    found = dermx_scores.characteristics(said, NAMES)
+    assert len(found) == 20 * 2
+    assert found["ours"].equals(found["other"].rename("ours"))
+
+
 def test_characteristics_of_explained_images_by_fold(folds) -> None:
-    tables = [dermx_scores.characteristics(*one, _names(k), NAMES, k, "ours") for k, one in enumerate(folds)]
-    answers = pd.concat(tables, ignore_index=True)
+    said = _said(folds)
+    answers = dermx_scores.characteristics(said[said["recipe"] == "ours"], NAMES)
     assert len(answers) == 2 * 20 * 2
     means = dermx_scores.over_folds(dermx_scores.characteristics_by_fold(answers)).loc["ours"]
     for metric, of in (("f1", f1_score), ("sensitivity", recall_score)):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 
 from medxai.evaluation import attention_cases, per_class
 from medxai.evaluation.per_class import MEAN, SCORES, one_hot
@@ -51,13 +52,38 @@ def found(output: DermXOutput) -> np.ndarray:
     return (output.characteristic_logits >= 0).numpy()
 
 
-def diagnoses(output: DermXOutput, examples: Examples, images: Sequence[str], fold: int, model: str) -> pd.DataFrame:
-    """Return the answers of a network in one fold: image, fold, label, and the predicted disease, named as the model.
+MARKED = "marked: "
+"""Begins the names of columns with what experts say."""
 
-    Tables of several folds are to be put together, columns of several models side by side.
+
+def said(
+    output: DermXOutput, examples: Examples, images: Sequence[str], diseases: Sequence[str], names: Sequence[str]
+) -> pd.DataFrame:
+    """Return what is said of each image, by a network and by experts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns image, label, explained (as of `Examples`), the probability of each disease and characteristic by its
+        name, and whether experts marked the characteristic, ``marked: NAME``.
     """
-    guess = output.diagnosis_logits.argmax(1).numpy()
-    return pd.DataFrame({"image": list(images), "fold": fold, "label": examples.labels, model: guess})
+    known = {"image": list(images), "label": examples.labels, "explained": examples.explained}
+    told = torch.cat([output.diagnosis_logits.softmax(1), output.characteristic_logits.sigmoid()], dim=1).numpy()
+    marked = {f"{MARKED}{name}": examples.present[:, c] for c, name in enumerate(names)}
+    return pd.DataFrame(known | dict(zip([*diseases, *names], told.T, strict=True)) | marked)
+
+
+def diagnoses(said: pd.DataFrame, diseases: Sequence[str]) -> pd.DataFrame:
+    """Return the answers of several networks side by side: image, fold, label, and what each of them predicts.
+
+    Parameters
+    ----------
+    said
+        Tables of `said` of several folds and networks, put together, with the columns recipe, the network's name, and
+        fold. Images that not all of the networks were asked about are left out.
+    """
+    guess = said[list(diseases)].to_numpy().argmax(axis=1)
+    return _side_by_side(said.assign(guess=guess), ["image", "fold", "label"], "guess")
 
 
 def diagnoses_by_fold(answers: pd.DataFrame, diseases: Sequence[str]) -> pd.DataFrame:
@@ -70,17 +96,27 @@ def diagnoses_by_fold(answers: pd.DataFrame, diseases: Sequence[str]) -> pd.Data
     return _by_fold(there, given, diseases, answers["fold"].to_numpy())
 
 
-def characteristics(
-    output: DermXOutput, examples: Examples, images: Sequence[str], names: Sequence[str], fold: int, model: str
-) -> pd.DataFrame:
-    """Return what a network finds in the explained images of one fold: a line for each image and characteristic.
+def characteristics(said: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return what several networks find in the explained images: a line for each image and characteristic.
 
-    Columns image, fold, name, there, and whether it was found, named as the model; to be put together as `diagnoses`.
+    Columns image, fold, name, there, and for each network whether it finds it; parameters as of `diagnoses`.
     """
-    known = examples.explained
-    row, column = (axis.ravel() for axis in np.indices(examples.present[known].shape))
-    told = {"image": np.array(images)[known][row], "fold": fold, "name": np.array(names)[column]}
-    return pd.DataFrame(told | {"there": examples.present[known].ravel(), model: found(output)[known].ravel()})
+    known = said[said["explained"]].dropna(subset=list(names))
+    told = {"image": known["image"], "fold": known["fold"], "recipe": known["recipe"]}
+    parts = [
+        pd.DataFrame(told | {"name": name, "there": known[f"{MARKED}{name}"].astype(bool), "found": known[name] >= 0.5})
+        for name in names
+    ]
+    table = _side_by_side(pd.concat(parts), ["image", "fold", "name", "there"], "found")
+    order = table["name"].map({name: number for number, name in enumerate(names)})
+    return table.iloc[np.lexsort([order, table["image"]])].reset_index(drop=True)
+
+
+def _side_by_side(answers: pd.DataFrame, index: list[str], value: str) -> pd.DataFrame:
+    """Put the answers of networks into columns of their names."""
+    dtype, order = answers[value].dtype, list(answers["recipe"].unique())
+    wide = answers.pivot(index=index, columns="recipe", values=value)[order].dropna()
+    return wide.astype(dtype).rename_axis(columns=None).reset_index()
 
 
 def characteristics_by_fold(answers: pd.DataFrame) -> pd.DataFrame:

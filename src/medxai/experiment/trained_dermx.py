@@ -25,8 +25,6 @@ from medxai.training.dermx_training import predict, train_dermx
 
 SEED = 0
 FOLDS = 10
-MARKED = "marked: "
-"""Begins the names of columns of `TrainedDermX.said`."""
 COARSE = 3
 """Cells along a side of coarsened maps."""
 
@@ -97,17 +95,9 @@ class TrainedDermX:
         return pd.DataFrame(lines, columns=["split", "metric", "value"])
 
     def said(self) -> pd.DataFrame:
-        """Return what is said of each test image, by the network and by experts.
-
-        Columns image, label, explained (`Examples`), the probability of each disease and characteristic by their names,
-        and for each characteristic whether experts marked it, ``marked: NAME``.
-        """
-        output, examples, model = self.output["test"], self.examples["test"], self.model
-        known = {"image": self.test_names(), "label": examples.labels, "explained": examples.explained}
-        parts = output.diagnosis_logits.softmax(1), output.characteristic_logits.sigmoid()
-        told = torch.cat(parts, dim=1).numpy().T
-        marked = {f"{MARKED}{name}": examples.present[:, c] for c, name in enumerate(model.characteristics)}
-        return pd.DataFrame(known | dict(zip([*model.diseases, *model.characteristics], told, strict=True)) | marked)
+        """Return `medxai.experiment.dermx_scores.said` of the test images."""
+        given = self.output["test"], self.examples["test"], self.test_names()
+        return dermx_scores.said(*given, self.model.diseases, self.model.characteristics)
 
     def cases(self, fold: int) -> pd.DataFrame:
         """Return `medxai.experiment.dermx_scores.cases` of the test images."""
