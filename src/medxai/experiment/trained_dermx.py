@@ -144,11 +144,11 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
     fold
         From 0 to 9, that of the test.
     """
-    paintings = _paintings(db, profile)
-    model = _untrained(pretrained, paintings.characteristics if recipe.characteristics else (), fine=recipe.fine)
-    rows = splits(db, paintings.images.names, fold)
-    pictures = paintings.images.pictures if recipe.whole else _early_maps(paintings, pretrained)
-    every = examples_of(paintings, pictures)
+    shown = paintings(db, profile)
+    model = _untrained(pretrained, shown.characteristics if recipe.characteristics else (), fine=recipe.fine)
+    rows = splits(db, shown.images.names, fold)
+    pictures = shown.images.pictures if recipe.whole else _early_maps(shown, pretrained)
+    every = examples_of(shown, pictures)
     if not recipe.characteristics:
         nothing = {name: getattr(every, name)[:, :0] for name in ("present", "maps", "counted")}
         every = replace(every, **nothing)
@@ -161,14 +161,14 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
         frozen=not recipe.whole,
         epochs=profile.dermx_epochs,
         seed=SEED,
-        folder=paths.trained(f"dermx-{_digest(paintings, pretrained, profile, recipe, fold)}").with_suffix(""),
+        folder=paths.trained(f"dermx-{_digest(shown, pretrained, profile, recipe, fold)}").with_suffix(""),
         guidance=recipe.guidance or None,
         weight=recipe.weight,
         weighted_classes=recipe.weighted_classes,
         judge=dermx_scores.scores,
     )
     output = {split: predict(model, some, frozen=not recipe.whole) for split, some in held_out.items()}
-    return TrainedDermX(model, paintings, rows, held_out, output, history)
+    return TrainedDermX(model, shown, rows, held_out, output, history)
 
 
 def _untrained(pretrained: Pretrained, characteristics: Sequence[str], *, fine: bool = False) -> DermX:
@@ -192,7 +192,8 @@ def _guided(data: Examples, maps: str) -> Examples:
 
 
 @functools.lru_cache(maxsize=1)
-def _paintings(db: DermXDB, profile: Profile) -> ExplainedPaintings:
+def paintings(db: DermXDB, profile: Profile) -> ExplainedPaintings:
+    """Return the paintings on which all recipes are trained, with maps of a quarter of their side."""
     side = profile.painted_size
     return explained_paintings(db, profile, side=side, map_side=side // 4)
 

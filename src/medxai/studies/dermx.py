@@ -2,9 +2,13 @@
 
 from dataclasses import asdict
 
-from medxai.data import real_or_simulated
-from medxai.data.dermxdb import DermXDB
-from medxai.experiment import dermx_checks, trained_dermx
+import numpy as np
+import pandas as pd
+
+from medxai.data import dermx_folds, real_or_simulated
+from medxai.data.dermxdb import DISEASES, DermXDB
+from medxai.evaluation import attention_bounds, attention_cases
+from medxai.experiment import dermx_baselines, dermx_checks, dermx_scores, trained_dermx
 from medxai.experiment.trained_dermx import FOLDS, SEED, Recipe
 from medxai.experiment.trained_network import start
 from medxai.models.weights import DEFAULT, Pretrained
@@ -21,6 +25,10 @@ MAIN = {
 """The paper's networks."""
 JUDGED_FOLDS = 3
 """In which networks are also judged by explainers that they were not trained on, which is slow."""
+GRIDS = (5, 9, 10, 17)
+"""Cells along a side of the last maps: of 160 and 260 pixels at stride 32, and at stride 16."""
+KEPT = (attention_bounds.BLIND, *(attention_bounds.best_on(cells) for cells in (5, 9)))
+"""Of the bounds, what is kept case by case."""
 WEIGHTS = (1, 3, 10)
 SWEEP = {f"{loss} {weight}": Recipe(guidance=loss, weight=weight) for loss in GUIDANCE for weight in WEIGHTS}
 CONTROL_WEIGHT = 3
@@ -47,6 +55,26 @@ def _trained(db: DermXDB, pretrained: Pretrained, profile: Profile, *, recipe: s
     return {name: table.assign(recipe=recipe, fold=fold).round(4) for name, table in tables.items()}
 
 
+def _bounds(db: DermXDB, profile: Profile) -> Record:
+    """Score maps that see nothing of an image, and the best that a grid allows, on every case."""
+    paintings = trained_dermx.paintings(db, profile)
+    present, names = paintings.present & paintings.explained[:, None], paintings.characteristics
+    folds = dermx_folds.tested_in(db, paintings.images.names)
+    table = attention_bounds.bounds(paintings.maps, present, names, folds, grids=GRIDS)
+    table["image"] = np.array(paintings.images.names)[table["image"]]
+    parts = table.groupby("map", sort=False, observed=True)
+    means = [attention_cases.by_fold(part, names).assign(map=kind) for kind, part in parts]
+    kept = table[table["map"].isin(KEPT)].pivot(index=["image", "name", "fold"], columns="map", values="f1")
+    return {"bounds": pd.concat(means).round(4), "bounds_cases": kept[list(KEPT)].reset_index().round(4)}
+
+
+def _baselines(db: DermXDB, profile: Profile) -> Record:
+    """Diagnose from what dermatologists marked, without pixels."""
+    predicted = dermx_baselines.predictions(db)
+    table = dermx_scores.over_folds(dermx_scores.diagnoses_by_fold(predicted, DISEASES)).reset_index()
+    return {"baselines": table.round(4), "units": dermx_baselines.units_tried(db).round(4)}
+
+
 def _trials(profile: Profile) -> list[Trial]:
     """Return a trial for each recipe and fold: ten folds of the paper's networks, three of the others, at full size."""
     folds = {recipe: FOLDS if recipe in MAIN else 1 if recipe in WHOLE else 3 for recipe in RECIPES}
@@ -54,8 +82,12 @@ def _trials(profile: Profile) -> list[Trial]:
         folds = dict.fromkeys(MAIN, 1)
     pairs = sorted(((fold, recipe) for recipe, number in folds.items() for fold in range(number)), key=lambda p: p[0])
     return [
-        Trial(f"{recipe}_{fold}", _trained, ("dermxdb", DEFAULT), (("recipe", recipe), ("fold", fold)))
-        for fold, recipe in pairs
+        Trial("bounds", _bounds, ("dermxdb",)),
+        Trial("baselines", _baselines, ("dermxdb",)),
+        *(
+            Trial(f"{recipe}_{fold}", _trained, ("dermxdb", DEFAULT), (("recipe", recipe), ("fold", fold)))
+            for fold, recipe in pairs
+        ),
     ]
 
 
