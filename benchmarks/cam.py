@@ -6,14 +6,13 @@ process; a ratio is of medians over the rounds. Nothing is gated on these number
 
 import json
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from timing import medians, ratios
 from torch import Tensor, nn
 from torchcam.methods import GradCAMpp
 
@@ -25,18 +24,6 @@ BLOCKS = [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
 CLASSES = 7
 SETTINGS = {224: 26, 64: 104}
 """Pixels, and images in a batch: those of the robustness study, and four times as many where they are small."""
-
-
-def medians(versions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each version; they take turns, after one turn that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in versions}
-    for turn in range(rounds + 1):
-        for name, run in versions.items():
-            start = time.perf_counter()
-            run()
-            if turn > 0:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(some) for name, some in seconds.items()}
 
 
 def bare_pass(model: nn.Module, images: Tensor, layer: str | None) -> None:
@@ -91,8 +78,8 @@ def class_activation_maps(size: int, rounds: int) -> dict[str, object]:
     return {
         "images": len(images),
         "milliseconds_per_image": {name: round(value, 2) for name, value in milliseconds.items()},
-        "ratio_to_bare_pass_from_block_1": _ratios(milliseconds, "bare_pass_from_block_1"),
-        "ratio_to_bare_pass_from_image": _ratios(milliseconds, "bare_pass_from_image"),
+        "ratio_to_bare_pass_from_block_1": ratios(milliseconds, "bare_pass_from_block_1"),
+        "ratio_to_bare_pass_from_image": ratios(milliseconds, "bare_pass_from_image"),
         "times_faster_than_torchcam_naive": {
             name: round(milliseconds["torchcam_naive"] / milliseconds[name], 1)
             for name in ("grad_cam_plus_plus", "folded", "folded_bfloat16")
@@ -102,10 +89,6 @@ def class_activation_maps(size: int, rounds: int) -> dict[str, object]:
             "folded_bfloat16": differences(model, fast, images, bfloat16=True),
         },
     }
-
-
-def _ratios(values: dict[str, float], to: str) -> dict[str, float]:
-    return {name: round(value / values[to], 3) for name, value in values.items()}
 
 
 def differences(model: nn.Module, fast: nn.Module, images: Tensor, bfloat16: bool) -> dict[str, float]:
