@@ -6,6 +6,7 @@ import pytest
 
 from medxai.data.ontology import ADDITIONAL_TERMS, EXTRA
 from medxai.painting import PAINTERS
+from medxai.painting.additional import dermatoglyphs
 from medxai.painting.canvas import TONES, Canvas, Context, Light
 
 TERMS = (*ADDITIONAL_TERMS, EXTRA)
@@ -242,6 +243,21 @@ def coherence(field: np.ndarray, where: np.ndarray) -> float:
     y, x = np.gradient(cv2.GaussianBlur(field, (0, 0), 0.8))
     yy, xx, yx = (cv2.GaussianBlur(product, (0, 0), 6) for product in (y * y, x * x, y * x))
     return float((np.hypot(yy - xx, 2 * yx) / np.maximum(yy + xx, 1e-12))[where].mean())
+
+
+@pytest.mark.parametrize("site", ["palm", "face"])
+def test_undisrupted_lines_are_the_same_outside_and_run_on_inside(site):
+    region, far = disc(45), disc(45 + 12) == 0
+    disrupted, whole = painted("Dermatoglyph disruption", region, site=site), Canvas(region.shape, scale=40)
+    dermatoglyphs(whole, region, Context("Acne", site=site), np.random.default_rng(0))
+    for layer in ("height", "melanin"):
+        np.testing.assert_allclose(getattr(whole, layer)[far], getattr(disrupted, layer)[far], atol=2e-3)
+    around, inside = (band_power(whole.melanin, where, 4.5) for where in (disc(70) - disc(52) > 0, disc(36) == 1))
+    assert 0.5 * around < inside < 2 * around
+    assert inside > 5 * band_power(disrupted.melanin, disc(36) == 1, 4.5)
+    everywhere = Canvas(region.shape, scale=40)
+    dermatoglyphs(everywhere, np.ones_like(region), Context("Acne", site=site), np.random.default_rng(0))
+    assert np.isfinite(everywhere.height).all()
 
 
 def test_skin_lines_stop_at_every_one_of_many_parts():

@@ -32,6 +32,9 @@ TINT = {"light": 1.0, "medium": 0.7, "dark": 0.4}
 RIDGED_SITE = "palm"
 """The site whose skin has ridges; it stands for soles and finger pulps too."""
 
+PERIOD = 0.06, 4.5
+"""Of the ridges: centimetres, and least pixels."""
+
 UPSAMPLING = 3
 """Lines are drawn this much larger and then reduced, for widths between pixels."""
 
@@ -163,18 +166,29 @@ def dermatoglyph_disruption(
     the fine lines of skin elsewhere. Those outside the region belong to the skin and not to what is covered."""
     if not region.any():
         return np.zeros(canvas.size, np.float32)
-    period = canvas.px(0.06, 4.5)
+    period = canvas.px(*PERIOD)
     inside = noise.soft(region, 0.25 * period)
     distance = cv2.distanceTransform((region < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     canvas.height -= 0.8 * inside * (canvas.height - noise.soft(canvas.height, canvas.px(0.08, 2)))
-    lines = _ridges if context.site == RIDGED_SITE else _creases
-    outside = lines(canvas, region, distance, rng) * (1 - inside)
+    outside = _skin_lines(canvas, region, distance, context, rng) * (1 - inside)
     rim = np.exp(-(((distance - 0.5 * period) / (0.8 * period)) ** 2)) * (region < 0.5)
     rough = noise.fractal(canvas.size, rng, 2 * period, octaves=3)
     canvas.height += period * (0.2 * outside + 0.35 * (rim + 0.6 * inside * rough))
     canvas.melanin -= 0.08 * outside + 0.15 * TONES[canvas.tone] * inside * (1 + rough)
     canvas.overlay(KERATIN_YELLOW, 0.2 * TINT[canvas.tone] * inside * (1 + 0.6 * rough))
     return inside
+
+
+def dermatoglyphs(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> None:
+    """Draw the lines that `dermatoglyph_disruption` draws outside the region, and let them run on inside.
+
+    Ridges, which flow around the region, form whorls inside.
+    """
+    inside = (region >= 0.5).astype(np.uint8)
+    outside, depth = (cv2.distanceTransform(part, cv2.DIST_L2, 5) for part in (1 - inside, inside))
+    lines = _skin_lines(canvas, region, outside - np.minimum(depth, max(region.shape)), context, rng)
+    canvas.height += 0.2 * canvas.px(*PERIOD) * lines
+    canvas.melanin -= 0.08 * lines
 
 
 def sun_damage(canvas: Canvas, region: np.ndarray, context: Context, rng: np.random.Generator) -> np.ndarray:
@@ -318,12 +332,20 @@ def _vessels(canvas: Canvas, region: np.ndarray, rng: np.random.Generator, spaci
     return _drawn(canvas.size, lines) * _inside(region) * flow
 
 
+def _skin_lines(
+    canvas: Canvas, region: np.ndarray, distance: np.ndarray, context: Context, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the lines of the skin around a region, in [-1, 1], by the pixels' distance from it: 0, or less, inside."""
+    lines = _ridges if context.site == RIDGED_SITE else _creases
+    return lines(canvas, region, distance, rng)
+
+
 def _ridges(canvas: Canvas, region: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return parallel ridges in [-1, 1] that flow around the region and fade away from it."""
-    across = _deflected(region, rng, canvas.scale)
+    across = _deflected(region, rng, canvas.scale) - np.minimum(distance, 0)
     near = noise.step(canvas.px(2.5, 60), canvas.px(0.5, 12), distance)
     near = near * noise.step(2.4, 1.5, np.hypot(*np.gradient(across)))
-    return near * np.sin(2 * np.pi * across / canvas.px(0.06, 4.5))
+    return near * np.sin(2 * np.pi * across / canvas.px(*PERIOD))
 
 
 def _creases(canvas: Canvas, region: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -22,18 +22,20 @@ def lamp(shape: tuple[int, int], inside: np.ndarray, rng: np.random.Generator) -
     return Light(direction, float(rng.uniform(0.35, 0.55)), field.astype(np.float32))
 
 
-def expose(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def expose(radiance: np.ndarray, rng: np.random.Generator, metered: np.ndarray | None = None) -> np.ndarray:
     """Return what the sensor makes of the light, linear RGB float32 (h, w, 3) before noise.
 
     White balance, exposure, vignette and focus are drawn at random, the same way for every disease. As in a camera
-    that guards the highlights, all but 2 per cent of the pixels stay below white.
+    that guards the highlights, all but 2 per cent of the pixels stay below white. `metered` is the light that sets the
+    exposure, if it is another one.
     """
     height, width = radiance.shape[:2]
-    target = rng.uniform(0.2, 0.42) / max(float(np.median(radiance[..., 1])), 0.02)
+    metered = radiance if metered is None else metered
+    target = rng.uniform(0.2, 0.42) / max(float(np.median(metered[..., 1])), 0.02)
     exposure = np.clip(target**0.35, 0.75, 1.5) * np.exp(rng.normal(0, 0.1))
     warmth, tint = rng.normal(0, 0.09), rng.normal(0, 0.05)
     gains = exposure * np.exp(np.array([warmth, tint, -1.3 * warmth]))
-    gains *= min(1.0, HIGHLIGHT / float(np.percentile((radiance[::3, ::3] * gains).max(axis=2), 98)))
+    gains *= min(1.0, HIGHLIGHT / float(np.percentile((metered[::3, ::3] * gains).max(axis=2), 98)))
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     vignette = 1 - rng.uniform(0, 0.18) * (x**2 + y**2)
     focus = rng.uniform(0.3, 0.75) * max(min(height, width) / 400, 0.6)
@@ -41,13 +43,31 @@ def expose(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.GaussianBlur(light, (0, 0), focus)
 
 
-def develop(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the photograph: sensor noise, sRGB with soft highlights, JPEG; uint8 (h, w, 3)."""
+def develop(light: np.ndarray, rng: np.random.Generator, before: np.ndarray | None = None) -> np.ndarray:
+    """Return the photograph: sensor noise, sRGB with soft highlights, JPEG; uint8 (h, w, 3).
+
+    JPEG would spread a change in the light over blocks of 16 pixels. With `before`, the light before such a change,
+    pixels that the sensor saw move by at most 1 are those of the photograph of that light.
+    """
     grain = rng.normal(0, 1, light.shape).astype(np.float32)
-    light = light + rng.uniform(0.004, 0.012) * np.sqrt(np.maximum(light, 0) + 0.01) * grain
+    amount, quality = rng.uniform(0.004, 0.012), int(rng.integers(78, 96))
+    seen = _seen(light, amount, grain)
+    if before is None:
+        return _compressed(seen, quality)
+    earlier = _seen(before, amount, grain)
+    moved = cv2.absdiff(seen, earlier).max(axis=2, keepdims=True) > 1
+    return np.where(moved, _compressed(seen, quality), _compressed(earlier, quality))
+
+
+def _seen(light: np.ndarray, amount: float, grain: np.ndarray) -> np.ndarray:
+    """Return light as the sensor delivers it, uint8 sRGB, with an amount of noise."""
+    light = light + amount * np.sqrt(np.maximum(light, 0) + 0.01) * grain
     bright = np.maximum(light - 0.7, 0)
     light = np.minimum(light, 0.7) + 0.3 * (1 - np.exp(-bright / 0.3))
-    picture = np.round(255 * to_srgb(light)).astype(np.uint8)
-    quality = int(rng.integers(78, 96))
+    return np.round(255 * to_srgb(light)).astype(np.uint8)
+
+
+def _compressed(picture: np.ndarray, quality: int) -> np.ndarray:
+    """Return a picture as it is after JPEG."""
     _, code = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
