@@ -9,11 +9,12 @@ import torch
 from medxai import paths, profiles
 from medxai.data import dermx_folds, real_or_simulated
 from medxai.errors import UnsupportedModel
-from medxai.experiment import dermx_checks, trained_dermx
+from medxai.experiment import dermx_checks, image_sets, trained_dermx
 from medxai.experiment.trained_dermx import Recipe, TrainedDermX
 from medxai.experiment.trained_network import start
 from medxai.models import dermx
 from medxai.models.dermx import UNITS
+from medxai.painting.photograph import case, repaint
 from medxai.studies import dermx as study
 from medxai.training import dermx_examples
 from medxai.training.small_convnet import small_convnet
@@ -150,11 +151,33 @@ def test_a_diagnosis_that_ignores_characteristics_survives_those_of_another_imag
         kept = trained.model.diagnosis.weight.clone()
         trained.model.diagnosis.weight[:, UNITS:] = 0
     try:
-        table = dermx_checks.permuted(trained, seed=0).set_index("input")["accuracy"]
+        table = dermx_checks.permuted(trained).set_index("input")["accuracy"]
     finally:
         with torch.no_grad():
             trained.model.diagnosis.weight.copy_(kept)
     assert table["characteristics of another image"] == table["as it is"]
+
+
+def test_an_image_without_a_characteristic_is_asked_for_it_again(trained) -> None:
+    db = real_or_simulated.open_dermxdb(SIZE)
+    table = dermx_checks.repainted(trained, db, images=2)
+    model, names = trained.model, trained.test_names()
+    assert set(table["image"]) <= set(names[:2])
+    before = trained.said().set_index("image")
+    for _, row in table.iterrows():
+        assert row["before"] == pytest.approx(before.loc[row["image"], row["name"]], abs=1e-4)
+    one = table.iloc[0]
+    picture = repaint(case(db, one["image"], SIZE.painted_size), one["without"], seed=image_sets.SEED).image
+    with torch.no_grad():
+        logits = model(model.normalisation.apply(picture[None])).characteristic_logits[0]
+    assert one["after"] == pytest.approx(float(logits.sigmoid()[model.characteristics.index(one["name"])]), abs=1e-4)
+
+
+def test_covering_starts_from_what_the_network_says(trained) -> None:
+    table = dermx_checks.covered(trained, images=1)
+    said = trained.said().loc[0, list(trained.model.diseases)].astype(float)
+    np.testing.assert_allclose(table["probability"], said.max(), atol=1e-4)
+    assert set(table["image"]) == {trained.test_names()[0]}
 
 
 def test_stride_16_is_the_same_network_with_maps_twice_as_fine() -> None:

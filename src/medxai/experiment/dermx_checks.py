@@ -1,19 +1,28 @@
 """Is the argument of a DermX what decides? It is asked by other explainers, and by changing what it says or sees."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from medxai.data.dermxdb import DermXDB
 from medxai.data.masks import area_average
 from medxai.evaluation import suite
+from medxai.evaluation.attention_occlusion import occluded
+from medxai.experiment import dermx_scores, image_sets
+from medxai.experiment.kept_maps import once
 from medxai.experiment.panel import Panel
-from medxai.experiment.trained_dermx import TrainedDermX
+from medxai.experiment.trained_dermx import SEED, TrainedDermX
 from medxai.models.dermx import DermX
+from medxai.painting import cache, photograph
 
 EXPLAINERS = ("integrated_gradients", "occlusion")
 """Methods that no network was trained on."""
 SCORES = ("fuzzy_f1", "pixel_auc", "mass")
+THRESHOLDS = (0.3, 0.5, 0.7)
+"""From which attention on pixels are covered."""
 STEPS = 8
 """Samples of the explainers."""
 
@@ -69,6 +78,65 @@ def judged(trained: TrainedDermX, images: int) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def covered(trained: TrainedDermX, images: int) -> pd.DataFrame:
+    """Return `medxai.evaluation.attention_occlusion.occluded` of the first test images, with their names."""
+    output, cases = trained.output["test"], list(range(min(images, len(trained.rows["test"]))))
+
+    def probabilities(pixels: Tensor) -> Tensor:
+        with torch.no_grad():
+            return trained.model(pixels, attention=False).diagnosis_logits.softmax(1)
+
+    found = dermx_scores.found(output)[cases]
+    pixels = trained.images(cases)
+    table = occluded(probabilities, pixels, output.attention[cases], found, thresholds=THRESHOLDS, seed=SEED)
+    return table.assign(image=np.array(trained.test_names())[table["image"]])
+
+
+def repainted(trained: TrainedDermX, db: DermXDB, images: int) -> pd.DataFrame:
+    """Paint the first test images again, each without one of its characteristics, and ask whether the network notices.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each image, characteristic that was left out, and characteristic or disease that was asked for: image,
+        without, name, and its probability before and after. Diseases are only the image's own.
+    """
+    side, names = trained.paintings.images.side, trained.test_names()[:images]
+    pictures = _without_each(db, names, side, trained.model.characteristics)
+    diseases, rows = trained.model.diseases, []
+    for (name, without), picture in pictures.items():
+        row = trained.rows["test"][names.index(name)]
+        both = np.stack([trained.paintings.images.pictures[row], picture])
+        with torch.no_grad():
+            said = trained.model(trained.model.normalisation.apply(both), attention=False)
+        own = diseases[trained.paintings.images.labels[row]]
+        marks, disease = said.characteristic_logits.sigmoid(), said.diagnosis_logits.softmax(1)
+        told = dict(zip(trained.model.characteristics, marks.T.tolist(), strict=True))
+        told[own] = disease[:, diseases.index(own)].tolist()
+        rows += [(name, without, asked, *pair) for asked, pair in told.items()]
+    return pd.DataFrame(rows, columns=["image", "without", "name", "before", "after"])
+
+
+def _without_each(
+    db: DermXDB, names: list[str], side: int, characteristics: tuple[str, ...]
+) -> dict[tuple[str, str], np.ndarray]:
+    """Return paintings of images without each characteristic, by image and characteristic; painted once for all."""
+
+    def make() -> dict[str, np.ndarray]:
+        cases = [photograph.case(db, name, side) for name in names]
+        painted = {
+            f"{one.name}|{term}": photograph.repaint(one, term, seed=image_sets.SEED).image
+            for one in cases
+            for term in characteristics
+            if term in one.regions
+        }
+        return painted or {"": np.zeros((0, 0, 3), np.uint8)}
+
+    told = repr([db.digest, names, side, characteristics, cache.VERSION])
+    found = once(f"repainted-{hashlib.sha256(told.encode()).hexdigest()[:16]}", make)
+    return {tuple(key.split("|")): picture for key, picture in found.items() if key}
+
+
 def intervened(trained: TrainedDermX, by: float = 3.0) -> pd.DataFrame:
     """Change the logit of one characteristic of the test images after the other, and see how the diagnosis follows.
 
@@ -95,7 +163,7 @@ def intervened(trained: TrainedDermX, by: float = 3.0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "disease", "change"])
 
 
-def permuted(trained: TrainedDermX, *, seed: int) -> pd.DataFrame:
+def permuted(trained: TrainedDermX) -> pd.DataFrame:
     """Diagnose the test images with the characteristics of others, and by these or by the features alone.
 
     Returns
@@ -105,7 +173,7 @@ def permuted(trained: TrainedDermX, *, seed: int) -> pd.DataFrame:
     """
     model, labels = trained.model, torch.from_numpy(trained.examples["test"].labels)
     pooled, logits = trained.pooled("test"), trained.output["test"].characteristic_logits
-    other = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
+    other = torch.from_numpy(np.random.default_rng(SEED).permutation(len(labels)))
     inputs = {
         "as it is": (pooled, logits),
         "characteristics of another image": (pooled, logits[other]),

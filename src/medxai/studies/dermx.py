@@ -23,6 +23,8 @@ MAIN = {
     "DermX+": Recipe(guidance="dice"),
 }
 """The paper's networks."""
+CHECKED = 4
+"""Times as many images as are explained, of each fold, are covered and painted again."""
 JUDGED_FOLDS = 3
 """In which networks are also judged by explainers that they were not trained on, which is slow."""
 GRIDS = (5, 9, 10, 17)
@@ -47,9 +49,15 @@ def _trained(db: DermXDB, pretrained: Pretrained, profile: Profile, *, recipe: s
     """Train one network and score it."""
     trained = trained_dermx.train(db, pretrained, profile, RECIPES[recipe], fold)
     tables = {"history": trained.history, "scores": trained.scores(), "said": trained.said()}
+    some = CHECKED * profile.explained_images
     if trained.model.characteristics:
-        tables |= {"cases": trained.cases(fold), "intervened": dermx_checks.intervened(trained)}
-        tables["permuted"] = dermx_checks.permuted(trained, seed=SEED)
+        tables |= {
+            "cases": trained.cases(fold),
+            "intervened": dermx_checks.intervened(trained),
+            "permuted": dermx_checks.permuted(trained),
+            "covered": dermx_checks.covered(trained, some),
+            "repainted": dermx_checks.repainted(trained, db, some),
+        }
     if trained.model.characteristics and fold < JUDGED_FOLDS:
         tables["judged"] = dermx_checks.judged(trained, profile.explained_images)
     return {name: table.assign(recipe=recipe, fold=fold).round(4) for name, table in tables.items()}
