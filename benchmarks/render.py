@@ -16,7 +16,7 @@ import cv2
 
 from medxai import paths, provenance
 from medxai.data import dermxdb
-from medxai.painting import cache, painting
+from medxai.painting import cache, photograph
 
 SIZES = (260, 512)
 TIMED = 40
@@ -25,10 +25,10 @@ TIMED = 40
 def one_core(db: dermxdb.DermXDB, names: list[str], size: int) -> dict[str, float]:
     """Return the mean milliseconds of the consensus and of the painting of one image."""
     start = time.perf_counter()
-    cases = [painting.case(db, name, size) for name in names]
+    cases = [photograph.case(db, name, size) for name in names]
     between = time.perf_counter()
     for case in cases:
-        painting.paint(case)
+        photograph.paint(case)
     end = time.perf_counter()
     milliseconds = {"consensus": between - start, "paint": end - between, "both": end - start}
     return {key: round(1000 * value / len(names), 1) for key, value in milliseconds.items()}

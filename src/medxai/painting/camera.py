@@ -1,4 +1,6 @@
-"""From light to photograph: lamps, and a camera with its colour cast, exposure, blur, noise and JPEG."""
+"""From light to photograph: lamps, and a camera with its colour cast, exposure, blur, noise and JPEG; a poor camera."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -57,6 +59,56 @@ def develop(light: np.ndarray, rng: np.random.Generator, before: np.ndarray | No
     earlier = _seen(before, amount, grain)
     moved = cv2.absdiff(seen, earlier).max(axis=2, keepdims=True) > 1
     return np.where(moved, _compressed(seen, quality), _compressed(earlier, quality))
+
+
+def clinic(
+    pictures: np.ndarray,
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+    pixels: int = 56,
+    cast: float = 0.075,
+    grain: float = 0.1,
+) -> np.ndarray:
+    """Return pictures as a poor camera takes them in a clinic: blurred, of a wrong colour, noisy.
+
+    What is random about an image depends on its name and the seed, whatever the other images are. To a network that
+    sees the range as -1 to 1, deviations are twice as large as the shares that are given here.
+
+    Parameters
+    ----------
+    pictures
+        uint8 (n, h, w, 3), RGB.
+    names
+        Of the n images.
+    pixels
+        Of the shorter side of the sensor: pictures are shrunk to it, by averaging over areas, and enlarged again.
+    cast
+        Standard deviation of what is added to each channel of an image, as a share of the range, 255.
+    grain
+        Standard deviation of the noise on each value, likewise.
+
+    Raises
+    ------
+    ValueError
+        If pictures and names are not as above, there is no pixel, or a deviation is negative.
+    """
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3 or len(names) != len(pictures):
+        told = f"pictures are {pictures.dtype} {pictures.shape} with {len(names)} names"
+        raise ValueError(f"{told}: expected uint8 (n, h, w, 3) with n names")
+    if pixels < 1 or cast < 0 or grain < 0:
+        raise ValueError(f"pixels, cast and grain are {pixels}, {cast} and {grain}: expected at least 1, 0 and 0")
+    height, width = pictures.shape[1:3]
+    share = min(pixels / min(height, width), 1)
+    small = round(share * width), round(share * height)
+    taken = np.empty_like(pictures)
+    for row, name in enumerate(names):
+        rng = noise.generator(seed, name, "clinic")
+        coarse = cv2.resize(pictures[row].astype(np.float32), small, interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        picture = picture + rng.normal(0, 255 * cast, 3) + rng.normal(0, 255 * grain, picture.shape)
+        taken[row] = np.clip(np.round(picture), 0, 255)
+    return taken
 
 
 def _seen(light: np.ndarray, amount: float, grain: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Random textures that the painters share: smooth noise, cells, scatter, domes. Arrays are float32 (height, width)."""
 
+import zlib
 from collections.abc import Iterable
 
 import cv2
@@ -7,6 +8,11 @@ import numpy as np
 
 Blob = tuple[float, float, float]
 """y, x and radius, in pixels."""
+
+
+def generator(seed: int, name: str, purpose: str) -> np.random.Generator:
+    """Return the random state of one image for one purpose: whatever else is drawn, it stays the same."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(purpose.encode())])
 
 
 def fractal(shape: tuple[int, int], rng: np.random.Generator, cell_px: float, octaves: int = 4) -> np.ndarray:

@@ -1,6 +1,5 @@
 """One case of DermXDB, from the raters' outlines to a painted photograph."""
 
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -90,7 +89,7 @@ def case(db: dermxdb.DermXDB, image: str, size: int | tuple[int, int]) -> Case:
     counted = "correct" if first["correct"].any() else "all"
     evaluations = first[first["correct"]] if counted == "correct" else first
     outlined = db.instances[db.instances["evaluation"].isin(evaluations.index)]
-    rng = _generator(0, image, "case")
+    rng = noise.generator(0, image, "case")
     regions, attributes = {}, {}
     for term in LOCALISED:
         own = outlined[outlined["characteristic"] == term]
@@ -119,7 +118,7 @@ def paint(case: Case, *, seed: int = 0, confounders: Iterable[str] = ()) -> Pain
     _check(case, confounders)
     light, truth = _scene(case, seed)
     light, marks = _exposed(case, seed, light, light, confounders)
-    return Painting(camera.develop(light, _generator(seed, case.name, "film")), truth | marks, case)
+    return Painting(camera.develop(light, noise.generator(seed, case.name, "film")), truth | marks, case)
 
 
 def repaint(case: Case, without: str, *, seed: int = 0, confounders: Iterable[str] = ()) -> Painting:
@@ -146,7 +145,7 @@ def repaint(case: Case, without: str, *, seed: int = 0, confounders: Iterable[st
     rest, truth = _scene(case, seed, without)
     before, _ = _exposed(case, seed, whole, whole, confounders)
     after, marks = _exposed(case, seed, rest, whole, confounders)
-    image = camera.develop(after, _generator(seed, case.name, "film"), before)
+    image = camera.develop(after, noise.generator(seed, case.name, "film"), before)
     regions = {term: region for term, region in case.regions.items() if term != without}
     return Painting(image, truth | marks, replace(case, regions=regions))
 
@@ -159,11 +158,11 @@ def everything(case: Case) -> np.ndarray:
 def _scene(case: Case, seed: int, without: str | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the light of body and cloth, linear RGB float32 (h, w, 3), and the truth; `without` one characteristic."""
     outlined = everything(case)
-    inside = skin.silhouette(outlined, case.site, _generator(seed, case.name, "silhouette"))
+    inside = skin.silhouette(outlined, case.site, noise.generator(seed, case.name, "silhouette"))
     canvas = _body(case, seed, outlined, inside, without)
     within = noise.step(-0.004, 0.004, inside)
-    light = canvas.radiance(camera.lamp(case.shape, inside, _generator(seed, case.name, "lamp")))
-    cloth = skin.background(case.shape, inside, _generator(seed, case.name, "background"))
+    light = canvas.radiance(camera.lamp(case.shape, inside, noise.generator(seed, case.name, "lamp")))
+    cloth = skin.background(case.shape, inside, noise.generator(seed, case.name, "background"))
     light = cloth + (light - cloth) * within[..., None]
     return light, {term: coverage * within for term, coverage in canvas.truth.items()}
 
@@ -172,17 +171,17 @@ def _body(case: Case, seed: int, outlined: np.ndarray, inside: np.ndarray, witho
     """Paint skin and lesions; `outlined` and `inside` as `landmarks.add` takes them."""
     canvas = Canvas(case.shape, case.tone)
     plain = Context(case.disease, case.tone, case.age, case.site)
-    skin.prepare(canvas, plain, _generator(seed, case.name, "skin"))
-    landmarks.add(canvas, case.site, outlined, inside, _generator(seed, case.name, "landmark"))
+    skin.prepare(canvas, plain, noise.generator(seed, case.name, "skin"))
+    landmarks.add(canvas, case.site, outlined, inside, noise.generator(seed, case.name, "landmark"))
     for term in ORDER:
         if term in case.regions:
             context = replace(plain, attributes=case.attributes.get(term, frozenset()))
-            rng = _generator(seed, case.name, term)
+            rng = noise.generator(seed, case.name, term)
             if term != without:
                 canvas.paint(term, PAINTERS[term], case.regions[term], context, rng)
             elif term in INSTEAD:
                 INSTEAD[term](canvas, case.regions[term], context, rng)
-    skin.hairs(canvas, plain, _generator(seed, case.name, "hairs"))
+    skin.hairs(canvas, plain, noise.generator(seed, case.name, "hairs"))
     return canvas
 
 
@@ -190,15 +189,11 @@ def _exposed(
     case: Case, seed: int, light: np.ndarray, metered: np.ndarray, confounders: Iterable[str]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the exposed light with confounders on it, and the truth of these."""
-    light, marks = camera.expose(light, _generator(seed, case.name, "camera"), metered), {}
+    light, marks = camera.expose(light, noise.generator(seed, case.name, "camera"), metered), {}
     for name in confounders:
         if name != "watermark" or case.source == WATERMARKED_SOURCE:
-            marks[name] = CONFOUNDERS[name](light, everything(case), _generator(seed, case.name, name))
+            marks[name] = CONFOUNDERS[name](light, everything(case), noise.generator(seed, case.name, name))
     return light, marks
-
-
-def _generator(seed: int, name: str, purpose: str) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(purpose.encode())])
 
 
 def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
