@@ -16,7 +16,7 @@ from medxai.experiment.kept_maps import once
 from medxai.experiment.panel import Panel
 from medxai.experiment.trained_dermx import SEED, TrainedDermX
 from medxai.models.dermx import DermX
-from medxai.painting import cache, photograph
+from medxai.painting import cache, camera, photograph
 
 EXPLAINERS = ("integrated_gradients", "occlusion")
 """Methods that no network was trained on."""
@@ -106,6 +106,8 @@ def repainted(trained: TrainedDermX, db: DermXDB, images: int) -> pd.DataFrame:
     diseases, rows = trained.model.diseases, []
     for (name, without), picture in pictures.items():
         row = trained.rows["test"][names.index(name)]
+        if trained.recipe.clinic:
+            picture = camera.clinic(picture[None], [name], seed=SEED)[0]
         both = np.stack([trained.paintings.images.pictures[row], picture])
         with torch.no_grad():
             said = trained.model(trained.model.normalisation.apply(both), attention=False)

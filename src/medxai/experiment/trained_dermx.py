@@ -18,6 +18,7 @@ from medxai.experiment import dermx_scores
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_paintings
 from medxai.models.dermx import DermX, DermXOutput, at_stride_16
 from medxai.models.weights import Pretrained
+from medxai.painting import camera
 from medxai.profiles import Profile
 from medxai.training import control_maps, dermx_examples
 from medxai.training.dermx_examples import Examples
@@ -45,6 +46,8 @@ class Recipe:
     """Whether each disease counts the same, as in DxW."""
     whole: bool = False
     """Whether all of the network is trained, and not only the blocks after stride 16."""
+    clinic: bool = False
+    """Whether pictures are taken by a poor camera (`medxai.painting.camera.clinic`)."""
     fine: bool = False
     """Whether its last maps have stride 16 in place of 32."""
 
@@ -53,6 +56,7 @@ class Recipe:
 class TrainedDermX:
     """A network and what it says of images that it has not seen."""
 
+    recipe: Recipe
     model: DermX
     paintings: ExplainedPaintings
     rows: dict[str, np.ndarray]
@@ -144,7 +148,7 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
     fold
         From 0 to 9, that of the test.
     """
-    shown = paintings(db, profile)
+    shown = paintings(db, profile, clinic=recipe.clinic)
     model = _untrained(pretrained, shown.characteristics if recipe.characteristics else (), fine=recipe.fine)
     rows = splits(db, shown.images.names, fold)
     pictures = shown.images.pictures if recipe.whole else _early_maps(shown, pretrained)
@@ -168,7 +172,7 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
         judge=dermx_scores.scores,
     )
     output = {split: predict(model, some, frozen=not recipe.whole) for split, some in held_out.items()}
-    return TrainedDermX(model, shown, rows, held_out, output, history)
+    return TrainedDermX(recipe, model, shown, rows, held_out, output, history)
 
 
 def _untrained(pretrained: Pretrained, characteristics: Sequence[str], *, fine: bool = False) -> DermX:
@@ -191,14 +195,18 @@ def _guided(data: Examples, maps: str) -> Examples:
     return replace(data, maps=made[maps]())
 
 
-@functools.lru_cache(maxsize=1)
-def paintings(db: DermXDB, profile: Profile) -> ExplainedPaintings:
-    """Return the paintings on which all recipes are trained, with maps of a quarter of their side."""
+@functools.lru_cache(maxsize=2)
+def paintings(db: DermXDB, profile: Profile, *, clinic: bool = False) -> ExplainedPaintings:
+    """Return the paintings on which recipes are trained, with maps of a quarter of their side."""
     side = profile.painted_size
-    return explained_paintings(db, profile, side=side, map_side=side // 4)
+    found = explained_paintings(db, profile, side=side, map_side=side // 4)
+    if not clinic:
+        return found
+    pictures = camera.clinic(found.images.pictures, found.images.names, seed=SEED)
+    return replace(found, images=replace(found.images, pictures=pictures))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _early_maps(paintings: ExplainedPaintings, pretrained: Pretrained) -> torch.Tensor:
     """Return what the blocks up to stride 16, which recipes share, make of all pictures and their flips."""
     return dermx_examples.early_maps(_untrained(pretrained, ()), paintings.images.pictures)

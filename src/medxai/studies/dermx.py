@@ -23,6 +23,8 @@ MAIN = {
     "DermX+": Recipe(guidance="dice"),
 }
 """The paper's networks."""
+PRINTED = {"Dx": "dx", "DxW": "dxw", "DermX": "dermx", "DermX+": "dermx_plus"}
+"""How tables of several networks call them."""
 CHECKED = 4
 """Times as many images as are explained, of each fold, are covered and painted again."""
 JUDGED_FOLDS = 3
@@ -41,7 +43,8 @@ CONTROLS = {
 MORE = {"DxW": Recipe(characteristics=False, weighted_classes=True)}
 WHOLE = {f"{name}, whole": Recipe(**(asdict(recipe) | {"whole": True})) for name, recipe in MAIN.items()}
 FINE = {f"{name}, stride 16": Recipe(**(asdict(MAIN[name]) | {"fine": True})) for name in ("DermX", "DermX+")}
-RECIPES = {**MAIN, **SWEEP, **CONTROLS, **MORE, **FINE, **WHOLE}
+CLINIC = {f"{name}, clinic": Recipe(**(asdict(recipe) | {"clinic": True})) for name, recipe in MAIN.items()}
+RECIPES = {**MAIN, **SWEEP, **CONTROLS, **MORE, **FINE, **CLINIC, **WHOLE}
 del RECIPES["dice 10"]  # which is DermX+
 
 
@@ -97,6 +100,40 @@ def _trials(profile: Profile) -> list[Trial]:
             for fold, recipe in pairs
         ),
     ]
+
+
+def diagnosis(said: pd.DataFrame) -> pd.DataFrame:
+    """Return tables 4 and B.13 to B.15 of the networks in what they said: tidy by network, a row for each disease."""
+    return _tidy(dermx_scores.diagnoses_by_fold(dermx_scores.diagnoses(said, DISEASES), DISEASES))
+
+
+def identification(said: pd.DataFrame) -> pd.DataFrame:
+    """Return tables 5, B.16 and B.17 likewise, a row for each characteristic."""
+    told = [column for column in said if column.startswith(dermx_scores.MARKED)]
+    names = [column.removeprefix(dermx_scores.MARKED) for column in told]
+    known = said.dropna(subset=told)
+    return _tidy(dermx_scores.characteristics_by_fold(dermx_scores.characteristics(known, names)))
+
+
+def localisation(cases: pd.DataFrame, *, agreed: bool) -> pd.DataFrame:
+    """Return tables 6, 7, B.18 and B.20, or for all cases B.19 and B.21, likewise."""
+    names = list(dict.fromkeys(cases["name"]))
+    cases = attention_cases.agreed(cases) if agreed else cases
+    parts = [attention_cases.by_fold(part, names).assign(model=of) for of, part in cases.groupby("recipe", sort=False)]
+    return _tidy(pd.concat(parts))
+
+
+def _tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means over folds as a tidy table with the column model."""
+    means = dermx_scores.over_folds(table).rename_axis(["model", "row"]).reset_index()
+    return means.melt(["model", "row"], var_name="metric")
+
+
+def beside(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the F1 of a tidy table by network with the networks as metrics, as tables 4 and 5 print it."""
+    f1 = table[table["metric"].isin(["f1", "f1_std"]) & table["model"].isin(PRINTED)]
+    metric = f1["model"].map(PRINTED) + f1["metric"].str.removeprefix("f1")
+    return f1.assign(metric=metric).drop(columns="model")
 
 
 STUDY = Study(
