@@ -73,6 +73,16 @@ def test_ceilings_by_hand(maps: np.ndarray, table: pd.DataFrame) -> None:
     np.testing.assert_allclose(_f1(table, "best on 3 x 3", "r"), 2 / (16 + 1), rtol=1e-5)
 
 
+def test_a_fold_without_a_case_and_scores_on_the_grid_itself() -> None:
+    maps = np.zeros((3, 1, 8, 8), np.float32)
+    maps[0, 0, :4], maps[1, 0, :, 4:] = 0.5, 1
+    table = attention_bounds.bounds(maps, maps.any((2, 3)), ["p"], np.arange(3), grids=(8,))
+    assert table["image"].unique().tolist() == [0, 1]
+    # On its own grid the shape is only scaled, and all but one pixel of the best map is the reference.
+    np.testing.assert_allclose(_f1(table, "shape on 8 x 8", "p"), [2 * 0.5 / 1.5, 1], rtol=1e-6)
+    np.testing.assert_allclose(_f1(table, "best on 8 x 8", "p"), [2 * 16 / (16.5 + 16), 1], rtol=1e-6)
+
+
 def test_skill() -> None:
     values = pd.DataFrame(
         {"net": [0.4, 0.6, np.nan, 0.9], "worse": 0.1, "blind": [0.2, 0.4, 0.5, 0.3], "best": [0.8, 0.8, 0.9, np.nan]}

@@ -2,6 +2,8 @@
 
 Neither paper shows them. A score of localisation (Jalaboi et al. 2023, Medical Image Analysis 83:102647, tables 6 and
 7) says little without: it is not 0 for a map that has seen no image, and not 1 for the perfect shape on a coarse grid.
+Attention is scored at the size of the maps. Where it is to be scored on its own grid instead, and the paper does not
+say which, give maps of that size: other controls and ceilings hold there.
 Tables of cases are those of `medxai.evaluation.attention_cases`, with the columns map and fold.
 """
 

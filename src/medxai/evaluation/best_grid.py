@@ -16,7 +16,8 @@ from torch.nn import functional
 from medxai.evaluation.sums import ratio
 
 STEPS = 20
-"""Of ascent: on the real annotations within 0.01 of what 300 find, on average over cases."""
+"""Of ascent. On the real annotations 20 end at most 0.01 below 300, on average over cases; on six cases of 15 x 15
+pixels 0.003 below the exact ceiling of 3 x 3 cells and 0.015 below that of 5 x 5, on average."""
 RATE = 0.05
 CHUNK = 64
 
