@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 
 import pandas as pd
+from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from medxai.report import plots
+
+LOCALISATION = {"DermX": "dermx_table_06_dermx_localization", "DermX+": "dermx_table_07_dermx_plus_localization"}
+"""Tables of the paper by network."""
+TITLES = {"attention": "its own attention", "integrated_gradients": "integrated gradients", "occlusion": "occlusion"}
 
 
 def training(history: pd.DataFrame, metrics: Sequence[str]) -> Figure:
@@ -13,3 +18,43 @@ def training(history: pd.DataFrame, metrics: Sequence[str]) -> Figure:
     lines = history[history["metric"].isin(metrics) & (history["split"] == "held out")]
     names = {"xlabel": "epoch", "ylabel": "held-out images"}
     return plots.curves(lines, x="epoch", series="recipe", panels="metric", kind="rendered", markers=True, **names)
+
+
+def skill(table: pd.DataFrame) -> HTML:
+    """Return the table of skills of this build's networks."""
+    lines = table[["score", "control", "ceiling"]].map("{:.2f}".format)
+    lines["skill"] = [f"{row.skill:.0%} ({row.low:.0%} to {row.high:.0%})" for row in table.itertuples()]
+    lines = lines.rename(columns={"score": "fuzzy F1", "control": "blind map", "ceiling": "best on its grid"})
+    return plots.table(lines.rename_axis("network"), "Skill, with 95 % interval over images: all cases of this build")
+
+
+def permuted(table: pd.DataFrame) -> HTML:
+    """Return the table of accuracies when characteristics or features are another image's."""
+    lines = table.pivot_table(index="input", columns="recipe", values="accuracy", sort=False)
+    return plots.table(lines.rename_axis("diagnosis from"), "Accuracy of the diagnosis on test paintings", form=".2f")
+
+
+def repainted(table: pd.DataFrame) -> HTML:
+    """Return the table of mean probabilities before and after a characteristic was painted out."""
+    asked = pd.Series("other characteristics", table.index)
+    asked[table["name"] == table["without"]] = "the one that is gone"
+    asked[~table["name"].isin(table["without"])] = "the disease"
+    means = table.assign(asked=asked).groupby(["recipe", "asked"], sort=False)[["before", "after"]].mean()
+    lines = means.unstack("recipe").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
+    lines.columns = [f"{recipe}, {when}" for recipe, when in lines.columns]
+    return plots.table(lines.rename_axis("probability of"), "Painted again without one characteristic", form=".2f")
+
+
+def covered(table: pd.DataFrame) -> HTML:
+    """Return the table of drops when attention, or as many pixels elsewhere, are covered."""
+    lines = table.pivot_table(index=["recipe", "fill", "threshold"], columns="place", values="drop", sort=False)
+    lines.index = pd.Index([f"{of}, {fill}, from {level:g}" for of, fill, level in lines.index], name="covered")
+    return plots.table(lines, "Drop of the probability of the predicted disease", form=".2f")
+
+
+def judged(table: pd.DataFrame) -> HTML:
+    """Return the table of what explainers say of where characteristics are."""
+    lines = table.pivot_table(index=["recipe", "method"], values=["pixel_auc", "mass"], sort=False)
+    lines.index = pd.Index([f"{recipe}, {TITLES[method]}" for recipe, method in lines.index], name="map")
+    lines = lines.rename(columns={"pixel_auc": "pixel AUC", "mass": "mass inside"})
+    return plots.table(lines, "Maps of characteristics against the dermatologists", form=".2f")
