@@ -25,14 +25,15 @@ FOLD = 1
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory) -> dict[str, TrainedDermX]:
-    """DermX with guidance and without, whose files are kept for these tests alone."""
+def networks(tmp_path_factory) -> dict:
+    """DermX with guidance and without, and the folder of their files, which is of these tests alone."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("networks")
         patch.setattr(paths, "trained", lambda name: folder / f"{name}.pth")
         db = real_or_simulated.open_dermxdb(SIZE)
         recipes = {"DermX": Recipe(), "guided": GUIDED, "again": GUIDED}
-        return {name: trained_dermx.train(db, start(), SIZE, recipe, FOLD) for name, recipe in recipes.items()}
+        found = {name: trained_dermx.train(db, start(), SIZE, recipe, FOLD) for name, recipe in recipes.items()}
+        return found | {"folder": folder}
 
 
 @pytest.fixture
@@ -71,6 +72,15 @@ def test_a_network_is_trained_once_and_read_the_second_time(networks) -> None:
         assert torch.equal(weight, two.model.state_dict()[name]), name
     assert torch.equal(one.output["test"].attention, two.output["test"].attention)
     assert one.history.equals(two.history)
+
+
+def test_early_maps_that_differ_in_the_last_digits_are_of_the_same_training(networks, monkeypatch) -> None:
+    maps = trained_dermx._early_maps(networks["guided"].paintings, start())
+    folder = networks["folder"]
+    monkeypatch.setattr(paths, "trained", lambda name: folder / f"{name}.pth")
+    monkeypatch.setattr(trained_dermx, "_early_maps", lambda *_: maps * (1 + 1e-6))  # as another number of threads
+    again = trained_dermx.train(real_or_simulated.open_dermxdb(SIZE), start(), SIZE, GUIDED, FOLD)
+    assert again.history.equals(networks["guided"].history)
 
 
 def test_controls_change_the_maps_alone_and_only_of_what_is_there(trained) -> None:

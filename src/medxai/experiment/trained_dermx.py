@@ -152,7 +152,8 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
     model = _untrained(pretrained, shown.characteristics if recipe.characteristics else (), fine=recipe.fine)
     rows = splits(db, shown.images.names, fold)
     pictures = shown.images.pictures if recipe.whole else _early_maps(shown, pretrained)
-    every = examples_of(shown, pictures)
+    name = _digest(shown, pretrained, profile, recipe, fold)
+    every = replace(examples_of(shown, pictures), made_of="" if recipe.whole else name)
     if not recipe.characteristics:
         nothing = {name: getattr(every, name)[:, :0] for name in ("present", "maps", "counted")}
         every = replace(every, **nothing)
@@ -165,7 +166,7 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
         frozen=not recipe.whole,
         epochs=profile.dermx_epochs,
         seed=SEED,
-        folder=paths.trained(f"dermx-{_digest(shown, pretrained, profile, recipe, fold)}").with_suffix(""),
+        folder=paths.trained(f"dermx-{name}").with_suffix(""),
         guidance=recipe.guidance or None,
         weight=recipe.weight,
         weighted_classes=recipe.weighted_classes,

@@ -37,6 +37,9 @@ class Examples:
     """bool or float (n, c): what counts in the loss of attention."""
     explained: np.ndarray
     """bool (n,): whether the characteristics are known. Of the others only the diagnosis is learnt."""
+    made_of: str = ""
+    """A digest of what early maps were made of: it stands for their bytes, which differ in the last digits with the
+    number of threads, where it is asked whether a checkpoint is of the same examples."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,7 +48,7 @@ class Examples:
         """Return some of the examples."""
         pictures = self.pictures[:, rows] if isinstance(self.pictures, Tensor) else self.pictures[rows]
         others = (self.labels, self.present, self.maps, self.counted, self.explained)
-        return Examples(pictures, *(values[rows] for values in others))
+        return Examples(pictures, *(values[rows] for values in others), self.made_of)
 
 
 def check(examples: Examples, model: DermX, where: str) -> None:

@@ -231,7 +231,13 @@ def _digest(model: DermX, data: Examples, held_out: Examples, options: dict[str,
     """Return 64 hexadecimal digits for all that the numbers of an epoch depend on."""
     total = hashlib.sha256(repr(sorted(options.items())).encode())
     values: list[Tensor | np.ndarray] = list(model.state_dict().values())
-    for value in (*values, *vars(data).values(), *vars(held_out).values()):
+    for examples in (data, held_out):
+        total.update(examples.made_of.encode())
+        parts = {name: value for name, value in vars(examples).items() if name != "made_of"}
+        if examples.made_of:
+            del parts["pictures"]
+        values += parts.values()
+    for value in values:
         array = np.ascontiguousarray(value.cpu().numpy() if isinstance(value, Tensor) else value)
         total.update(f"{array.shape} {array.dtype}".encode())
         total.update(array)
