@@ -76,14 +76,15 @@ def over_folds(table: pd.DataFrame, *, ddof: int = 0) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index: the names, in their order. Each score followed by its _std over folds, and samples.
+        Index: the names, in their order. Each score followed by its _std over folds, NaN for one fold, and samples.
     """
     columns = [name for name in table if name not in ("fold", "name", "samples")]
     wide = table.pivot(index="fold", columns="name")
     names = table["name"].unique()
     values = np.stack([wide[column][names].to_numpy(dtype=float) for column in columns], axis=-1)
     samples = wide["samples"][names].sum().to_numpy(dtype=float)
-    rows = interleave(mean_std(values, 0, ddof), (samples,))
+    mean, spread = mean_std(values, 0, ddof)
+    rows = interleave((mean, spread if len(wide) > 1 else np.full_like(spread, np.nan)), (samples,))
     return pd.DataFrame(rows, names, [*columns_with_std(columns), "samples"])
 
 

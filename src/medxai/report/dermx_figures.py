@@ -6,6 +6,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
+from medxai.data.ontology import DISEASES
 from medxai.report import plots
 
 LOCALISATION = {"DermX": "dermx_table_06_dermx_localization", "DermX+": "dermx_table_07_dermx_plus_localization"}
@@ -38,7 +39,7 @@ def repainted(table: pd.DataFrame) -> HTML:
     """Return the table of mean probabilities before and after a characteristic was painted out."""
     asked = pd.Series("other characteristics", table.index)
     asked[table["name"] == table["without"]] = "the one that is gone"
-    asked[~table["name"].isin(table["without"])] = "the disease"
+    asked[table["name"].isin(DISEASES)] = "the disease"
     means = table.assign(asked=asked).groupby(["recipe", "asked"], sort=False)[["before", "after"]].mean()
     lines = means.unstack("recipe").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
     lines.columns = [f"{recipe}, {when}" for recipe, when in lines.columns]
