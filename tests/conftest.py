@@ -21,8 +21,8 @@ memory.keep()  # as every command does
 class ByFile(LoadFileScheduling):
     """Keep the tests of a file in one process, and those of the site too: they share what is slow.
 
-    Files come in the order of their names (option ``--no-loadscope-reorder``), so that the site, which takes longest, is
-    among the first. (Groups by mark would say the same, but pytest-xdist 3.8 does not see them with pytest 9.2.)
+    Files come in the order of their names (``--no-loadscope-reorder``), so that the site, which takes longest, is among
+    the first. (Groups by mark would say the same, but pytest-xdist 3.8 does not see them with pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
