@@ -154,7 +154,7 @@ def intervened(trained: TrainedDermX, by: float = 3.0) -> pd.DataFrame:
     """
     model = trained.model
     with torch.no_grad():
-        pooled, logits = trained.pooled("test"), trained.output["test"].characteristic_logits
+        pooled, logits = trained.pooled, trained.output["test"].characteristic_logits
         before = model.diagnose(pooled, logits).softmax(1)
         rows = []
         for number, name in enumerate(model.characteristics):
@@ -174,7 +174,7 @@ def permuted(trained: TrainedDermX) -> pd.DataFrame:
         Columns input and accuracy: "as it is"; "characteristics of another image"; "features of another image".
     """
     model, labels = trained.model, torch.from_numpy(trained.examples["test"].labels)
-    pooled, logits = trained.pooled("test"), trained.output["test"].characteristic_logits
+    pooled, logits = trained.pooled, trained.output["test"].characteristic_logits
     other = torch.from_numpy(np.random.default_rng(SEED).permutation(len(labels)))
     inputs = {
         "as it is": (pooled, logits),

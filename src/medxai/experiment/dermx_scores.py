@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from medxai.data.ontology import DISEASES
 from medxai.evaluation import attention_cases, per_class
 from medxai.evaluation.per_class import MEAN, SCORES, one_hot
 from medxai.models.dermx import DermXOutput
@@ -153,3 +154,30 @@ def cases(
 def _cases(output: DermXOutput, examples: Examples, names: Sequence[str]) -> pd.DataFrame:
     present = examples.present & examples.explained[:, None]
     return attention_cases.cases(output.attention, examples.maps, present, found(output), names)
+
+
+def diagnosis_table(said: pd.DataFrame) -> pd.DataFrame:
+    """Return tables 4 and B.13 to B.15 of the networks in what they said: tidy by network, a row for each disease."""
+    return _tidy(diagnoses_by_fold(diagnoses(said, DISEASES), DISEASES))
+
+
+def identification_table(said: pd.DataFrame) -> pd.DataFrame:
+    """Return tables 5, B.16 and B.17 likewise, a row for each characteristic."""
+    told = [column for column in said if column.startswith(MARKED)]
+    names = [column.removeprefix(MARKED) for column in told]
+    known = said.dropna(subset=told)
+    return _tidy(characteristics_by_fold(characteristics(known, names)))
+
+
+def localisation_table(cases: pd.DataFrame, *, agreed: bool) -> pd.DataFrame:
+    """Return tables 6, 7, B.18 and B.20, or for all cases B.19 and B.21, likewise."""
+    names = list(dict.fromkeys(cases["name"]))
+    cases = attention_cases.agreed(cases) if agreed else cases
+    parts = [attention_cases.by_fold(part, names).assign(model=of) for of, part in cases.groupby("recipe", sort=False)]
+    return _tidy(pd.concat(parts))
+
+
+def _tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means over folds as a tidy table with the column model."""
+    means = over_folds(table).rename_axis(["model", "row"]).reset_index()
+    return means.melt(["model", "row"], var_name="metric")

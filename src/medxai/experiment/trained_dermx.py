@@ -5,6 +5,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from medxai.data.dermxdb import DISEASES, DermXDB
 from medxai.evaluation import attention_cases
 from medxai.experiment import dermx_scores
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_paintings
+from medxai.models import concept_cams, dermx
 from medxai.models.dermx import DermX, DermXOutput, at_stride_16
 from medxai.models.weights import Pretrained
 from medxai.painting import camera
@@ -26,6 +28,8 @@ from medxai.training.dermx_training import predict, train_dermx
 
 SEED = 0
 FOLDS = 10
+PROGRAMS = (dermx, concept_cams, dermx_scores)
+"""Modules on which a network and its history depend, beside those of `medxai.training`."""
 COARSE = 3
 """Cells along a side of coarsened maps."""
 
@@ -116,9 +120,10 @@ class TrainedDermX:
         """Return the attention of a test image over its maximum, at the size of the experts' maps, (c, side, side)."""
         return attention_cases.fine(self.output["test"].attention[case], self.examples["test"].maps.shape[2:])
 
-    def pooled(self, split: str) -> torch.Tensor:
-        """Return the averaged feature maps of a split, (n, k), which both branches read."""
-        pictures = self.paintings.images.pictures[self.rows[split]]
+    @functools.cached_property
+    def pooled(self) -> torch.Tensor:
+        """The averaged feature maps of the test images, (n, k), which both branches read."""
+        pictures = self.paintings.images.pictures[self.rows["test"]]
         with torch.no_grad():
             batches = self.model.normalisation.apply(pictures).split(dermx_examples.CHUNK)
             return torch.cat([self.model.feature_maps(some).mean((2, 3)) for some in batches])
@@ -152,8 +157,8 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
     model = _untrained(pretrained, shown.characteristics if recipe.characteristics else (), fine=recipe.fine)
     rows = splits(db, shown.images.names, fold)
     pictures = shown.images.pictures if recipe.whole else _early_maps(shown, pretrained)
-    name = _digest(shown, pretrained, profile, recipe, fold)
-    every = replace(examples_of(shown, pictures), made_of="" if recipe.whole else name)
+    digest = _digest(shown, pretrained, profile, recipe, fold)
+    every = replace(examples_of(shown, pictures), made_of="" if recipe.whole else digest)
     if not recipe.characteristics:
         nothing = {name: getattr(every, name)[:, :0] for name in ("present", "maps", "counted")}
         every = replace(every, **nothing)
@@ -166,7 +171,7 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
         frozen=not recipe.whole,
         epochs=profile.dermx_epochs,
         seed=SEED,
-        folder=paths.trained(f"dermx-{name}").with_suffix(""),
+        folder=paths.trained(f"dermx-{digest}").with_suffix(""),
         guidance=recipe.guidance or None,
         weight=recipe.weight,
         weighted_classes=recipe.weighted_classes,
@@ -215,9 +220,12 @@ def _early_maps(paintings: ExplainedPaintings, pretrained: Pretrained) -> torch.
 
 def _digest(paintings: ExplainedPaintings, pretrained: Pretrained, profile: Profile, recipe: Recipe, fold: int) -> str:
     """Return 16 hexadecimal digits for all that training depends on, the program among it."""
-    programs = [path.read_bytes() for folder in training.__path__ for path in sorted(paths.Path(folder).glob("*.py"))]
+    programs = [*sorted(Path(training.__file__).parent.glob("*.py")), *(Path(one.__file__) for one in PROGRAMS)]
     told = [recipe, fold, profile.dermx_epochs, pretrained.digest, paintings.characteristics, paintings.images.names]
     total = hashlib.sha256(repr(told).encode())
-    for part in (paintings.images.pictures, paintings.maps, *programs):
-        total.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
+    images, known = paintings.images, (paintings.present, paintings.explained)
+    for part in (images.pictures, images.labels, paintings.maps, *known):
+        total.update(np.ascontiguousarray(part))
+    for program in programs:
+        total.update(program.read_bytes())
     return total.hexdigest()[:16]

@@ -1,7 +1,7 @@
 """The study behind the DermX chapter: networks that explain themselves, and whether guided attention helps."""
 
 import functools
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -42,9 +42,9 @@ CONTROLS = {
     for maps in ("another image", "mean of disease", "gaussian", "coarse")
 }
 MORE = {"DxW": Recipe(characteristics=False, weighted_classes=True)}
-WHOLE = {f"{name}, whole": Recipe(**(asdict(recipe) | {"whole": True})) for name, recipe in MAIN.items()}
-FINE = {f"{name}, stride 16": Recipe(**(asdict(MAIN[name]) | {"fine": True})) for name in ("DermX", "DermX+")}
-CLINIC = {f"{name}, clinic": Recipe(**(asdict(recipe) | {"clinic": True})) for name, recipe in MAIN.items()}
+WHOLE = {f"{name}, whole": replace(recipe, whole=True) for name, recipe in MAIN.items()}
+FINE = {f"{name}, stride 16": replace(MAIN[name], fine=True) for name in ("DermX", "DermX+")}
+CLINIC = {f"{name}, clinic": replace(recipe, clinic=True) for name, recipe in MAIN.items()}
 RECIPES = {**MAIN, **SWEEP, **CONTROLS, **MORE, **FINE, **CLINIC, **WHOLE}
 del RECIPES["dice 10"]  # which is DermX+
 
@@ -103,27 +103,6 @@ def _trials(profile: Profile) -> list[Trial]:
     ]
 
 
-def diagnosis(said: pd.DataFrame) -> pd.DataFrame:
-    """Return tables 4 and B.13 to B.15 of the networks in what they said: tidy by network, a row for each disease."""
-    return _tidy(dermx_scores.diagnoses_by_fold(dermx_scores.diagnoses(said, DISEASES), DISEASES))
-
-
-def identification(said: pd.DataFrame) -> pd.DataFrame:
-    """Return tables 5, B.16 and B.17 likewise, a row for each characteristic."""
-    told = [column for column in said if column.startswith(dermx_scores.MARKED)]
-    names = [column.removeprefix(dermx_scores.MARKED) for column in told]
-    known = said.dropna(subset=told)
-    return _tidy(dermx_scores.characteristics_by_fold(dermx_scores.characteristics(known, names)))
-
-
-def localisation(cases: pd.DataFrame, *, agreed: bool) -> pd.DataFrame:
-    """Return tables 6, 7, B.18 and B.20, or for all cases B.19 and B.21, likewise."""
-    names = list(dict.fromkeys(cases["name"]))
-    cases = attention_cases.agreed(cases) if agreed else cases
-    parts = [attention_cases.by_fold(part, names).assign(model=of) for of, part in cases.groupby("recipe", sort=False)]
-    return _tidy(pd.concat(parts))
-
-
 def skills(cases: pd.DataFrame, bounds: pd.DataFrame, profile: Profile) -> pd.DataFrame:
     """Return how far each network's F1 is on the way from the blind map to the best on a grid of its size.
 
@@ -147,12 +126,6 @@ def skills(cases: pd.DataFrame, bounds: pd.DataFrame, profile: Profile) -> pd.Da
     skill = functools.partial(attention_bounds.skill, values, images, attention_bounds.BLIND, ceiling)
     low, high = bootstrap.interval(skill, images.max() + 1, resamples=profile.bootstrap, seed=SEED)
     return skill().assign(low=low["skill"], high=high["skill"])
-
-
-def _tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """Return means over folds as a tidy table with the column model."""
-    means = dermx_scores.over_folds(table).rename_axis(["model", "row"]).reset_index()
-    return means.melt(["model", "row"], var_name="metric")
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:
