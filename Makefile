@@ -9,7 +9,8 @@ export MEDXAI_DATA
 export MPLBACKEND = Agg
 
 BIN := .venv/bin
-SOURCES := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null)
+# Spaces in names are escaped: make takes them for the end of a name.
+SOURCES := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null | sed "s/ /\\\\ /g")
 # Tests see other data when MEDXAI_DATA points elsewhere, so its value is part of the stamp's name: one word of it.
 SPACE := $(subst ,, )
 TESTED := _build/tested$(subst $(SPACE),_,$(subst /,-,$(MEDXAI_DATA)))

@@ -166,3 +166,9 @@ def test_a_reference_is_never_made_from_simulated_annotations(simulated, results
     with pytest.raises(DataError, match="need the real dermxdb: set MEDXAI_DATA"):
         sitting.write_reference(dataset.STUDY, SMOKE, "medxai run dataset")
     assert not any(results.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["dice 3_0", "a/b", "", "é", "a,b"])
+def test_a_trial_whose_name_is_no_plain_file_name_is_refused(name) -> None:
+    with pytest.raises(ValueError, match=r"expected letters, digits, _, \+, - and \. only"):
+        store.Trial(name, lambda: {}, ())

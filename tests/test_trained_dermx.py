@@ -103,7 +103,7 @@ def test_recipes_are_all_different_and_each_has_its_folds() -> None:
     assert len({trial.name for trial in trials}) == len(trials)
     folds = [dict(trial.arguments)["fold"] for trial in trials if trial.name.startswith("DermX_")]
     assert sorted(folds) == list(range(10))
-    assert len([trial for trial in trials if "another image" in trial.name]) == 3
+    assert len([trial for trial in trials if "another-image" in trial.name]) == 3
 
 
 def test_what_is_said_of_an_image(trained) -> None:
@@ -161,11 +161,37 @@ def test_a_diagnosis_that_ignores_characteristics_survives_those_of_another_imag
         kept = trained.model.diagnosis.weight.clone()
         trained.model.diagnosis.weight[:, UNITS:] = 0
     try:
-        table = dermx_checks.permuted(trained).set_index("input")["accuracy"]
+        table = dermx_checks.permuted(trained).groupby("input")["right"].mean()
     finally:
         with torch.no_grad():
             trained.model.diagnosis.weight.copy_(kept)
     assert table["characteristics of another image"] == table["as it is"]
+    assert table["characteristics of a random branch"] == table["as it is"]
+
+
+def test_a_random_branch_is_another_one_on_the_same_backbone(trained) -> None:
+    model = trained.model
+    drawn, again = dermx_checks.random_branch(model, 0), dermx_checks.random_branch(model, 0)
+    before, after = model.state_dict(), drawn.state_dict()
+    for name, value in before.items():
+        assert torch.equal(value, after[name]) != name.startswith("explanation."), name
+        assert torch.equal(after[name], again.state_dict()[name])
+
+
+def test_maps_of_random_branches_are_scored_on_the_same_cases(trained, monkeypatch) -> None:
+    table, cases = dermx_checks.randomised(trained), trained.cases(FOLD)
+    np.testing.assert_array_equal(table["trained"], cases["f1"])
+    assert (table["random"] != table["trained"]).any()
+    monkeypatch.setattr(dermx_checks, "random_branch", lambda model, seed: model)
+    same = dermx_checks.randomised(trained)
+    np.testing.assert_allclose(same["random"], same["trained"], atol=1e-6)
+
+
+def test_a_fold_without_an_explained_test_image_has_no_cases_to_judge(trained) -> None:
+    nothing = replace(trained.examples["test"], explained=np.zeros(len(trained.examples["test"]), dtype=bool))
+    table = dermx_checks.judged(replace(trained, examples={"test": nothing}), images=1)
+    assert len(table) == 0
+    assert list(table) == ["image", "name", "method", *dermx_checks.SCORES]
 
 
 def test_an_image_without_a_characteristic_is_asked_for_it_again(trained) -> None:

@@ -1,5 +1,6 @@
 """Is the argument of a DermX what decides? It is asked by other explainers, and by changing what it says or sees."""
 
+import copy
 import hashlib
 
 import numpy as np
@@ -17,6 +18,7 @@ from medxai.experiment.panel import Panel
 from medxai.experiment.trained_dermx import SEED, TrainedDermX
 from medxai.models.dermx import DermX
 from medxai.painting import cache, camera, photograph
+from medxai.training.dermx_training import predict
 
 EXPLAINERS = ("integrated_gradients", "occlusion")
 """Methods that no network was trained on."""
@@ -25,6 +27,8 @@ THRESHOLDS = (0.3, 0.5, 0.7)
 """From which attention on pixels are covered."""
 STEPS = 8
 """Samples of the explainers."""
+BRANCHES = 3
+"""Random explanation branches whose maps are scored."""
 
 
 class CharacteristicLogits(nn.Module):
@@ -63,7 +67,7 @@ def judged(trained: TrainedDermX, images: int) -> pd.DataFrame:
         EXPLAINERS,
         progress=False,
     )
-    tables = []
+    tables = [pd.DataFrame(columns=["image", "name", "method", *SCORES])]
     for case in np.flatnonzero(examples.present.any(1) & examples.explained)[:images]:
         there = np.flatnonzero(examples.present[case])
         found = {"attention": trained.fine_attention(case)[there]}
@@ -75,7 +79,7 @@ def judged(trained: TrainedDermX, images: int) -> pd.DataFrame:
             scores = suite.place(maps, examples.maps[case, characteristic])
             known = {"image": trained.paintings.images.names[rows[case]], "name": names[characteristic]}
             tables.append(pd.DataFrame({**known, "method": list(found), **{name: scores[name] for name in SCORES}}))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def covered(trained: TrainedDermX, images: int) -> pd.DataFrame:
@@ -166,21 +170,54 @@ def intervened(trained: TrainedDermX, by: float = 3.0) -> pd.DataFrame:
 
 
 def permuted(trained: TrainedDermX) -> pd.DataFrame:
-    """Diagnose the test images with the characteristics of others, and by these or by the features alone.
+    """Diagnose the test images with the characteristics, or the features, of others, and with those of chance.
 
     Returns
     -------
     pandas.DataFrame
-        Columns input and accuracy: "as it is"; "characteristics of another image"; "features of another image".
+        A row for each image and input: image, input, and whether the diagnosis is right. Inputs are "as it is";
+        "characteristics of another image"; "features of another image"; "characteristics of a random branch"
+        (`random_branch`).
     """
     model, labels = trained.model, torch.from_numpy(trained.examples["test"].labels)
     pooled, logits = trained.pooled, trained.output["test"].characteristic_logits
     other = torch.from_numpy(np.random.default_rng(SEED).permutation(len(labels)))
-    inputs = {
-        "as it is": (pooled, logits),
-        "characteristics of another image": (pooled, logits[other]),
-        "features of another image": (pooled[other], logits),
-    }
     with torch.no_grad():
-        right = {name: (model.diagnose(*some).argmax(1) == labels).float().mean() for name, some in inputs.items()}
-    return pd.DataFrame({"input": right.keys(), "accuracy": [float(value) for value in right.values()]})
+        inputs = {
+            "as it is": (pooled, logits),
+            "characteristics of another image": (pooled, logits[other]),
+            "features of another image": (pooled[other], logits),
+            "characteristics of a random branch": (pooled, random_branch(model, 0).explanation(pooled)),
+        }
+        right = {name: (model.diagnose(*some).argmax(1) == labels).numpy() for name, some in inputs.items()}
+    return pd.DataFrame({"image": trained.test_names()} | right).melt("image", var_name="input", value_name="right")
+
+
+def random_branch(model: DermX, seed: int) -> DermX:
+    """Return a copy of a network in evaluation mode whose explanation branch has the weights of an untrained one."""
+    copied = copy.deepcopy(model).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for layer in copied.explanation:
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+    return copied
+
+
+def randomised(trained: TrainedDermX) -> pd.DataFrame:
+    """Score attention of untrained explanation branches on the trained backbone: what is not learnt stays.
+
+    As the sanity check of Adebayo et al. 2018, of the last layers alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each case of the test images: image, name, and the fuzzy F1 of its attention, ``trained`` and
+        ``random``, the mean over branches.
+    """
+    given = trained.examples["test"], trained.test_names(), trained.model.characteristics
+    branches = [random_branch(trained.model, seed) for seed in range(BRANCHES)]
+    frozen = not trained.recipe.whole
+    drawn = [dermx_scores.cases(predict(one, given[0], frozen=frozen), *given, 0)["f1"] for one in branches]
+    table = dermx_scores.cases(trained.output["test"], *given, 0).rename(columns={"f1": "trained"})
+    return table[["image", "name", "trained"]].assign(random=np.mean(drawn, axis=0))

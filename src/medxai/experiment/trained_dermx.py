@@ -143,7 +143,9 @@ def examples_of(paintings: ExplainedPaintings, pictures: np.ndarray | torch.Tens
     return Examples(pictures, labels, paintings.present, paintings.maps, paintings.present, paintings.explained)
 
 
-def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe, fold: int) -> TrainedDermX:
+def train(
+    db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe, fold: int, *, epochs: int | None = None
+) -> TrainedDermX:
     """Train a network by a recipe, or read it from ``results/networks`` where that was done before.
 
     Parameters
@@ -152,12 +154,15 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
         The network that is its backbone.
     fold
         From 0 to 9, that of the test.
+    epochs
+        As many as the profile says, or fewer, to see a network on its way.
     """
+    epochs = epochs or profile.dermx_epochs
     shown = paintings(db, profile, clinic=recipe.clinic)
     model = _untrained(pretrained, shown.characteristics if recipe.characteristics else (), fine=recipe.fine)
     rows = splits(db, shown.images.names, fold)
     pictures = shown.images.pictures if recipe.whole else _early_maps(shown, pretrained)
-    digest = _digest(shown, pretrained, profile, recipe, fold)
+    digest = _digest(shown, pretrained, epochs, recipe, fold)
     every = replace(examples_of(shown, pictures), made_of="" if recipe.whole else digest)
     if not recipe.characteristics:
         nothing = {name: getattr(every, name)[:, :0] for name in ("present", "maps", "counted")}
@@ -169,7 +174,7 @@ def train(db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe,
         data,
         held_out["validation"],
         frozen=not recipe.whole,
-        epochs=profile.dermx_epochs,
+        epochs=epochs,
         seed=SEED,
         folder=paths.trained(f"dermx-{digest}").with_suffix(""),
         guidance=recipe.guidance or None,
@@ -218,10 +223,10 @@ def _early_maps(paintings: ExplainedPaintings, pretrained: Pretrained) -> torch.
     return dermx_examples.early_maps(_untrained(pretrained, ()), paintings.images.pictures)
 
 
-def _digest(paintings: ExplainedPaintings, pretrained: Pretrained, profile: Profile, recipe: Recipe, fold: int) -> str:
+def _digest(paintings: ExplainedPaintings, pretrained: Pretrained, epochs: int, recipe: Recipe, fold: int) -> str:
     """Return 16 hexadecimal digits for all that training depends on, the program among it."""
     programs = [*sorted(Path(training.__file__).parent.glob("*.py")), *(Path(one.__file__) for one in PROGRAMS)]
-    told = [recipe, fold, profile.dermx_epochs, pretrained.digest, paintings.characteristics, paintings.images.names]
+    told = [recipe, fold, epochs, pretrained.digest, paintings.characteristics, paintings.images.names]
     total = hashlib.sha256(repr(told).encode())
     images, known = paintings.images, (paintings.present, paintings.explained)
     for part in (images.pictures, images.labels, paintings.maps, *known):

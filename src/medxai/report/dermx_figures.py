@@ -56,7 +56,7 @@ def skill(table: pd.DataFrame) -> HTML:
 
 def permuted(table: pd.DataFrame) -> HTML:
     """Return the table of accuracies when characteristics or features are another image's."""
-    lines = table.pivot_table(index="input", columns="recipe", values="accuracy", sort=False)
+    lines = table.pivot_table(index="input", columns="recipe", values="right", sort=False)
     return plots.table(lines.rename_axis("diagnosis from"), "Accuracy of the diagnosis on test paintings", form=".2f")
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from medxai.data import dermx_folds, real_or_simulated
 from medxai.data.dermxdb import DISEASES, DermXDB
-from medxai.evaluation import attention_bounds, attention_cases, bootstrap
+from medxai.evaluation import agreement, attention_bounds, attention_cases, bootstrap
 from medxai.experiment import dermx_baselines, dermx_checks, dermx_scores, trained_dermx
+from medxai.experiment.explained_paintings import modelled
 from medxai.experiment.trained_dermx import FOLDS, SEED, Recipe
 from medxai.experiment.trained_network import start
 from medxai.models.weights import DEFAULT, Pretrained
@@ -59,6 +60,7 @@ def _trained(db: DermXDB, pretrained: Pretrained, profile: Profile, *, recipe: s
             "cases": trained.cases(fold),
             "intervened": dermx_checks.intervened(trained),
             "permuted": dermx_checks.permuted(trained),
+            "randomised": dermx_checks.randomised(trained),
             "covered": dermx_checks.covered(trained, some),
             "repainted": dermx_checks.repainted(trained, db, some),
         }
@@ -84,7 +86,17 @@ def _baselines(db: DermXDB, profile: Profile) -> Record:
     """Diagnose from what dermatologists marked, without pixels."""
     predicted = dermx_baselines.predictions(db)
     table = dermx_scores.over_folds(dermx_scores.diagnoses_by_fold(predicted, DISEASES)).reset_index()
-    return {"baselines": table.round(4), "units": dermx_baselines.units_tried(db).round(4)}
+    expected = agreement.prevalence(db.select("paper"), terms=modelled(db)).rename_axis("name").reset_index()
+    return {
+        "baselines": table.round(4),
+        "units": dermx_baselines.units_tried(db).round(4),
+        "expected": expected.round(4),
+    }
+
+
+def trial_name(recipe: str, fold: int) -> str:
+    """Return ``dice-3-coarse_0`` for fold 0 of the recipe ``dice 3, coarse``."""
+    return f"{recipe.replace(', ', '-').replace(' ', '-')}_{fold}"
 
 
 def _trials(profile: Profile) -> list[Trial]:
@@ -97,7 +109,7 @@ def _trials(profile: Profile) -> list[Trial]:
         Trial("bounds", _bounds, ("dermxdb",)),
         Trial("baselines", _baselines, ("dermxdb",)),
         *(
-            Trial(f"{recipe}_{fold}", _trained, ("dermxdb", DEFAULT), (("recipe", recipe), ("fold", fold)))
+            Trial(trial_name(recipe, fold), _trained, ("dermxdb", DEFAULT), (("recipe", recipe), ("fold", fold)))
             for fold, recipe in pairs
         ),
     ]

@@ -7,6 +7,7 @@ of its data and the lock file are the same; all are part of the file's name, so 
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,7 +54,7 @@ class Trial:
     Attributes
     ----------
     name
-        Unique within the study; part of a file name.
+        Unique within the study; part of file names, so of letters, digits, and ``_ + - .``.
     compute
         Called with the data, in the order of `data`, then the profile, then `arguments` by name; returns tables.
     data
@@ -66,6 +67,10 @@ class Trial:
     compute: Callable[..., Record] = field(repr=False)
     data: tuple[str, ...]
     arguments: tuple[tuple[str, object], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.+-]+", self.name, re.ASCII):
+            raise ValueError(f"name of a trial is {self.name!r}: expected letters, digits, _, +, - and . only")
 
 
 @dataclass(frozen=True)
