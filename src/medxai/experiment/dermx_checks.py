@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from medxai.data.dermxdb import DermXDB
 from medxai.data.masks import area_average
 from medxai.evaluation import suite
-from medxai.evaluation.attention_occlusion import occluded
+from medxai.evaluation.attention_occlusion import area, occluded
 from medxai.experiment import dermx_scores, image_sets
 from medxai.experiment.kept_maps import once
 from medxai.experiment.panel import Panel
@@ -94,6 +94,30 @@ def covered(trained: TrainedDermX, images: int) -> pd.DataFrame:
     pixels = trained.images(cases)
     table = occluded(probabilities, pixels, output.attention[cases], found, thresholds=THRESHOLDS, seed=SEED)
     return table.assign(image=np.array(trained.test_names())[table["image"]])
+
+
+def contrasted(trained: TrainedDermX, case: int, threshold: float = 0.5) -> tuple[np.ndarray, pd.DataFrame]:
+    """Cover what a network looks at in a test image, in the mean colour of the image.
+
+    Parameters
+    ----------
+    threshold
+        Attention of any found characteristic, over its maximum, is covered from there on.
+
+    Returns
+    -------
+    picture : numpy.ndarray
+        uint8 (side, side, 3).
+    said : pandas.DataFrame
+        Index: the diseases. Columns before and after, their probabilities.
+    """
+    picture, output = trained.paintings.images.pictures[trained.rows["test"][case]], trained.output["test"]
+    seen = area(output.attention[case], dermx_scores.found(output)[case], picture.shape[:2])
+    changed = np.where((seen >= threshold)[:, :, None], picture.mean((0, 1)).round(), picture).astype(np.uint8)
+    with torch.no_grad():
+        pixels = trained.model.normalisation.apply(np.stack([picture, changed]))
+        said = trained.model(pixels, attention=False).diagnosis_logits.softmax(1)
+    return changed, pd.DataFrame(said.T.numpy(), trained.model.diseases, ["before", "after"])
 
 
 def repainted(trained: TrainedDermX, db: DermXDB, images: int) -> pd.DataFrame:

@@ -157,8 +157,11 @@ def _cases(output: DermXOutput, examples: Examples, names: Sequence[str]) -> pd.
 
 
 def diagnosis_table(said: pd.DataFrame) -> pd.DataFrame:
-    """Return tables 4 and B.13 to B.15 of the networks in what they said: tidy by network, a row for each disease."""
-    return _tidy(diagnoses_by_fold(diagnoses(said, DISEASES), DISEASES))
+    """Return tables 4 and B.13 to B.15 of the networks in what they said: tidy by network, a row for each disease.
+
+    Each network is scored on all folds that it has.
+    """
+    return pd.concat([_tidy(diagnoses_by_fold(diagnoses(one, DISEASES), DISEASES)) for one in _each(said)])
 
 
 def identification_table(said: pd.DataFrame) -> pd.DataFrame:
@@ -166,7 +169,12 @@ def identification_table(said: pd.DataFrame) -> pd.DataFrame:
     told = [column for column in said if column.startswith(MARKED)]
     names = [column.removeprefix(MARKED) for column in told]
     known = said.dropna(subset=told)
-    return _tidy(characteristics_by_fold(characteristics(known, names)))
+    return pd.concat([_tidy(characteristics_by_fold(characteristics(one, names))) for one in _each(known)])
+
+
+def _each(said: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return what each network said."""
+    return [part for _, part in said.groupby("recipe", sort=False)]
 
 
 def localisation_table(cases: pd.DataFrame, *, agreed: bool) -> pd.DataFrame:

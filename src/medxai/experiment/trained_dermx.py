@@ -17,6 +17,7 @@ from medxai.data.dermxdb import DISEASES, DermXDB
 from medxai.evaluation import attention_cases
 from medxai.experiment import dermx_scores
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_paintings
+from medxai.experiment.kept_maps import once
 from medxai.models import concept_cams, dermx
 from medxai.models.dermx import DermX, DermXOutput, at_stride_16
 from medxai.models.weights import Pretrained
@@ -219,8 +220,19 @@ def paintings(db: DermXDB, profile: Profile, *, clinic: bool = False) -> Explain
 
 @functools.lru_cache(maxsize=2)
 def _early_maps(paintings: ExplainedPaintings, pretrained: Pretrained) -> torch.Tensor:
-    """Return what the blocks up to stride 16, which recipes share, make of all pictures and their flips."""
-    return dermx_examples.early_maps(_untrained(pretrained, ()), paintings.images.pictures)
+    """Return what the blocks up to stride 16, which recipes share, make of all pictures and their flips.
+
+    They are kept in ``results/maps``: to read them takes a second, to make them half a minute at 160 pixels.
+    """
+    pictures = paintings.images.pictures
+    total = hashlib.sha256(pretrained.digest.encode())
+    for part in (pictures, *(Path(one.__file__).read_bytes() for one in (dermx, dermx_examples))):
+        total.update(part)
+
+    def make() -> dict[str, np.ndarray]:
+        return {"maps": dermx_examples.early_maps(_untrained(pretrained, ()), pictures).numpy()}
+
+    return torch.from_numpy(once(f"early-{total.hexdigest()[:16]}", make)["maps"])
 
 
 def _digest(paintings: ExplainedPaintings, pretrained: Pretrained, epochs: int, recipe: Recipe, fold: int) -> str:

@@ -62,6 +62,7 @@ def similarity(measured: pd.DataFrame) -> Figure:
 def chance(measured: pd.DataFrame) -> Figure:
     """Draw how well maps of different seeds agree, against what they cost."""
     lines = measured.assign(images=measured["metric"].str.removeprefix("images_").astype(int)).replace({"row": TITLES})
+    lines = lines.sort_values("images", kind="stable")
     look = {"xlabel": "images through the network", "ylabel": "rank correlation of two seeds", "doubling": True}
     note = "by patches; mean and range over pairs of seeds"
     return plots.curves(lines, x="images", kind="rendered", markers=True, note=note, **look)

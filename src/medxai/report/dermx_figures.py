@@ -54,21 +54,12 @@ def skill(table: pd.DataFrame) -> HTML:
     return plots.table(lines.rename_axis("network"), "Skill, with 95 % interval over images: all cases of this build")
 
 
-def permuted(table: pd.DataFrame) -> HTML:
-    """Return the table of accuracies when characteristics or features are another image's."""
-    lines = table.pivot_table(index="input", columns="recipe", values="right", sort=False)
-    return plots.table(lines.rename_axis("diagnosis from"), "Accuracy of the diagnosis on test paintings", form=".2f")
-
-
-def repainted(table: pd.DataFrame) -> HTML:
-    """Return the table of mean probabilities before and after a characteristic was painted out."""
+def repainted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how far probabilities fell when a characteristic was painted out, and of what they are (column asked)."""
     asked = pd.Series("other characteristics", table.index)
     asked[table["name"] == table["without"]] = "the one that is gone"
     asked[table["name"].isin(DISEASES)] = "the disease"
-    means = table.assign(asked=asked).groupby(["recipe", "asked"], sort=False)[["before", "after"]].mean()
-    lines = means.unstack("recipe").swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
-    lines.columns = [f"{recipe}, {when}" for recipe, when in lines.columns]
-    return plots.table(lines.rename_axis("probability of"), "Painted again without one characteristic", form=".2f")
+    return table.assign(asked=asked, fall=table["before"] - table["after"])
 
 
 def covered(table: pd.DataFrame) -> HTML:

@@ -170,7 +170,7 @@ def curves(
     height: float = 4.2,
     note: str = "",
 ) -> Figure:
-    """Draw curves through numbers, with bands where there are intervals.
+    """Draw curves through numbers in the order of the table, with bands where there are intervals.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def curves(
     values = values.reset_index(drop=True)  # seaborn joins by the index
     looks = ("color", "marker") if markers else ("color", "linestyle")
     plot = so.Plot(values, x=x, y="value", **dict.fromkeys(looks, series)).facet(panels)
-    plot = plot.add(so.Line(pointsize=6.5 * markers, linewidth=2, edgecolor="white", edgewidth=0.8), legend=False)
+    plot = plot.add(so.Path(pointsize=6.5 * markers, linewidth=2, edgecolor="white", edgewidth=0.8), legend=False)
     if {"low", "high"} <= set(values):
         plot = plot.add(so.Band(alpha=0.15), ymin="low", ymax="high", legend=False)
     plot = plot.label(x=xlabel, y=ylabel).limit(x=xlimits or (None, None), y=ylimits or (None, None))

@@ -28,7 +28,8 @@ MAIN = {
 PRINTED = {"Dx": "dx", "DxW": "dxw", "DermX": "dermx", "DermX+": "dermx_plus"}
 """How tables of several networks call them."""
 CHECKED = 4
-"""Times as many images as are explained, of each fold, are covered and painted again."""
+"""Times as many images as are explained, of each fold of the paper's networks and the first of others, are covered and
+painted again."""
 JUDGED_FOLDS = 3
 """In which the paper's networks are also judged by explainers that they were not trained on, which is slow; others in
 the first."""
@@ -55,18 +56,19 @@ def _trained(db: DermXDB, pretrained: Pretrained, profile: Profile, *, recipe: s
     """Train one network and score it."""
     trained = trained_dermx.train(db, pretrained, profile, RECIPES[recipe], fold)
     tables = {"history": trained.history, "scores": trained.scores(), "said": trained.said()}
-    some = CHECKED * profile.explained_images
+    some = profile.explained_images
     if trained.model.characteristics:
         tables |= {
             "cases": trained.cases(fold),
             "intervened": dermx_checks.intervened(trained),
             "permuted": dermx_checks.permuted(trained),
             "randomised": dermx_checks.randomised(trained),
-            "covered": dermx_checks.covered(trained, some),
-            "repainted": dermx_checks.repainted(trained, db, some),
         }
-    if trained.model.characteristics and fold < (JUDGED_FOLDS if recipe in MAIN else 1):
-        tables["judged"] = dermx_checks.judged(trained, profile.explained_images)
+        if fold == 0 or recipe in MAIN:
+            tables["covered"] = dermx_checks.covered(trained, CHECKED * some)
+            tables["repainted"] = dermx_checks.repainted(trained, db, CHECKED * some)
+        if fold == 0 or (recipe in MAIN and fold < JUDGED_FOLDS):
+            tables["judged"] = dermx_checks.judged(trained, some)
     return {name: table.assign(recipe=recipe, fold=fold).round(4) for name, table in tables.items()}
 
 

@@ -1,0 +1,125 @@
+"""Figures and tables of the DermX chapter that compare networks, trained and tested in different ways."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from medxai.report import plots
+from medxai.report.findings import DataKind
+
+LOSSES = {
+    "dice": "Dice",
+    "sensitivity_specificity": "sensitivity-specificity",
+    "energy": "energy",
+    "l1": "L1",
+    "pixel_cross_entropy": "cross entropy",
+    "outside_squared": "outside squared",
+}
+"""Titles of the losses of attention, by their keys in `medxai.training.guidance.GUIDANCE`."""
+NONE = "none (DermX)"
+SCORES = {"macro f1": "diagnosis", "characteristic f1": "characteristics"}
+"""What the fronts show against localisation."""
+
+
+def title(recipe: str) -> str:
+    """Return how a network of the sweep is called: ``Dice 10``."""
+    loss, weight = recipe.rsplit(" ", 1)
+    return f"{LOSSES.get(loss, loss)} {weight}"
+
+
+def fronts(means: pd.DataFrame, recipes: Sequence[str], against: str, kind: DataKind, note: str) -> Figure:
+    """Draw what each loss of attention buys and costs, a curve over its weights, in two panels.
+
+    Parameters
+    ----------
+    means
+        As of `medxai.experiment.dermx_compared.means`.
+    recipes
+        Networks of the sweep, named ``LOSS WEIGHT``, in the order of the weights.
+    against
+        The network without guidance, drawn as a point.
+    """
+    parts = []
+    for score, panel in SCORES.items():
+        lines = pd.DataFrame({"x": means["localisation f1"], "value": means[score], "panel": panel})
+        lines["loss"] = [NONE if name == against else LOSSES.get(name.rsplit(" ", 1)[0]) for name in lines.index]
+        parts.append(lines.loc[[against, *(name for name in recipes if name in lines.index)]])
+    return plots.curves(
+        pd.concat(parts),
+        x="x",
+        series="loss",
+        panels="panel",
+        xlabel="localisation F1",
+        ylabel="macro F1",
+        markers=True,
+        height=5.2,
+        kind=kind,
+        note=note,
+    )
+
+
+def gaps(table: pd.DataFrame, caption: str) -> HTML:
+    """Return the table of differences of `medxai.experiment.dermx_compared.differences`, a column for each quantity.
+
+    A sentence in its place, where no trial of these networks is there.
+    """
+    if table.empty:
+        return HTML("<p><em>No trials of these networks yet: <code>medxai run dermx --profile full</code>.</em></p>")
+    texts = table.assign(
+        pair=table["model"] + " − " + table["against"],
+        text=[f"{_signed(row.value)} ({_signed(row.low)} to {_signed(row.high)})" for row in table.itertuples()],
+    )
+    lines = texts.pivot(index="pair", columns="quantity", values="text")
+    lines = lines.loc[list(dict.fromkeys(texts["pair"])), list(dict.fromkeys(table["quantity"]))].fillna("–")
+    return plots.table(lines.rename_axis(index="networks", columns=None), caption)
+
+
+def _signed(value: float) -> str:
+    """Return ``+.03``, ``−.10`` or ``0``, or a dash where there is none."""
+    if np.isnan(value):
+        return "–"
+    text = f"{abs(value):.2f}"
+    return "0.00" if text == "0.00" else f"{'−' if value < 0 else '+'}{text}"
+
+
+def forest(table: pd.DataFrame, kind: DataKind, note: str) -> Figure:
+    """Draw the same differences with their intervals, a panel for each quantity."""
+    values = table.rename(columns={"model": "row"})
+    return plots.intervals(values, panels="quantity", xlabel="difference", lines=(0,), kind=kind, note=note)
+
+
+def paired(table: pd.DataFrame, condition: str, caption: str) -> HTML:
+    """Return the table of `medxai.experiment.dermx_compared.paired`: means, and differences with their intervals."""
+    lines = pd.DataFrame(
+        {"network": table["recipe"], condition: table[condition], "mean": table["value"].map("{:.2f}".format)}
+    )
+    known = table["difference"].notna()
+    lines["difference (95 %)"] = [
+        f"{_signed(row.difference)} ({_signed(row.low)} to {_signed(row.high)})" if there else ""
+        for row, there in zip(table.itertuples(), known, strict=True)
+    ]
+    return plots.table(lines.set_index("network"), caption)
+
+
+def precision(table: pd.DataFrame, printed: pd.DataFrame) -> HTML:
+    """Return the table of explanation precision: printed, ours, and what chance would give.
+
+    Parameters
+    ----------
+    table
+        As of `medxai.experiment.dermx_compared.precision`.
+    printed
+        Results of the paper's text, as of `medxai.report.dermx_figures.text_results`.
+    """
+    lines = []
+    for row in table.itertuples():
+        kind = "correct" if row.diagnosis == "right" else "wrong"
+        fact = f"explanation precision, {kind} diagnosis, {row.recipe.split(' (')[0]}"
+        share = "" if np.isnan(row.cutoff) else f", expected from {row.cutoff:.0%}"
+        told = printed["value"].get(fact, "–")
+        lines.append((row.recipe, f"{row.diagnosis}{share}", told, row.precision, row.chance, str(row.images)))
+    columns = ["network", "diagnosis", "printed", "precision", "by chance", "images"]
+    return plots.table(pd.DataFrame(lines, columns=columns).set_index("network"), "Explanation precision", form=".2f")
