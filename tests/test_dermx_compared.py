@@ -67,13 +67,13 @@ def test_a_weight_is_chosen_on_validation_images_alone() -> None:
         for recipe, good in {"dice 1": 0.6, "dice 3": 0.7, "dice 10": 0.5, "energy 1": 0.9}.items()
         for fold in (0, 1)
         for split, value in (("validation", good), ("test", 1 - good))
-        for metric in dermx_compared.SHOWN
+        for metric in dermx_compared.SCORES
     ]
     scores = pd.DataFrame(lines, columns=["recipe", "fold", "split", "metric", "value"])
     best = dermx_compared.chosen(scores, ["dice", "energy"], (1, 3, 10))
     assert best.to_dict() == {"dice": "dice 3"}  # energy has one weight only: nothing to choose from
     means = dermx_compared.means(scores, folds=[1])
-    assert means.loc["dice 3", "macro f1"] == pytest.approx(0.3)
+    assert means.loc["dice 3", "diagnosis F1"] == pytest.approx(0.3)
     assert means["folds"].tolist() == [1] * 4
 
 

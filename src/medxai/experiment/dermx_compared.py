@@ -16,14 +16,14 @@ from medxai.evaluation.per_class import MEAN, one_hot
 from medxai.experiment import dermx_scores
 from medxai.experiment.dermx_scores import MARKED
 
-SHOWN = ("macro f1", "characteristic f1", "localisation f1")
-"""Scores that a choice weighs, of those that `dermx_scores.scores` gives."""
 QUANTITIES = ("diagnosis F1", "characteristics F1", "localisation F1")
 """What networks are compared by: macro F1 of the diseases, of the characteristics, and the mean over all cases."""
+SCORES = dict(zip(("macro f1", "characteristic f1", "localisation f1"), QUANTITIES, strict=True))
+"""The same as `dermx_scores.scores` calls them."""
 
 
 def means(scores: pd.DataFrame, split: str = "test", folds: Sequence[int] | None = None) -> pd.DataFrame:
-    """Return the mean over folds of `SHOWN`: index recipe, and the column folds, of how many.
+    """Return the mean over folds of `QUANTITIES`: index recipe, and the column folds, of how many.
 
     Parameters
     ----------
@@ -32,19 +32,20 @@ def means(scores: pd.DataFrame, split: str = "test", folds: Sequence[int] | None
     folds
         Only these.
     """
-    part = scores[(scores["split"] == split) & scores["metric"].isin(SHOWN)]
+    part = scores[(scores["split"] == split) & scores["metric"].isin(SCORES)].replace({"metric": SCORES})
     part = part if folds is None else part[part["fold"].isin(folds)]
-    table = part.pivot_table(index="recipe", columns="metric", values="value", sort=False).reindex(columns=list(SHOWN))
-    return table.rename_axis(columns=None).assign(folds=part.groupby("recipe")["fold"].nunique())
+    table = part.pivot_table(index="recipe", columns="metric", values="value", sort=False)
+    table = table.reindex(columns=list(QUANTITIES)).rename_axis(columns=None)
+    return table.assign(folds=part.groupby("recipe")["fold"].nunique())
 
 
 def chosen(scores: pd.DataFrame, losses: Sequence[str], weights: Sequence[float]) -> pd.Series:
-    """Return for each loss that has them all the weight with the largest sum of `SHOWN` on validation images.
+    """Return for each loss that has them all the weight with the largest sum of `QUANTITIES` on validation images.
 
     Recipes are named ``LOSS WEIGHT``.
     """
     found = means(scores, "validation")
-    total = found[list(SHOWN)].sum(axis=1)
+    total = found[list(QUANTITIES)].sum(axis=1)
     each = {loss: [f"{loss} {weight}" for weight in weights] for loss in losses}
     each = {loss: recipes for loss, recipes in each.items() if set(recipes) <= set(total.index)}
     return pd.Series({loss: total[recipes].idxmax() for loss, recipes in each.items()}, dtype=object)

@@ -20,14 +20,6 @@ LOSSES = {
 }
 """Titles of the losses of attention, by their keys in `medxai.training.guidance.GUIDANCE`."""
 NONE = "none (DermX)"
-SCORES = {"macro f1": "diagnosis", "characteristic f1": "characteristics"}
-"""What the fronts show against localisation."""
-
-
-def title(recipe: str) -> str:
-    """Return how a network of the sweep is called: ``Dice 10``."""
-    loss, weight = recipe.rsplit(" ", 1)
-    return f"{LOSSES.get(loss, loss)} {weight}"
 
 
 def fronts(means: pd.DataFrame, recipes: Sequence[str], against: str, kind: DataKind, note: str) -> Figure:
@@ -43,8 +35,8 @@ def fronts(means: pd.DataFrame, recipes: Sequence[str], against: str, kind: Data
         The network without guidance, drawn as a point.
     """
     parts = []
-    for score, panel in SCORES.items():
-        lines = pd.DataFrame({"x": means["localisation f1"], "value": means[score], "panel": panel})
+    for panel in ("diagnosis F1", "characteristics F1"):
+        lines = pd.DataFrame({"x": means["localisation F1"], "value": means[panel], "panel": panel})
         lines["loss"] = [NONE if name == against else LOSSES.get(name.rsplit(" ", 1)[0]) for name in lines.index]
         parts.append(lines.loc[[against, *(name for name in recipes if name in lines.index)]])
     return plots.curves(
@@ -53,7 +45,7 @@ def fronts(means: pd.DataFrame, recipes: Sequence[str], against: str, kind: Data
         series="loss",
         panels="panel",
         xlabel="localisation F1",
-        ylabel="macro F1",
+        ylabel="macro F1 over classes",
         markers=True,
         height=5.2,
         kind=kind,
@@ -83,12 +75,6 @@ def _signed(value: float) -> str:
         return "–"
     text = f"{abs(value):.2f}"
     return "0.00" if text == "0.00" else f"{'−' if value < 0 else '+'}{text}"
-
-
-def forest(table: pd.DataFrame, kind: DataKind, note: str) -> Figure:
-    """Draw the same differences with their intervals, a panel for each quantity."""
-    values = table.rename(columns={"model": "row"})
-    return plots.intervals(values, panels="quantity", xlabel="difference", lines=(0,), kind=kind, note=note)
 
 
 def paired(table: pd.DataFrame, condition: str, caption: str) -> HTML:

@@ -42,6 +42,7 @@ def printed_baselines() -> pd.DataFrame:
 def training(history: pd.DataFrame, metrics: Sequence[str]) -> Figure:
     """Draw how training went: a panel for each metric, a curve for each network, held-out images."""
     lines = history[history["metric"].isin(metrics) & (history["split"] == "held out")]
+    lines = lines.replace({"metric": {"characteristic f1": "characteristics F1"}})
     names = {"xlabel": "epoch", "ylabel": "held-out images"}
     return plots.curves(lines, x="epoch", series="recipe", panels="metric", kind="rendered", markers=True, **names)
 

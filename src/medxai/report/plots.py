@@ -16,6 +16,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from medxai.report import saliency
 from medxai.report.findings import KINDS, DataKind
@@ -206,6 +207,8 @@ def curves(
     for axes in figure.axes:
         for place in lines:
             axes.axhline(place, color="#999999", lw=0.8, zorder=0)
+        if values[x].dtype.kind == "i":
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if doubling:
             axes.set_xscale("log", base=2)
             axes.set_xticks(steps := sorted(values[x].unique()), [f"{step:g}" for step in steps])

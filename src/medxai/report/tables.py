@@ -143,6 +143,7 @@ def _reference_head(trials: tuple[int, int] | None) -> str:
 
 
 NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"}
+NAMES |= {"dx": "Dx", "dxrn": "DxRN", "dxw": "DxW", "dermx": "DermX", "plus": "+"}
 """How parts of a metric's name are written; the others as they are."""
 
 
