@@ -126,8 +126,10 @@ def changed(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.weekly)])
+@pytest.mark.parametrize(
+    ("kills", "frozen"),
+    [(2, False), (3, True), *(pytest.param(20, frozen, marks=pytest.mark.weekly) for frozen in (False, True))],
+)
 def test_a_training_that_is_killed_ends_as_one_that_is_not(tmp_path: Path, kills: int, frozen: bool) -> None:
     epochs, moments = 3 * kills + 3, random.Random(kills)
     unbroken = in_a_process(tmp_path / "unbroken", epochs, frozen)
