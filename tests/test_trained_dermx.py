@@ -9,7 +9,8 @@ import torch
 from medxai import paths, profiles
 from medxai.data import dermx_folds, real_or_simulated
 from medxai.errors import UnsupportedModel
-from medxai.experiment import dermx_checks, image_sets, trained_dermx
+from medxai.evaluation import attention_occlusion
+from medxai.experiment import dermx_checks, dermx_scores, image_sets, trained_dermx
 from medxai.experiment.trained_dermx import Recipe, TrainedDermX
 from medxai.experiment.trained_network import start
 from medxai.models import dermx
@@ -228,3 +229,27 @@ def test_stride_16_is_the_same_network_with_maps_twice_as_fine() -> None:
     assert all(torch.equal(one, other) for one, other in weights)
     with pytest.raises(UnsupportedModel, match="timm has no Sequential with maps of stride 16"):
         dermx.at_stride_16(small_convnet(2))
+
+
+def test_what_a_network_looks_at_is_covered_and_nothing_else(trained) -> None:
+    case = int(dermx_scores.found(trained.output["test"]).any(1).argmax())
+    picture, odds = dermx_checks.contrasted(trained, case)
+    before = trained.paintings.images.pictures[trained.rows["test"][case]]
+    seen = attention_occlusion.area(
+        trained.output["test"].attention[case], dermx_scores.found(trained.output["test"])[case], before.shape[:2]
+    )
+    np.testing.assert_array_equal(picture[seen < 0.5], before[seen < 0.5])
+    if (seen >= 0.5).any():
+        np.testing.assert_array_equal(np.unique(picture[seen >= 0.5], axis=0), [before.mean((0, 1)).round()])
+    said = trained.said().loc[case, list(trained.model.diseases)].astype(float)
+    np.testing.assert_allclose(odds["before"], said, atol=1e-4)
+    with torch.no_grad():
+        logits = trained.model(trained.model.normalisation.apply(picture[None]), attention=False).diagnosis_logits
+    np.testing.assert_allclose(odds["after"], logits.softmax(1)[0], atol=1e-4)
+
+
+def test_early_maps_are_made_once(trained, monkeypatch) -> None:
+    trained_dermx._early_maps.cache_clear()
+    monkeypatch.setattr(dermx_examples, "early_maps", lambda *given: pytest.fail("made again"))
+    kept = trained_dermx._early_maps(trained.paintings, start())
+    assert kept.shape[:2] == (len(dermx_examples.FLIPS), len(trained.paintings.images.names))
