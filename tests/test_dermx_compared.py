@@ -99,3 +99,6 @@ def test_conditions_are_compared_in_pairs() -> None:
     assert found.loc["after", ["difference", "low", "high"]].tolist() == pytest.approx([0.25] * 3)
     assert found.loc["before", ["difference", "low", "high"]].isna().all()
     assert found["value"].tolist() == pytest.approx([0.35, 0.6])
+    means = dermx_compared.shares(table, "when", "value", **DRAWN).set_index("when")
+    assert means["value"].tolist() == pytest.approx([0.35, 0.6])
+    assert ((means["low"] < means["value"]) & (means["value"] < means["high"])).all()

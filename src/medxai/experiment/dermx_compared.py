@@ -5,13 +5,15 @@ Everything here is made of tables that trials keep (`medxai.experiment.dermx_sco
 the network whose scores are taken from those of each other one. Two networks are compared on the folds that both have.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from medxai.data.ontology import DISEASES
-from medxai.evaluation import attention_cases, bootstrap, explanation_precision, per_class
+from medxai.evaluation import attention_bounds, attention_cases, bootstrap, explanation_precision, per_class
+from medxai.evaluation.attention_bounds import BLIND
 from medxai.evaluation.per_class import MEAN, one_hot
 from medxai.experiment import dermx_scores
 from medxai.experiment.dermx_scores import MARKED
@@ -145,6 +147,39 @@ def precision(
             some = table[["precision", "chance"]].mean()
             rows.append((recipe, kind, cutoff, some["precision"], some["chance"], table["precision"].count()))
     return pd.DataFrame(rows, columns=["recipe", "diagnosis", "cutoff", "precision", "chance", "images"])
+
+
+def skills(cases: pd.DataFrame, bounds: pd.DataFrame, ceiling: str, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return how far each network's F1 is on the way from the blind map to the best on a grid.
+
+    Parameters
+    ----------
+    bounds
+        Columns image, name, and the F1 of `attention_bounds.BLIND` and of ``ceiling``, case by case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the networks. Columns as of `medxai.evaluation.attention_bounds.skill`, and low and high of the skill, by
+        resampling images.
+    """
+    table = bounds.set_index(["image", "name"])[[BLIND, ceiling]]
+    networks = cases.pivot(index=["image", "name"], columns="recipe", values="f1")[list(cases["recipe"].unique())]
+    values = networks.join(table)
+    images = pd.factorize(values.index.get_level_values("image"))[0]
+    skill = functools.partial(attention_bounds.skill, values, images, BLIND, ceiling)
+    low, high = bootstrap.interval(skill, images.max() + 1, resamples=resamples, seed=seed)
+    return skill().assign(low=low["skill"], high=high["skill"])
+
+
+def shares(table: pd.DataFrame, column: str, value: str, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return the mean of a value of images for each network and condition: recipe, the condition, value, low, high."""
+    parts = []
+    for recipe, part in table.groupby("recipe", sort=False):
+        wide = part.pivot_table(index="image", columns=column, values=value, sort=False).astype(float)
+        means = bootstrap.mean_intervals(wide, resamples=resamples, seed=seed)
+        parts.append(means.rename_axis(column).reset_index().assign(recipe=recipe))
+    return pd.concat(parts, ignore_index=True)
 
 
 def paired(

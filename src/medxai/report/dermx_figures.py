@@ -48,11 +48,11 @@ def training(history: pd.DataFrame, metrics: Sequence[str]) -> Figure:
 
 
 def skill(table: pd.DataFrame) -> HTML:
-    """Return the table of skills of this build's networks."""
+    """Return the table of skills of networks."""
     lines = table[["score", "control", "ceiling"]].map("{:.2f}".format)
     lines["skill"] = [f"{row.skill:.0%} ({row.low:.0%} to {row.high:.0%})" for row in table.itertuples()]
     lines = lines.rename(columns={"score": "fuzzy F1", "control": "blind map", "ceiling": "best on its grid"})
-    return plots.table(lines.rename_axis("network"), "Skill, with 95 % interval over images: all cases of this build")
+    return plots.table(lines.rename_axis("network"), "Skill, with 95 % interval over images: all cases")
 
 
 def repainted(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The study behind the DermX chapter: networks that explain themselves, and whether guided attention helps."""
 
-import functools
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 
 from medxai.data import dermx_folds, real_or_simulated
 from medxai.data.dermxdb import DISEASES, DermXDB
-from medxai.evaluation import agreement, attention_bounds, attention_cases, bootstrap
+from medxai.evaluation import agreement, attention_bounds, attention_cases
 from medxai.experiment import dermx_baselines, dermx_checks, dermx_scores, trained_dermx
 from medxai.experiment.explained_paintings import modelled
 from medxai.experiment.trained_dermx import FOLDS, SEED, Recipe
@@ -118,29 +117,10 @@ def _trials(profile: Profile) -> list[Trial]:
     ]
 
 
-def skills(cases: pd.DataFrame, bounds: pd.DataFrame, profile: Profile) -> pd.DataFrame:
-    """Return how far each network's F1 is on the way from the blind map to the best on a grid of its size.
-
-    Parameters
-    ----------
-    cases, bounds
-        Tables of the trials, the second that of `KEPT` case by case.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the networks. Columns as of `medxai.evaluation.attention_bounds.skill`, and low and high of the skill, by
-        resampling images.
-    """
+def ceiling(profile: Profile) -> str:
+    """Return which of `KEPT` is the best map on a grid of the size of a network's last maps."""
     cells = -(-profile.painted_size // 32)
-    ceiling = attention_bounds.best_on(next(grid for grid in GRIDS if grid >= cells))
-    table = bounds.set_index(["image", "name"])[[attention_bounds.BLIND, ceiling]]
-    networks = cases.pivot(index=["image", "name"], columns="recipe", values="f1")[list(cases["recipe"].unique())]
-    values = networks.join(table)
-    images = pd.factorize(values.index.get_level_values("image"))[0]
-    skill = functools.partial(attention_bounds.skill, values, images, attention_bounds.BLIND, ceiling)
-    low, high = bootstrap.interval(skill, images.max() + 1, resamples=profile.bootstrap, seed=SEED)
-    return skill().assign(low=low["skill"], high=high["skill"])
+    return attention_bounds.best_on(next(grid for grid in GRIDS if grid >= cells))
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:
