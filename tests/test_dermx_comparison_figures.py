@@ -7,11 +7,11 @@ import pandas as pd
 
 from medxai.experiment.dermx_compared import QUANTITIES
 from medxai.report import dermx_comparison_figures as figures
-from medxai.training.guidance import GUIDANCE
+from medxai.studies.dermx import LOSSES
 
 
 def test_every_loss_has_a_title() -> None:
-    assert list(figures.LOSSES) == list(GUIDANCE)
+    assert list(figures.LOSSES) == list(LOSSES)
 
 
 def test_fronts_have_a_curve_for_each_loss_and_a_point_without() -> None:

@@ -23,11 +23,12 @@ def by_hand(name: str, attention: list[float], inside: list[float]) -> float:
     """Return the loss of one map, pixel by pixel."""
     pixels = list(zip(attention, inside, strict=True))
     both = sum(a * m for a, m in pixels)
-    if name == "dice":
-        return 1 - (2 * both + 1) / (sum(attention) + sum(inside) + 1)
+    if name in ("dice", "dice_smoothed"):
+        s = 0.01 if name == "dice" else 1
+        return 1 - (2 * both + s) / (sum(attention) + sum(inside) + s)
     if name == "sensitivity_specificity":
-        neither = sum((1 - a) * (1 - m) for a, m in pixels)
-        sensitivity, specificity = (both + 1) / (sum(inside) + 1), (neither + 1) / (sum(1 - m for m in inside) + 1)
+        neither, outside = sum((1 - a) * (1 - m) for a, m in pixels), sum(1 - m for m in inside)
+        sensitivity, specificity = (both + 0.01) / (sum(inside) + 0.01), (neither + 0.01) / (outside + 0.01)
         return 1 - 0.5 * sensitivity - 0.5 * specificity
     if name == "energy":
         return 1 - both / sum(attention)
@@ -61,8 +62,9 @@ def test_losses_are_those_of_a_loop_over_pixels(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "everywhere", "outside", "one_inside"),
     [
-        ("dice", 1 - 5 / 7, 1 - 1 / 5, 1 - 3 / 4),
-        ("sensitivity_specificity", (1 - 1 / 3) / 2, 2 / 3, (1 - 2 / 3) / 2),
+        ("dice", 1 - 4.01 / 6.01, 1 - 0.01 / 4.01, 1 - 2.01 / 3.01),
+        ("dice_smoothed", 1 - 5 / 7, 1 - 1 / 5, 1 - 3 / 4),
+        ("sensitivity_specificity", (1 - 0.01 / 2.01) / 2, 1 - 0.01 / 2.01, (1 - 1.01 / 2.01) / 2),
         ("energy", 1 / 2, 1, 0),
         ("l1", 1 / 2, 1, 1 / 4),
         ("pixel_cross_entropy", 0.98 * math.log(99) / 2, 0.98 * math.log(99), 0.98 * math.log(99) / 4),
@@ -75,6 +77,14 @@ def test_losses_by_hand(name: str, everywhere: float, outside: float, one_inside
     for attention, expected in ((torch.ones(1, 1, 2, 2), everywhere), (1 - HALF, outside), (corner, one_inside)):
         assert attention_loss(3 * attention, HALF, every, name).item() == pytest.approx(expected, abs=1e-6)
     assert attention_loss(HALF, HALF, every, name).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_smoothing_by_a_cell_prefers_silence_to_the_right_map_of_a_small_lesion() -> None:
+    comedo = torch.zeros(1, 1, 9, 9)
+    comedo[0, 0, 4, 4] = 0.3  # of a cell
+    for name, silence_is_better in (("dice", False), ("dice_smoothed", True)):
+        right, silent = (float(GUIDANCE[name](maps, comedo)) for maps in (guidance.scaled(comedo), 0 * comedo))
+        assert (silent < right) == silence_is_better
 
 
 @pytest.mark.parametrize("name", GUIDANCE)
@@ -103,8 +113,9 @@ def test_nothing_is_nan_where_something_is_empty(name: str, faint: float, inside
 @pytest.mark.parametrize(
     ("name", "no_attention", "no_map"),
     [
-        ("dice", 1 - 1 / 3, 1 - 1 / 3),
-        ("sensitivity_specificity", 1 / 3, (1 - 3 / 5) / 2),
+        ("dice", 1 - 0.01 / 2.01, 1 - 0.01 / 2.01),
+        ("dice_smoothed", 1 - 1 / 3, 1 - 1 / 3),
+        ("sensitivity_specificity", (1 - 0.01 / 2.01) / 2, (1 - 2.01 / 4.01) / 2),
         ("energy", 1, 1),
         ("l1", 1 / 2, 1 / 2),
         ("pixel_cross_entropy", 0.98 * math.log(99) / 2, 0.98 * math.log(99) / 2),

@@ -37,12 +37,14 @@ GRIDS = (5, 9, 10, 17)
 KEPT = (attention_bounds.BLIND, *(attention_bounds.best_on(cells) for cells in (5, 9)))
 """Of the bounds, what is kept case by case."""
 WEIGHTS = (1, 3, 10)
-SWEEP = {f"{loss} {weight}": Recipe(guidance=loss, weight=weight) for loss in GUIDANCE for weight in WEIGHTS}
+LOSSES = tuple(loss for loss in GUIDANCE if loss != "dice_smoothed")
+SWEEP = {f"{loss} {weight}": Recipe(guidance=loss, weight=weight) for loss in LOSSES for weight in WEIGHTS}
 CONTROL_WEIGHT = 3
 CONTROLS = {
     f"dice {CONTROL_WEIGHT}, {maps}": Recipe(guidance="dice", weight=CONTROL_WEIGHT, maps=maps)
     for maps in ("another image", "mean of disease", "gaussian", "coarse")
 }
+CONTROLS[f"dice_smoothed {CONTROL_WEIGHT}"] = Recipe(guidance="dice_smoothed", weight=CONTROL_WEIGHT)
 MORE = {"DxW": Recipe(characteristics=False, weighted_classes=True)}
 WHOLE = {f"{name}, whole": replace(recipe, whole=True) for name, recipe in MAIN.items()}
 FINE = {f"{name}, stride 16": replace(MAIN[name], fine=True) for name in ("DermX", "DermX+")}
