@@ -1,11 +1,14 @@
 """The pipeline on a tiny book of its own: one chapter of three cells, executed and built for real."""
 
+import fcntl
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -342,10 +345,31 @@ def test_a_warning_of_sphinx_fails_the_build(project: Project, changed: Path) ->
 
 
 def test_two_builds_at_once_are_refused(project: Project) -> None:
-    import fcntl
-
     with (project.root / "_build/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = project.build()
     assert result.returncode == 1
     assert "another build of" in result.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_build_leaves_behind_is_stopped_or_keeps_the_lock(project: Project, how: int) -> None:
+    code = (
+        "import sys; from medxai.book import build; from medxai.book.target import Target;"
+        "build.command = lambda *given: [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True);"
+        " time.sleep(60)'];"
+        "lock = build._only_build(); build._snakemake(Target('smoke'), [], 'simulated', lock.__enter__())"
+    )
+    log, environment = project.root / "_build/smoke/build.log", os.environ | {"PYTHONPATH": str(project.root / "src")}
+    log.unlink()
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=project.root, env=environment)
+    while not log.exists() or not log.read_text():
+        time.sleep(0.05)
+    process.send_signal(how)
+    process.wait()
+    result = project.build() if how == signal.SIGKILL else None
+    with (project.root / "_build/lock").open("w") as lock:
+        if how == signal.SIGKILL:
+            assert "another build of" in result.stderr
+            os.kill(int(log.read_text().split()[0]), signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)

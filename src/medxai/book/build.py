@@ -2,17 +2,17 @@
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from medxai import paths, profiles
 from medxai.book import chapters, progress, times, workers
@@ -60,7 +60,7 @@ def build(target: Target, kind: str = "auto", wanted: list[str] | None = None) -
     if not selected:
         raise DataError(f"no chapter to build: {paths.NOTEBOOKS} holds no file named NN_name.md")
     print(f"Building {', '.join(selected)} at profile {target.profile}: looking at the data", file=sys.stderr)
-    with _only_build():
+    with _only_build() as lock:
         kind = settle_data(target, kind)
         for left in (target.failed, target.temporary):
             shutil.rmtree(left, ignore_errors=True)
@@ -68,7 +68,7 @@ def build(target: Target, kind: str = "auto", wanted: list[str] | None = None) -
         first_page = target.html / "index.html"
         if not first_page.exists():
             target.site.unlink(missing_ok=True)
-        _snakemake(target, selected, kind)
+        _snakemake(target, selected, kind, lock)
     _warn(target, selected)
     return first_page
 
@@ -139,13 +139,15 @@ def command(target: Target, selected: list[str]) -> list[str]:
     return [sys.executable, "-m", "snakemake", *flags, *values]
 
 
-def _snakemake(target: Target, selected: list[str], kind: str) -> None:
+def _snakemake(target: Target, selected: list[str], kind: str, lock: int) -> None:
     """Run the graph and show how far it is; what is up to date stays as it is."""
     cores = os.cpu_count() or 1
     environment = os.environ | {"MEDXAI_DATA_KIND": kind} | workers.ENVIRONMENT
     screen, seen = progress.Screen(), 0
     with target.log.open("w") as log:
-        process = subprocess.Popen(command(target, selected), env=environment, stdout=log, stderr=log)
+        told = {"env": environment, "stdout": log, "stderr": log}
+        process = subprocess.Popen(command(target, selected), pass_fds=[lock], **told)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             while process.poll() is None:
                 events = progress.read(target.progress)
@@ -156,7 +158,12 @@ def _snakemake(target: Target, selected: list[str], kind: str) -> None:
         except KeyboardInterrupt:
             process.wait()  # the terminal has told Snakemake too, which stops its jobs
             raise
+        except SystemExit:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
         finally:
+            signal.signal(signal.SIGTERM, before)
             screen.close()
     if process.returncode:
         failed = [event["failed"] for event in progress.read(target.progress) if "failed" in event]
@@ -173,12 +180,16 @@ def _warn(target: Target, selected: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _only_build() -> Iterator[None]:
-    """Hold the lock of the checkout's builds; the operating system frees it however the process ends."""
+def _only_build() -> Iterator[int]:
+    """Hold the lock of the checkout's builds, and give its file descriptor.
+
+    Snakemake inherits it. The operating system frees the lock when all have ended that have the file open, so that what
+    a killed build leaves behind does not run beside the next one.
+    """
     paths.BUILD.mkdir(exist_ok=True)
-    try:
-        lock = FileLock(paths.BUILD / "lock").acquire(timeout=0)
-    except Timeout:
-        raise BuildFailed(f"another build of {paths.ROOT} is running: wait until it has finished") from None
-    with lock:
-        yield
+    with (paths.BUILD / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BuildFailed(f"another build of {paths.ROOT} is running: wait until it has finished") from None
+        yield lock.fileno()
