@@ -320,7 +320,7 @@ def test_bad_sets(toy_busi):
     with pytest.raises(DataError, match="is 40 x 20 pixels: expected 40 x 30"):
         photo_sets.busi(toy_busi).mask("a.png")
     (toy_busi / "images" / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"a\.png cannot be read as an image"):
+    with pytest.raises(DataError, match=r"a\.png is no image that can be read"):
         photo_sets.busi(toy_busi).image("a.png")
     with pytest.raises(DataError, match="has no image 'z'"):
         photo_sets.busi(toy_busi).image("z")

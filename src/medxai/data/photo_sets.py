@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse.csgraph import connected_components
 
+from medxai.data import pictures
 from medxai.data.masks import area_average
 from medxai.errors import DataError
 
@@ -73,12 +74,12 @@ class ImageSet:
 
     def image(self, name: str) -> np.ndarray:
         """Return an image, uint8 (h, w, 3), RGB."""
-        return _rgb(self._row(name)["path"])
+        return pictures.read(self._row(name)["path"])
 
     def mask(self, name: str) -> np.ndarray | None:
         """Return the true mask of an image (of several, their union), bool (h, w), or ``None`` if nobody drew one."""
         paths, size = self._row(name)["masks"], self.image(name).shape[:2]
-        masks = [_read(path, cv2.IMREAD_GRAYSCALE) > 0 for path in paths]
+        masks = [pictures.read(path).any(-1) for path in paths]
         for path, mask in zip(paths, masks, strict=True):
             if mask.shape != size:
                 raise DataError(f"{path} is {_size(mask.shape)} pixels: expected {_size(size)}, as its image")
@@ -118,8 +119,8 @@ class ArtefactSet(ImageSet):
         if name not in self.templates.index:
             raise DataError(f"{self.name} has no artefact {name!r}; its first is {self.templates.index[0]!r}")
         row = self.templates.loc[name]
-        present = _rgb(row["path"])
-        absent = np.full_like(present, 255) if row["without"] is None else _rgb(row["without"])
+        present = pictures.read(row["path"])
+        absent = np.full_like(present, 255) if row["without"] is None else pictures.read(row["without"])
         if present.shape != absent.shape:
             raise DataError(f"{row['path']} and {row['without']} differ in size")
         return Artefact(name, row["artefact"], cut_out(present, absent))
@@ -321,17 +322,6 @@ def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
         raise DataError(f"{where} lacks columns: expected {', '.join(missing)}, too")
-
-
-def _rgb(path: Path) -> np.ndarray:
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
-
-
-def _read(path: Path, mode: int) -> np.ndarray:
-    pixels = cv2.imread(str(path), mode)
-    if pixels is None:
-        raise DataError(f"{path} cannot be read as an image: get it again")
-    return pixels
 
 
 def _size(shape: tuple[int, ...]) -> str:
