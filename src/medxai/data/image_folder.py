@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from medxai import paths
 from medxai.data import pictures
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.masks import area_average
@@ -24,7 +25,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
 
     Whole images are scaled to a square, which stretches those that are none; crop them before if that matters. A mask's
     pixel is inside if at least half of its area is. Files that begin with a dot and folders of masks below the folder
-    are passed over.
+    are passed over. Names are given as `medxai.paths.shown` writes them.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     files = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
     if not files:
         raise DataError(f"{folder} holds no image: expected files that end in {', '.join(ENDINGS)}")
-    names = [path.relative_to(folder).as_posix() for path in files.values()]
+    names = [paths.shown(path.relative_to(folder).as_posix()) for path in files.values()]
     outlines = None if masks is None else list(_matched(files, names, folder, masks))
     squares, inside = [], []
     for i, path in enumerate(files.values()):
@@ -58,7 +59,9 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
         del picture  # a large one and its mask need not be in memory together
         if outlines is not None:
             inside.append(_inside(outlines[i], shape, size))
-    return LabelledImages.with_masks(names, np.stack(squares), np.stack(inside) if inside else None, folder.name)
+    return LabelledImages.with_masks(
+        names, np.stack(squares), np.stack(inside) if inside else None, paths.shown(folder.name)
+    )
 
 
 def _folder(folder: Path | str) -> Path:
@@ -79,10 +82,10 @@ def _files(folder: Path, other: Path | None = None) -> Iterator[Path]:
 
 
 def _by_stem(folder: Path, files: Iterator[Path]) -> dict[str, Path]:
-    """Files by their path below the folder, without ending and without `MASK`."""
+    """Files by their path below the folder, without ending and without `MASK`; é is é, composed or not."""
     found: dict[str, Path] = {}
     for path in files:
-        stem = path.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK)
+        stem = paths.same_name(path.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK))
         if stem in found:
             raise DataError(f"{found[stem]} and {path.name} share a name: expected one file for each")
         found[stem] = path
