@@ -323,6 +323,18 @@ def test_composed_and_decomposed_names_are_the_same(tmp_path: Path) -> None:
         dermxdb.load(root)
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar.gz"])
+def test_names_of_another_encoding_are_names(tmp_path: Path, kind: str) -> None:
+    root = write(tmp_path / "set", {"labeller1_lesion": [tag("Acne")]}, references={})
+    file = root / "annotations" / "labeller1_lesion.json"
+    file.rename(file.with_name(os.fsdecode(b"labeller1_l\xe9sion.json")))
+    if kind == "tar.gz":
+        with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as archive:
+            archive.add(root, "set")
+        root = tmp_path / "set.tar.gz"
+    assert dermxdb.load(root).images.index.tolist() == ["l\\xe9sion"]
+
+
 @pytest.mark.parametrize("name", ["fold.csv", "metadata_fold_x_test.csv", "metadata_fold_9999_test.csv"])
 def test_another_name_of_a_fold_is_refused(root: Path, name: str) -> None:
     (root / "folds").mkdir()

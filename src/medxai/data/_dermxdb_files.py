@@ -14,7 +14,7 @@ from medxai.data import archive
 from medxai.data.ontology import DIAGNOSES, LOCALISED, TAGS
 from medxai.data.pictures import LARGEST
 from medxai.errors import DataError
-from medxai.paths import same_name
+from medxai.paths import same_name, shown
 
 CORE_ARCHIVE = "dermxdb-core.tar.xz"
 PATTERNS = ("annotations/*.json", "folds/*.csv", "*.csv", "SIMULATED.json", "masks/instance_mask_annotations.csv")
@@ -131,7 +131,7 @@ def _wanted(path: PurePath) -> str | None:
     if path.name.startswith("."):
         return None
     if (path.parent.name, path.suffix) in (("annotations", ".json"), ("folds", ".csv")):
-        return f"{path.parent.name}/{path.name}"
+        return shown(f"{path.parent.name}/{path.name}")
     return path.name if path.name in TABLES else None
 
 
