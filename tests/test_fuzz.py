@@ -1,8 +1,17 @@
 """Whatever users bring is read, or refused in one sentence: damaged files from a fixed seed."""
 
+import os
+
 import pytest
 
 from fuzzing import LOADERS, MEMORY, SECONDS, attempt, peak
+from medxai.errors import DataError
+
+
+def test_a_message_is_one_line_of_what_can_be_shown() -> None:
+    name = os.fsdecode(b"a\nb\xe9\x1b[31m\xc3\xa9.png")
+    assert str(DataError(f"{name} is é")) == r"a\nb\udce9\x1b[31mé.png is é"
+
 
 SLOW = "names in the report"
 """A report takes as long as fifty pictures."""

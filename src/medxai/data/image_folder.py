@@ -114,7 +114,7 @@ def _square(picture: np.ndarray, size: int) -> np.ndarray:
 
 def _inside(path: Path, wanted: tuple[int, ...], size: int) -> np.ndarray:
     """Return what a mask outlines, bool (size, size)."""
-    full = pictures.read(path).any(-1)
+    full = pictures.read_mask(path)
     if full.shape != wanted:
         sizes = [f"{width} x {height}" for height, width in (full.shape, wanted)]
         raise DataError(f"{path} is {sizes[0]} pixels, its image {sizes[1]}: expected a mask of the size of its image")

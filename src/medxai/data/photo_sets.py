@@ -79,7 +79,7 @@ class ImageSet:
     def mask(self, name: str) -> np.ndarray | None:
         """Return the true mask of an image (of several, their union), bool (h, w), or ``None`` if nobody drew one."""
         paths, size = self._row(name)["masks"], self.image(name).shape[:2]
-        masks = [pictures.read(path).any(-1) for path in paths]
+        masks = [pictures.read_mask(path) for path in paths]
         for path, mask in zip(paths, masks, strict=True):
             if mask.shape != size:
                 raise DataError(f"{path} is {_size(mask.shape)} pixels: expected {_size(size)}, as its image")

@@ -60,6 +60,12 @@ def read(path: Path) -> np.ndarray:
         raise DataError(f"{path} is damaged ({said}): replace it or leave it out") from error
 
 
+def read_mask(path: Path) -> np.ndarray:
+    """Read a picture as `read` does, and return where it is not black, bool (height, width)."""
+    red, green, blue = np.moveaxis(read(path), -1, 0)
+    return (red | green | blue) > 0
+
+
 def _refused(picture: Image.Image) -> str | None:
     """Say what is wrong with a picture that has not been decoded yet."""
     width, height = picture.size
