@@ -412,8 +412,8 @@ def main(loader: str, count: int, seed: int) -> None:
     faulthandler.enable()
     attempt(loader, 0, seed + 1)  # what is loaded once is no input's memory
     start, seen, failed, slowest = peak(), Counter(), [], 0.0
-    # What is addressed and never touched, such as the buffer for a length that a file claims, is no memory; it counts for
-    # this limit, which keeps the machine alive whatever happens.
+    # What is addressed and never touched, such as the buffer for a length that a file claims, is no memory, but counts
+    # for this limit, which keeps the machine alive whatever happens.
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + 4 * MEMORY, size + 4 * MEMORY))
     for number in range(count):

@@ -31,6 +31,9 @@ LICENCES = {
 """The licences of our sets and how their notes write them, from the freest to the strictest."""
 
 NOTES = ("LICEN[CS]E*", "ATTRIBUTION*", "README*", "*/LICEN[CS]E*", "*/README*")
+TEXTS = ("file", "class", "benign_malignant", "diagnosis", "image_id", "dx", "artefact", "subclass")
+"""Columns of lists that hold text, be it of digits alone; the first two that a set needs, name and label, are never
+empty."""
 VISIBLE = 12
 """Grey levels by which a pixel with the artefact must differ from its repaired copy; less is JPEG noise."""
 
@@ -275,7 +278,11 @@ def licence_of(root: Path) -> str:
     notes = [path.read_text("utf-8", errors="replace") for each in NOTES for path in sorted(root.glob(each))]
     above = root.parent / "README.md"
     if not notes and above.is_file():
-        notes = [line for line in above.read_text("utf-8").splitlines() if line.startswith(f"| `{root.name}/`")]
+        notes = [
+            line
+            for line in above.read_text("utf-8", errors="replace").splitlines()
+            if line.startswith(f"| `{root.name}/`")
+        ]
     found = [name for name, pattern in LICENCES.items() if any(re.search(pattern, note) for note in notes)]
     if not found:
         raise DataError(
@@ -288,18 +295,19 @@ def licence_of(root: Path) -> str:
 def _templates(folder: Path) -> pd.DataFrame:
     """List the cut-out artefacts; those of bubbles and rulers come in pairs, with and without."""
     try:
-        entries = json.loads((folder / "meta.json").read_text("utf-8"))["artefacts"]
-    except (OSError, ValueError, KeyError) as error:
+        listed = json.loads((folder / "meta.json").read_text("utf-8"))["artefacts"]
+        entries = [(folder / one["artefact_folder"], one["class"], one.get("subclass"), one["name"]) for one in listed]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / 'meta.json'} is not the list of the cut-out artefacts ({error!r})") from error
     rows = []
-    for entry in entries:
-        for path in sorted((folder / entry["artefact_folder"]).glob("*.png")):
+    for place, artefact, subclass, image in entries:
+        for path in sorted(place.glob("*.png")):
             if "without" in path.name:
                 continue
             without = path.with_name(path.name.replace("with", "without")) if "with" in path.name else None
             if without is not None and not without.is_file():
                 raise DataError(f"{without} is not there: {path.name} cannot be cut out without it")
-            rows.append((path.stem, entry["class"], entry.get("subclass"), entry["name"], path, without))
+            rows.append((path.stem, artefact, subclass, image, path, without))
     columns = ["template", "artefact", "subclass", "image", "path", "without"]
     return pd.DataFrame(rows, columns=columns).set_index("template")
 
@@ -309,10 +317,16 @@ def _manifest(root: Path, what: str, columns: tuple[str, ...], name: str = "mani
     if not path.is_file():
         raise DataError(f"{root} is not {what}: expected {name} in it")
     try:
-        table = pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no table: expected comma-separated values ({error})") from error
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
+    except (OSError, ValueError, OverflowError) as error:
+        said = " ".join(str(error).split())
+        raise DataError(f"{path} is no table: expected comma-separated values ({said})") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
+        raise DataError(f"{path} has rows with more cells than columns: expected {len(table.columns)}")
     _require(table, columns, str(path))
+    for column in columns[:2]:
+        if table[column].isna().any():
+            raise DataError(f"{path} has a row without {column}: expected a name and a label in each")
     if table.empty:
         raise DataError(f"{path} lists no image")
     return table
