@@ -86,6 +86,19 @@ def shrunk(picture: np.ndarray) -> np.ndarray:
     return cv2.resize((picture[..., 0] > 0).astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA) >= 0.5
 
 
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_a_mask_that_its_format_has_blurred_is_refused(tmp_path: Path, ending: str) -> None:
+    """What is not black would be more than was drawn."""
+    disc = cv2.circle(np.zeros((224, 224), np.uint8), (110, 100), 40, 255, -1)
+    path = saved(tmp_path / f"a.{ending}", disc, quality=95)
+    assert (pictures.read(path)[..., 0] > 0).sum() > 1.04 * (disc > 0).sum()
+    with pytest.raises(DataError, match=r"is blurred by its format, .*: expected black and white alone"):
+        pictures.read_mask(path)
+    for value in (0, 255):
+        saved(path, np.full((24, 32), value, np.uint8), quality=95)
+        assert (pictures.read_mask(path) == bool(value)).all()
+
+
 def test_a_picture_beside_its_previews_is_read(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", WHITE, format="MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
     assert Image.open(path).n_frames == 2

@@ -33,7 +33,8 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
         Holds files that end as `ENDINGS` say, which `medxai.data.pictures.read` reads as a viewer shows them.
     masks
         Folder in which the mask of ``a/b.jpg`` is ``a/b`` or ``a/b_mask`` with any of the endings, of the size of its
-        image and read like it; any pixel that is not black is inside. It may be the folder of the images.
+        image and read by `medxai.data.pictures.read_mask`; any pixel that is not black is inside. It may be the folder
+        of the images.
     size
         Side of the result in pixels, at least `SMALLEST`.
 

@@ -15,6 +15,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 """Pillow's names of what is read, whatever the ending says: each format is a decoder that strangers can reach."""
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 """Pillow's names of the kinds of pixels with at most 8 bits a channel."""
+LOSSY = ("JPEG", "MPO", "WEBP")
+"""Formats that may leave grey around an outline: for JPEG of quality 95, a tenth of the area of a disc of 80 pixels."""
 
 
 def read(path: Path) -> np.ndarray:
@@ -35,6 +37,23 @@ def read(path: Path) -> np.ndarray:
         a channel, holds several pictures, has pixels beyond its palette, or is transparent anywhere, so that what one
         sees depends on the viewer.
     """
+    return _read(path)[0]
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read a picture as `read` does, and return where it is not black, bool (height, width).
+
+    Grey in one of the formats `LOSSY` is a DataError, too: nobody can tell how much of it was drawn.
+    """
+    pixels, kind = _read(path)
+    if kind in LOSSY and ((pixels > 0) & (pixels < 255)).any():
+        raise DataError(f"{path} is blurred by its format, {kind}: expected black and white alone, or a mask as PNG")
+    red, green, blue = np.moveaxis(pixels, -1, 0)
+    return (red | green | blue) > 0
+
+
+def _read(path: Path) -> tuple[np.ndarray, str]:
+    """Return the pixels of a picture, and its format."""
     try:
         # Pillow warns of what it mends and of large pictures; the limit is ours.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as picture:
@@ -46,7 +65,7 @@ def read(path: Path) -> np.ndarray:
             ImageOps.exif_transpose(picture, in_place=True)
             if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
                 raise DataError(f"{path} is transparent in places: expected an opaque picture, lay it on a background")
-            return np.asarray(picture.convert("RGB"))
+            return np.asarray(picture.convert("RGB")), picture.format
     except DataError:
         raise
     except Image.DecompressionBombError:
@@ -58,12 +77,6 @@ def read(path: Path) -> np.ndarray:
     except Exception as error:  # each decoder has its own way to say that a file is damaged
         said = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} is damaged ({said}): replace it or leave it out") from error
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """Read a picture as `read` does, and return where it is not black, bool (height, width)."""
-    red, green, blue = np.moveaxis(read(path), -1, 0)
-    return (red | green | blue) > 0
 
 
 def _refused(picture: Image.Image) -> str | None:
