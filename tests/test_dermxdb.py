@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -203,6 +206,37 @@ BROKEN = {
         "the image has 21 x 10 pixels, in labeller1_c.json 20 x 10",
     ),
     "no size": (_with(tag("Acne")).replace(b"20", b"0"), "the image has 0 x 10 pixels"),
+    "huge size": (
+        _with(tag("Acne")).replace(b"20", b"100000").replace(b"10}", b"100000}"),
+        "100000 x 100000 pixels: exp",
+    ),
+    "long size": (
+        _with(tag("Acne")).replace(b"20", b"1000000000"),
+        "1000000000 x 10 pixels: expected at most 67,108,864",
+    ),
+    "endless size": (_with(tag("Acne")).replace(b"20", b"Infinity"), "inf x 10 pixels: expected whole numbers"),
+    "size of digits": (_with(tag("Acne")).replace(b"20", b'"20"'), "'20' x 10 pixels: expected whole numbers"),
+    "broken size": (_with(tag("Acne")).replace(b"20", b"20.5"), "20.5 x 10 pixels: expected whole numbers"),
+    "nested": (b"[" * 200_000, "is nested too deeply"),
+    "infinity": (_with(outline("Plaque", square(0, float("inf"), 3, 3))), "has coordinates that are not finite"),
+    "overflow": (_with(outline("Plaque", square(0, 1, 3, 3))).replace(b'"y": 1', b'"y": 1e999'), "are not finite"),
+    "huge integer": (
+        _with(outline("Plaque", square(0, -(10**400), 3, 3))),
+        "has coordinates that are beyond 67,108,864",
+    ),
+    "huge number": (_with(outline("Plaque", square(0, 1e300, 3, 3))), "has coordinates that are beyond 67,108,864"),
+    "many digits": (
+        _with(outline("Plaque", square(0, 1, 3, 3))).replace(b'"y": 1', b'"y": 1' + b"0" * 5000),
+        "is not com",
+    ),
+    "digits as text": (_with(outline("Plaque", square(0, "1", 3, 3))), "has coordinates that are no numbers"),
+    "a list for a name": (_with({"name": ["Acne"], "tag": {}}), "has not the structure of a DermXDB annotation"),
+    "a number for attributes": (
+        _with({**outline("Plaque", square(0, 0, 3, 3)), "attributes": 7}),
+        "has not the structure",
+    ),
+    "a list of batches": (_with(tag("Acne")).replace(b'""', b"[]"), "has not the structure of a DermXDB annotation"),
+    "too large": (b" " * (2**24 + 1), "is too large: expected at most 16 MiB"),
 }
 
 
@@ -214,10 +248,139 @@ def test_broken_file_is_named_and_costs_no_other(root: Path, case: str) -> None:
     with pytest.raises(DataError, match=r"^labeller2_c\.json.*" + re.escape(reason)) as error:
         dermxdb.load(root)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
     db = dermxdb.load(root, on_error="skip")
     assert db.problems.to_numpy().tolist() == [["labeller2_c.json", str(error.value)]]
     pd.testing.assert_frame_equal(db.evaluations, whole.evaluations[:-1])
     np.testing.assert_array_equal(db.mask("a_b", 1, "Plaque"), whole.mask("a_b", 1, "Plaque"))
+
+
+CELLS = {
+    "no name": ("metadata.csv", "a_b.jpeg", "", "metadata.csv has a row without the name of an image"),
+    "row twice": (
+        "metadata.csv",
+        "light;adult",
+        "light;adult\nx;y;z;a_b.jpeg;;",
+        "metadata.csv has two rows for 'a_b'",
+    ),
+    "image twice": ("images.csv", "c,1", "a_b,1", "images.csv has two rows for 'a_b'"),
+    "image without a name": ("images.csv", "c,1", ",1", "images.csv has a row without the name of an image"),
+    "a word for a flag": (
+        "images.csv",
+        "c,1",
+        "c,yes",
+        "images.csv has 'yes' in its column in_paper_554: expected 0 or 1",
+    ),
+    "another number": ("images.csv", "c,1", "c,2", "images.csv has '2' in its column in_paper_554: expected 0 or 1"),
+    "no flag": ("images.csv", "c,1", "c,", "images.csv has nan in its column in_paper_554: expected 0 or 1"),
+    "another cell": ("images.csv", "c,1", "c,c,1", "images.csv cannot be read as a table"),
+    "more cells everywhere": ("images.csv", "\n", ",\n", None),
+    "no text": ("images.csv", "c,1", "\x00\x00", "images.csv"),
+}
+
+
+@pytest.mark.parametrize("case", CELLS)
+def test_cells_of_another_kind_are_told_in_one_sentence(root: Path, case: str) -> None:
+    file, old, new, said = CELLS[case]
+    text = (root / file).read_text()
+    assert old in text
+    head, *rows = text.replace(old, new).splitlines()
+    if said is None:  # the header has fewer cells than the rows
+        head, said = text.splitlines()[0], f"{file} has rows with more cells than columns"
+    (root / file).write_text("\n".join([head, *rows, ""]))
+    with pytest.raises(DataError, match=re.escape(said)) as error:
+        dermxdb.load(root)
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_list_of_images_is_not_taken_for_none(root: Path) -> None:
+    (root / "images.csv").write_text("")
+    with pytest.raises(DataError, match=r"images\.csv cannot be read as a table \(No columns"):
+        dermxdb.load(root)
+
+
+def test_names_of_digits_are_names(tmp_path: Path) -> None:
+    write(tmp_path / "set", {"labeller1_0123": [tag("Acne")]}, references={"0123": "Acne"})
+    images = dermxdb.load(tmp_path / "set").images
+    assert images.loc["0123", ["paper", "reference"]].tolist() == [True, "Acne"]
+
+
+def test_composed_and_decomposed_names_are_the_same(tmp_path: Path) -> None:
+    composed, decomposed = "l\u00e9sion", "le\u0301sion"
+    root = write(tmp_path / "set", {f"labeller1_{decomposed}": [tag("Acne")]}, references={composed: "Acne"})
+    text = (root / "images.csv").read_text()
+    (root / "images.csv").write_text("\n".join(line for line in text.splitlines() if decomposed not in line) + "\n")
+    (root / "images").mkdir()
+    (root / "images" / f"{decomposed}.jpeg").touch()
+    images = dermxdb.load(root).images
+    assert images.index.tolist() == [composed]
+    assert images.loc[composed, ["paper", "reference"]].tolist() == [True, "Acne"]
+    assert images.loc[composed, "photograph"].stem == decomposed
+    shutil.copy(
+        root / "annotations" / f"labeller1_{decomposed}.json", root / "annotations" / f"labeller1_{composed}.json"
+    )
+    with pytest.raises(DataError, match=r"holds annotations/labeller1_.*json twice"):
+        dermxdb.load(root)
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar.gz"])
+def test_names_of_another_encoding_are_names(tmp_path: Path, kind: str) -> None:
+    root = write(tmp_path / "set", {"labeller1_lesion": [tag("Acne")]}, references={})
+    file = root / "annotations" / "labeller1_lesion.json"
+    file.rename(file.with_name(os.fsdecode(b"labeller1_l\xe9sion.json")))
+    if kind == "tar.gz":
+        with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as archive:
+            archive.add(root, "set")
+        root = tmp_path / "set.tar.gz"
+    assert dermxdb.load(root).images.index.tolist() == ["l\\xe9sion"]
+
+
+@pytest.mark.parametrize("name", ["fold.csv", "metadata_fold_x_test.csv", "metadata_fold_9999_test.csv"])
+def test_another_name_of_a_fold_is_refused(root: Path, name: str) -> None:
+    (root / "folds").mkdir()
+    (root / "folds" / name).write_text("current_filename\na_b.jpeg\n")
+    with pytest.raises(DataError, match=rf"folds/{name} is no name of a fold: expected metadata_fold_0_train\.csv"):
+        dermxdb.load(root)
+
+
+def test_what_is_no_plain_file_is_refused(root: Path) -> None:
+    os.mkfifo(root / "annotations" / "labeller2_d.json")
+    with pytest.raises(DataError, match=r"labeller2_d\.json is no file that can be read"):
+        dermxdb.load(root)
+
+
+def zipped(root: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*.*")):
+            archive.write(file, file.relative_to(root))
+    return path
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_read_no_further_than_believed(root: Path, tmp_path: Path) -> None:
+    path = zipped(root, tmp_path / "set.zip")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations/labeller2_d.json", b" " * 2**26)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"labeller2_d\.json is too large: expected at most 16 MiB"):
+        dermxdb.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 3 * 2**24
+    tracemalloc.stop()
+
+
+def test_an_encrypted_archive_and_a_name_twice_are_told(root: Path, tmp_path: Path) -> None:
+    path = zipped(root, tmp_path / "set.zip")
+    content = bytearray(path.read_bytes())
+    for start, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flag "encrypted" of each entry
+        at = -1
+        while (at := content.find(start, at + 1)) >= 0:
+            content[at + offset] |= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read, it is damaged or encrypted: .*encrypted"):
+        dermxdb.load(path)
+    with zipfile.ZipFile(zipped(root, path), "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("metadata.csv", b"")
+    with pytest.raises(DataError, match=r"holds metadata\.csv twice"):
+        dermxdb.load(path)
 
 
 def test_unknown_file_name_is_refused(root: Path) -> None:

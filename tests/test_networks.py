@@ -38,16 +38,25 @@ def test_a_file_of_weights_comes_back(tmp_path, name):
     [
         without_counters,
         lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
+        lambda state: {key: value.half() if value.is_floating_point() else value for key, value in state.items()},
         lambda state: {"epoch": 3, "state_dict": state, "best": 0.9},
         lambda state: {"state_dict": {f"module.{key}": value for key, value in without_counters(state).items()}},
     ],
-    ids=["without counters", "of DataParallel", "a checkpoint", "all of it"],
+    ids=["without counters", "of DataParallel", "compiled", "in 16 bits", "a checkpoint", "all of it"],
 )
 def test_files_as_people_keep_them(tmp_path, kept):
     model = built(TINY, 3)
     torch.save(kept(model.state_dict()), tmp_path / "w.pth")
     loaded = networks.load(TINY, 3, tmp_path / "w.pth").state_dict()
-    assert all(torch.equal(loaded[key], value) for key, value in model.state_dict().items())
+    for key, value in kept_values(kept(model.state_dict())).items():
+        assert torch.equal(loaded[key], value.to(loaded[key].dtype))
+
+
+def kept_values(saved: dict) -> dict:
+    """The tensors of a file by the names of the network."""
+    state = saved.get("state_dict", saved)
+    return {key.replace("module.", "").replace("_orig_mod.", ""): value for key, value in state.items()}
 
 
 def test_heads_for_training_alone_are_left_out(tmp_path):
@@ -78,6 +87,12 @@ def test_bad_arguments_are_told_in_one_sentence(name, options, said):
         networks.load(name, **options)
 
 
+def changed(how) -> dict[str, torch.Tensor]:
+    """Weights of which the first is another kind of tensor."""
+    state = tiny(3)
+    return state | {"conv1.0.weight": how(state["conv1.0.weight"])}
+
+
 def tiny(classes: int) -> dict[str, torch.Tensor]:
     return built(TINY, classes).state_dict()
 
@@ -96,6 +111,22 @@ def tiny(classes: int) -> dict[str, torch.Tensor]:
         (lambda path: torch.save({"0.weight": torch.zeros(1)}, path), "expected conv1.0.weight, got none"),
         (lambda path: torch.save(tiny(5), path), "expected fc.weight of shape (3, 96), got (5, 96)"),
         (lambda path: torch.save({**tiny(3), "more": torch.zeros(1)}, path), "expected no more"),
+        (
+            lambda path: torch.save({7: torch.zeros(1)}, path),
+            "holds a dictionary of 7: expected model.state_dict() alone",
+        ),
+        (lambda path: torch.save({"a\nb": torch.zeros(1)}, path), "holds a dictionary of a b: expected"),
+        (lambda path: torch.save({"k" * 999: 1}, path), f"holds a dictionary of {'k' * 40}: expected"),
+        (lambda path: torch.save(changed(torch.Tensor.to_sparse), path), "holds a dictionary of conv1.0.weight, "),
+        (lambda path: torch.save(changed(lambda w: w.to("meta")), path), "holds a dictionary of conv1.0.weight, "),
+        (lambda path: torch.save(changed(torch.Tensor.int), path), "of the kind torch.float32, got torch.int32"),
+        (lambda path: torch.save(changed(lambda w: w + 1j), path), "of the kind torch.float32, got torch.complex64"),
+        (
+            lambda path: torch.save(changed(lambda w: w[0, 0, 0, :1].expand(10**6, 10**6)), path),
+            "conv1.0.weight of shape",
+        ),
+        (lambda path: path.write_bytes(b"\x80\x02" + b"(" * 9 + b"."), "w.pth is no file of weights alone"),
+        (lambda path: path.mkdir(), "w.pth is no file of weights alone"),
     ],
 )
 def test_bad_files_are_told_in_one_sentence(tmp_path, save, said):

@@ -1,6 +1,7 @@
 """Real image sets: counts, masks, licences, artefacts; small sets of our own for everything that can be wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -320,7 +321,7 @@ def test_bad_sets(toy_busi):
     with pytest.raises(DataError, match="is 40 x 20 pixels: expected 40 x 30"):
         photo_sets.busi(toy_busi).mask("a.png")
     (toy_busi / "images" / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"a\.png cannot be read as an image"):
+    with pytest.raises(DataError, match=r"a\.png is no image that can be read"):
         photo_sets.busi(toy_busi).image("a.png")
     with pytest.raises(DataError, match="has no image 'z'"):
         photo_sets.busi(toy_busi).image("z")
@@ -330,6 +331,33 @@ def test_bad_sets(toy_busi):
     (toy_busi / "manifest.csv").write_text("file,class\na.png,benign\n")
     with pytest.raises(DataError, match="lacks columns: expected breastmnist_split"):
         photo_sets.busi(toy_busi)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (",benign,train,0,1", "has a row without file: expected a name and a label in each"),
+        ("a.png,,train,0,1", "has a row without class: expected a name and a label in each"),
+        ("a.png,benign,train,0,1,more", "is no table: expected comma-separated values"),
+        ("7,benign,train,0,1", "7 is listed in BUSI"),
+        ("\x00,,", "manifest.csv"),
+    ],
+)
+def test_cells_of_another_kind_are_told_in_one_sentence(toy_busi, row, said):
+    head, *rows = (toy_busi / "manifest.csv").read_text().splitlines()
+    (toy_busi / "manifest.csv").write_text("\n".join([head, *rows, row, ""]))
+    with pytest.raises(DataError, match=re.escape(said)) as error:
+        photo_sets.busi(toy_busi)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "entry", ['"text"', "7", "{}", '{"class": "a", "name": "b", "artefact_folder": 7}', "[" * 100_000]
+)
+def test_lists_of_artefacts_of_another_structure_are_told(toy_artefacts, entry):
+    (toy_artefacts / "artefacts/meta.json").write_text(f'{{"artefacts": [{entry}]}}')
+    with pytest.raises(DataError, match="is not the list of the cut-out artefacts"):
+        photo_sets.ham10000_artefacts(toy_artefacts)
 
 
 def test_bad_artefacts(toy_artefacts):

@@ -1,5 +1,7 @@
 """Whole paintings: the same pixels from the same seed, a truth that is true, no disease by its mean colour."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -279,3 +281,17 @@ def test_disease_cannot_be_told_by_mean_colour(real_dermxdb, tmp_path):
     labels = paper.loc[names, "reference"].to_numpy()
     assert macro_f1(colours, labels) < 0.6
     assert macro_f1(np.eye(6)[[dermxdb.DISEASES.index(label) for label in labels]], labels) == 1  # it could be told
+
+
+def test_a_script_without_a_guard_ends_with_a_sentence(tmp_path: Path) -> None:
+    """Each process that paints imports the script, which then paints: that must not wait for its own lock."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from types import SimpleNamespace\n"
+        "from medxai.painting import cache\n"
+        f"cache.paint_all(SimpleNamespace(digest='0' * 12), 64, images=['a'], folder=Path({str(tmp_path)!r}))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)  # it never ended
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("RuntimeError: a process that paints ended before it painted: in a")

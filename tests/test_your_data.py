@@ -1,5 +1,6 @@
 """Data of one's own: reading a folder, scores beside controls, images to try it on."""
 
+import os
 import re
 from pathlib import Path
 
@@ -105,11 +106,13 @@ class TestReadFolder:
         assert images.names == ["2.png", "a/1.jpg"]
         assert masks_of(images).all((1, 2)).tolist() == [False, True]
 
-    @pytest.mark.parametrize(("mode", "value"), [("1", 1), ("P", 1), ("RGB", (0, 0, 1)), ("RGBA", (1, 0, 0, 0))])
-    def test_any_pixel_that_is_not_zero_is_inside(self, tmp_path: Path, mode: str, value: object) -> None:
+    @pytest.mark.parametrize(("mode", "value"), [("1", 1), ("P", 1), ("RGB", (0, 0, 1)), ("RGBA", (1, 0, 0, 255))])
+    def test_any_pixel_that_is_not_black_is_inside(self, tmp_path: Path, mode: str, value: object) -> None:
         write(tmp_path / "images/1.png")
         mask = Image.new(mode, (20, 20), 0 if mode in "1P" else (0, 0, 0, 255)[: len(mode)])
         mask.paste(value, (0, 0, 10, 20))
+        if mode == "P":
+            mask.putpalette([0, 0, 0, 0, 0, 1])
         (tmp_path / "masks").mkdir()
         mask.save(tmp_path / "masks/1.png")
         inside = read_folder(tmp_path / "images", tmp_path / "masks", size=20).reference(0) > 0
@@ -131,7 +134,7 @@ class TestReadFolder:
             (lambda f: truncate(write(f / "images/1.png", (90, 90))), "1.png is damaged"),
             (
                 lambda f: write(f / "images/1.png", mode="I;16"),
-                "1.png has pixels of kind 'I;16': expected 8 bits",
+                "1.png has 16 bits a channel: expected 8 bits",
             ),
             (lambda f: frames(f / "images/1.tif"), "1.tif holds 3 pictures: expected one a file"),
             (
@@ -166,6 +169,20 @@ class TestReadFolder:
         prepare(tmp_path / "masks")
         with pytest.raises(DataError, match=re.escape(said)):
             read_folder(tmp_path / "images", tmp_path / "masks", size=16)
+
+    def test_composed_and_decomposed_names_are_the_same(self, tmp_path: Path) -> None:
+        write(tmp_path / "images/l\u00e9sion.png")
+        write(tmp_path / "masks/le\u0301sion_mask.png")
+        assert (read_folder(tmp_path / "images", tmp_path / "masks", size=16).reference(0) == 1).all()
+        write(tmp_path / "images/le\u0301sion.png")
+        with pytest.raises(DataError, match="share a name"):
+            read_folder(tmp_path / "images", size=16)
+
+    def test_names_of_another_encoding_can_be_written(self, tmp_path: Path) -> None:
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/al\xe9"))
+        write(folder / os.fsdecode(b"l\xe9sion.png"))
+        images = read_folder(folder, size=16)
+        assert (images.name, images.names) == ("al\\xe9", ["l\\xe9sion.png"])
 
     @pytest.mark.parametrize("size", [8, 0, 64.0, "64"])
     def test_bad_size(self, folder: Path, size: object) -> None:
@@ -271,7 +288,7 @@ class TestEvaluate:
         model = nn.Sequential(nn.Conv2d(3, 4, SIDE), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2))
         found = evaluate(model, few(images, 1), methods=["gradient"], samples=4, checked=1, progress=False)
         assert found.cascade.empty
-        assert found.left_out[0].startswith("The check by random weights was left out: Expected more than 1 value")
+        assert found.left_out[0].startswith("The check by random weights was left out: the statistics of batch")
         assert found.scores[["pixel_auc", "deletion", "max_sensitivity"]].notna().iloc[0].all()
         assert found.scores["iou"].isna().all()
         lines = summary(found, resamples=100).set_index(["metric", "method"])

@@ -1,7 +1,9 @@
 """The page of a reader's own data, its pieces in the chapter, and the command that writes it."""
 
 import html
+import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,12 +199,14 @@ class TestCommand:
         return path
 
     def test_writes_a_report(self, folder: Path, weights: Path, tmp_path: Path, capsys) -> None:
-        output = tmp_path / "report.html"
+        output = tmp_path / os.fsdecode(b"r\xe9port.html")  # names that are no UTF-8 are no reason to lose the work
+        weights = shutil.copy(weights, tmp_path / os.fsdecode(b"w\xe9.pth"))
         command = ["explain", str(folder / "images"), "--masks", str(folder / "masks"), "--model", TINY, "--size", "48"]
         command += ["--weights", str(weights), "--classes", "2", "--methods", "gradient, grad_cam", "--samples", "4"]
         assert cli.main([*command, "--output", str(output)]) == 0
-        assert f"written: {output}" in capsys.readouterr().out
+        assert f"written: {tmp_path}/r\\xe9port.html" in capsys.readouterr().out
         text = output.read_text(encoding="utf-8")
+        assert "w\\xe9.pth" in text
         assert "timm:test_resnet" in text
         assert "Grad-CAM" in text
         assert "SmoothGrad" not in text

@@ -106,11 +106,11 @@ def _explain(options: argparse.Namespace) -> None:
     your_data_page.check_path(options.output)  # before the work, not after it
     images = your_data.read_folder(options.folder, options.masks, size=options.size)
     model = your_data.load_model(options.model, classes=options.classes, weights=options.weights)
-    own = options.weights and f"{options.model} with the weights in {options.weights}"
+    own = options.weights and f"{options.model} with the weights in {paths.shown(options.weights)}"
     methods = options.methods and [name.strip() for name in options.methods.split(",")]
     results = your_data.evaluate(model, images, target=options.target, methods=methods, samples=options.samples)
     page = your_data_page.write_report(results, options.output, model=own or pretrained(options.model).origin)
-    print(f"written: {page}")
+    print(f"written: {paths.shown(page)}")
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -2,7 +2,15 @@
 
 
 class DataError(ValueError):
-    """A data set, a file or a table is not what it should be."""
+    """A data set, a file or a table is not what it should be.
+
+    The message can be written anywhere, in one line: what no screen shows, as names of files may hold (a line break, a
+    byte of another encoding), is escaped in it.
+    """
+
+    def __init__(self, message: str) -> None:
+        shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        super().__init__("".join(shown))
 
 
 class UnsupportedModel(ValueError):  # noqa: N818

@@ -1,6 +1,7 @@
 """Where everything lies. The only module that knows."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,3 +86,13 @@ METHODS = CARRIED / "methods.csv"
 
 REVIEW_REFERENCES = CARRIED / "review_references.csv"
 """Who is behind the review's reference numbers."""
+
+
+def same_name(name: str) -> str:
+    """Return a name of a file such that composed and decomposed letters are the same, as they look: é of macOS, too."""
+    return unicodedata.normalize("NFC", name)
+
+
+def shown(path: Path | str) -> str:
+    r"""Return a path as text that can be written anywhere: bytes of a name that are no UTF-8 become ``\xe9``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,6 +1,7 @@
 """DermXDB's records to tidy tables."""
 
 import io
+import re
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,20 +20,37 @@ IMAGE_COLUMNS = {
     "in_paper_554": "paper",
     "in_benchmark_524": "benchmark",
 }
+FLAGS = ("in_paper_554", "in_benchmark_524", "second_round")
+"""Columns of 0 and 1."""
+TEXTS = (
+    "image",
+    "gold",
+    "gold_source",
+    "source_dataset",
+    "current_filename",
+    "original_filename",
+    "diagnosis",
+    "dataset",
+)
+"""Columns of text, be it of digits alone."""
+FOLD = re.compile(r"_(\d{1,3})_([^_]+)$")
 
 
 def metadata(contents: Contents) -> pd.DataFrame:
     """Read metadata.csv, indexed by image name (the stem of the current file name)."""
     columns = ["current_filename", "original_filename", "diagnosis", "dataset", "skin_tone", "age"]
     table = _read(contents.tables["metadata.csv"], "metadata.csv", columns, sep=";")
-    table.index = pd.Index([PurePosixPath(name).stem for name in table["current_filename"]], name="image")
-    return table
+    return _by_image(table.assign(image=_stems(table["current_filename"])), "metadata.csv")
 
 
 def images(contents: Contents, metadata: pd.DataFrame, photographs: dict[str, Path]) -> pd.DataFrame:
     """Join the image list, the metadata and the sizes: one row per annotated image."""
-    listed = contents.tables.get("images.csv") or paths.IMAGE_LIST.read_bytes()
-    listed = _read(listed, "images.csv", ["image", *IMAGE_COLUMNS, "second_round"]).set_index("image")
+    listed = contents.tables["images.csv"] if "images.csv" in contents.tables else paths.IMAGE_LIST.read_bytes()
+    listed = _read(listed, "images.csv", ["image", *IMAGE_COLUMNS, "second_round"])
+    for name in FLAGS:
+        if wrong := [cell for cell in listed[name] if cell not in ("0", "1")]:
+            raise DataError(f"images.csv has {wrong[0]!r:.60} in its column {name}: expected 0 or 1")
+    listed = _by_image(listed.assign(image=listed["image"].map(paths.same_name, na_action="ignore")), "images.csv")
     listed = listed[[*IMAGE_COLUMNS, "second_round"]].rename(columns=IMAGE_COLUMNS)
     sizes = {evaluation.image: (evaluation.width, evaluation.height) for evaluation in contents.evaluations}
     table = pd.DataFrame.from_dict(sizes, orient="index", columns=["width", "height"]).sort_index()
@@ -44,9 +62,9 @@ def images(contents: Contents, metadata: pd.DataFrame, photographs: dict[str, Pa
     table.loc[unlisted, "reference_source"] = "metadata.csv"
     table.loc[unlisted, "source"] = table["dataset"]
     for name in ("paper", "benchmark", "second_round"):
-        table[name] = table[name].eq(1)
+        table[name] = table[name].eq("1")
     table["reference"] = table["reference"].astype(object).where(table["reference"].notna(), None)
-    originals = table.pop("original_filename").fillna("").map(lambda name: PurePosixPath(name).stem)
+    originals = _stems(table.pop("original_filename").fillna(""))
     found = [photographs.get(now) or photographs.get(before) for now, before in originals.items()]
     table["photograph"] = pd.Series(found, index=table.index, dtype=object)
     return table.drop(columns=["diagnosis", "dataset"])
@@ -56,7 +74,7 @@ def photographs(folders: list[Path]) -> dict[str, Path]:
     """Return the photographs in `folders` by file stem."""
     kinds = (".jpg", ".jpeg", ".png")
     found = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()))
-    return {path.stem: path for path in found if path.suffix.lower() in kinds}
+    return {paths.same_name(path.stem): path for path in found if path.suffix.lower() in kinds}
 
 
 def evaluations(records: list[Evaluation], reference: pd.Series) -> pd.DataFrame:
@@ -104,10 +122,12 @@ def folds(contents: Contents) -> pd.DataFrame:
     parts = [pd.DataFrame(columns=["image", "fold", "split"])]
     for name, content in sorted(contents.tables.items()):
         if name.startswith("folds/"):
-            *_, fold, split = PurePosixPath(name).stem.split("_")
-            members = _read(content, name, ["current_filename"])["current_filename"]
-            stems = [PurePosixPath(member).stem for member in members]
-            parts.append(pd.DataFrame({"image": stems, "fold": int(fold), "split": split}))
+            match = FOLD.search(PurePosixPath(name).stem)
+            if match is None:
+                raise DataError(f"{name} is no name of a fold: expected metadata_fold_0_train.csv and the like")
+            table = _read(content, name, ["current_filename"])
+            table = _by_image(table.assign(image=_stems(table["current_filename"])), name)
+            parts.append(pd.DataFrame({"image": table.index, "fold": int(match[1]), "split": match[2]}))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
@@ -131,9 +151,26 @@ def broken_sizes(contents: Contents) -> list[tuple[Evaluation, str]]:
 
 def _read(content: bytes, name: str, columns: list[str], **options: str) -> pd.DataFrame:
     try:
-        table = pd.read_csv(io.BytesIO(content), **options)
-    except ValueError as error:
-        raise DataError(f"{name} cannot be read as a table ({error})") from error
+        table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys((*TEXTS, *FLAGS), str), **options)
+    except (ValueError, OverflowError) as error:
+        said = " ".join(str(error).split())
+        raise DataError(f"{name} cannot be read as a table ({said})") from error
     if missing := sorted(set(columns) - set(table.columns)):
         raise DataError(f"{name} has no column {', '.join(missing)}")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
+        raise DataError(f"{name} has rows with more cells than columns: expected {len(table.columns)}")
     return table
+
+
+def _stems(names: pd.Series) -> pd.Series:
+    """Return the names of images in a column of file names; what is missing stays missing."""
+    return names.map(lambda name: paths.same_name(PurePosixPath(name).stem), na_action="ignore")
+
+
+def _by_image(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Use the column ``image`` as the index: every row has one, and no two the same."""
+    if table["image"].isna().any() or table["image"].eq("").any():
+        raise DataError(f"{name} has a row without the name of an image")
+    if table["image"].duplicated().any():
+        raise DataError(f"{name} has two rows for {table['image'][table['image'].duplicated()].iloc[0]!r:.60}")
+    return table.set_index("image")

@@ -3,6 +3,7 @@
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,8 +19,10 @@ from medxai.errors import DataError
 
 ENDINGS = (".tar.gz", ".tar.xz", ".zip")
 
-# What the standard library raises on damage; RuntimeError is zipfile's word for "encrypted".
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
+# What the standard library raises on damage; RuntimeError is zipfile's word for "encrypted", and IndexError, ValueError
+# and struct.error come from damaged names and numbers.
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, OSError)
+DAMAGE += (RuntimeError, IndexError, ValueError)
 
 Members = Iterator[tuple[str, int, IO[bytes]]]
 """The files of an archive in its order: name, size in bytes, and a stream that can be read until the next one comes."""
@@ -46,10 +49,12 @@ def opened(archive: Path) -> Iterator[Members]:
         else:
             with tarfile.open(archive, f"r:{archive.suffix[1:]}") as container:
                 yield _tar_members(container)
+    except DataError:
+        raise
     except tarfile.FilterError as error:
-        raise DataError(f"{archive} is refused, it could write outside its folder: {error}") from error
+        raise DataError(f"{archive} is refused, it could write outside its folder: {error!s:.200}") from error
     except DAMAGE as error:
-        raise DataError(f"{archive} cannot be read, it is damaged or encrypted: {error}") from error
+        raise DataError(f"{archive} cannot be read, it is damaged or encrypted: {error!s:.200}") from error
 
 
 def _zip_members(container: zipfile.ZipFile) -> Members:

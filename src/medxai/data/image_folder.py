@@ -5,8 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from medxai import paths
+from medxai.data import pictures
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.masks import area_average
 from medxai.errors import DataError
@@ -15,8 +16,6 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Of image files, in capitals too; other files are passed over."""
 MASK = "_mask"
 """A file whose name ends in this, before the ending, is never an image."""
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-"""Pillow's names of the kinds of pixels with at most 8 bits a channel."""
 SMALLEST = 16
 """Least side of the images for the network, in pixels."""
 
@@ -26,15 +25,16 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
 
     Whole images are scaled to a square, which stretches those that are none; crop them before if that matters. A mask's
     pixel is inside if at least half of its area is. Files that begin with a dot and folders of masks below the folder
-    are passed over.
+    are passed over. Names are given as `medxai.paths.shown` writes them.
 
     Parameters
     ----------
     folder
-        Holds files that end as `ENDINGS` say, with 8 bits a channel; grey ones become RGB.
+        Holds files that end as `ENDINGS` say, which `medxai.data.pictures.read` reads as a viewer shows them.
     masks
         Folder in which the mask of ``a/b.jpg`` is ``a/b`` or ``a/b_mask`` with any of the endings, of the size of its
-        image; any pixel that is not zero is inside, opacity left out. It may be the folder of the images.
+        image and read by `medxai.data.pictures.read_mask`; any pixel that is not black is inside. It may be the folder
+        of the images.
     size
         Side of the result in pixels, at least `SMALLEST`.
 
@@ -50,15 +50,19 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     files = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
     if not files:
         raise DataError(f"{folder} holds no image: expected files that end in {', '.join(ENDINGS)}")
-    names = [path.relative_to(folder).as_posix() for path in files.values()]
+    names = [paths.shown(path.relative_to(folder).as_posix()) for path in files.values()]
     outlines = None if masks is None else list(_matched(files, names, folder, masks))
-    pictures, inside = [], []
+    squares, inside = [], []
     for i, path in enumerate(files.values()):
-        picture = _read(path)
-        pictures.append(_square(np.asarray(picture.convert("RGB")), size))
+        picture = pictures.read(path)
+        squares.append(_square(picture, size))
+        shape = picture.shape[:2]
+        del picture  # a large one and its mask need not be in memory together
         if outlines is not None:
-            inside.append(_inside(outlines[i], picture.size, size))
-    return LabelledImages.with_masks(names, np.stack(pictures), np.stack(inside) if inside else None, folder.name)
+            inside.append(_inside(outlines[i], shape, size))
+    return LabelledImages.with_masks(
+        names, np.stack(squares), np.stack(inside) if inside else None, paths.shown(folder.name)
+    )
 
 
 def _folder(folder: Path | str) -> Path:
@@ -79,10 +83,10 @@ def _files(folder: Path, other: Path | None = None) -> Iterator[Path]:
 
 
 def _by_stem(folder: Path, files: Iterator[Path]) -> dict[str, Path]:
-    """Files by their path below the folder, without ending and without `MASK`."""
+    """Files by their path below the folder, without ending and without `MASK`; é is é, composed or not."""
     found: dict[str, Path] = {}
     for path in files:
-        stem = path.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK)
+        stem = paths.same_name(path.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK))
         if stem in found:
             raise DataError(f"{found[stem]} and {path.name} share a name: expected one file for each")
         found[stem] = path
@@ -104,41 +108,17 @@ def _matched(files: dict[str, Path], names: Sequence[str], folder: Path, masks: 
         yield found[stem]
 
 
-def _read(path: Path) -> Image.Image:
-    """Read one picture as it is stored."""
-    try:
-        with Image.open(path) as picture:
-            if getattr(picture, "n_frames", 1) > 1:
-                raise DataError(f"{path} holds {picture.n_frames} pictures: expected one a file")
-            if picture.mode not in MODES:
-                raise DataError(
-                    f"{path} has pixels of kind {picture.mode!r}: expected 8 bits a channel, so that you choose "
-                    "what becomes black and white"
-                )
-            picture.load()
-            return picture
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = (
-            "is no image that can be read" if isinstance(error, UnidentifiedImageError) else f"is damaged ({error})"
-        )
-        raise DataError(f"{path} {reason}: replace it, or take it out of the folder") from error
-
-
 def _square(picture: np.ndarray, size: int) -> np.ndarray:
     shrinks = min(picture.shape[:2]) >= size
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _inside(path: Path, wanted: tuple[int, int], size: int) -> np.ndarray:
+def _inside(path: Path, wanted: tuple[int, ...], size: int) -> np.ndarray:
     """Return what a mask outlines, bool (size, size)."""
-    mask = _read(path)
-    if mask.size != wanted:
-        sizes = [" x ".join(map(str, one)) for one in (mask.size, wanted)]
+    full = pictures.read_mask(path)
+    if full.shape != wanted:
+        sizes = [f"{width} x {height}" for height, width in (full.shape, wanted)]
         raise DataError(f"{path} is {sizes[0]} pixels, its image {sizes[1]}: expected a mask of the size of its image")
-    values = np.asarray(mask)
-    if mask.mode in ("LA", "PA", "RGBA"):
-        values = values[..., :-1]
-    full = values.reshape(*values.shape[:2], -1).any(-1)
     inside = area_average(full, size) >= 0.5
     if full.any() and not inside.any():
         raise DataError(f"{path} outlines less than half a pixel at {size} x {size}: a larger size is needed")

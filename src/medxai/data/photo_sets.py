@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse.csgraph import connected_components
 
+from medxai.data import pictures
 from medxai.data.masks import area_average
 from medxai.errors import DataError
 
@@ -30,6 +31,9 @@ LICENCES = {
 """The licences of our sets and how their notes write them, from the freest to the strictest."""
 
 NOTES = ("LICEN[CS]E*", "ATTRIBUTION*", "README*", "*/LICEN[CS]E*", "*/README*")
+TEXTS = ("file", "class", "benign_malignant", "diagnosis", "image_id", "dx", "artefact", "subclass")
+"""Columns of lists that hold text, be it of digits alone; the first two that a set needs, name and label, are never
+empty."""
 VISIBLE = 12
 """Grey levels by which a pixel with the artefact must differ from its repaired copy; less is JPEG noise."""
 
@@ -73,12 +77,12 @@ class ImageSet:
 
     def image(self, name: str) -> np.ndarray:
         """Return an image, uint8 (h, w, 3), RGB."""
-        return _rgb(self._row(name)["path"])
+        return pictures.read(self._row(name)["path"])
 
     def mask(self, name: str) -> np.ndarray | None:
         """Return the true mask of an image (of several, their union), bool (h, w), or ``None`` if nobody drew one."""
         paths, size = self._row(name)["masks"], self.image(name).shape[:2]
-        masks = [_read(path, cv2.IMREAD_GRAYSCALE) > 0 for path in paths]
+        masks = [pictures.read_mask(path) for path in paths]
         for path, mask in zip(paths, masks, strict=True):
             if mask.shape != size:
                 raise DataError(f"{path} is {_size(mask.shape)} pixels: expected {_size(size)}, as its image")
@@ -118,8 +122,8 @@ class ArtefactSet(ImageSet):
         if name not in self.templates.index:
             raise DataError(f"{self.name} has no artefact {name!r}; its first is {self.templates.index[0]!r}")
         row = self.templates.loc[name]
-        present = _rgb(row["path"])
-        absent = np.full_like(present, 255) if row["without"] is None else _rgb(row["without"])
+        present = pictures.read(row["path"])
+        absent = np.full_like(present, 255) if row["without"] is None else pictures.read(row["without"])
         if present.shape != absent.shape:
             raise DataError(f"{row['path']} and {row['without']} differ in size")
         return Artefact(name, row["artefact"], cut_out(present, absent))
@@ -274,7 +278,11 @@ def licence_of(root: Path) -> str:
     notes = [path.read_text("utf-8", errors="replace") for each in NOTES for path in sorted(root.glob(each))]
     above = root.parent / "README.md"
     if not notes and above.is_file():
-        notes = [line for line in above.read_text("utf-8").splitlines() if line.startswith(f"| `{root.name}/`")]
+        notes = [
+            line
+            for line in above.read_text("utf-8", errors="replace").splitlines()
+            if line.startswith(f"| `{root.name}/`")
+        ]
     found = [name for name, pattern in LICENCES.items() if any(re.search(pattern, note) for note in notes)]
     if not found:
         raise DataError(
@@ -287,18 +295,19 @@ def licence_of(root: Path) -> str:
 def _templates(folder: Path) -> pd.DataFrame:
     """List the cut-out artefacts; those of bubbles and rulers come in pairs, with and without."""
     try:
-        entries = json.loads((folder / "meta.json").read_text("utf-8"))["artefacts"]
-    except (OSError, ValueError, KeyError) as error:
+        listed = json.loads((folder / "meta.json").read_text("utf-8"))["artefacts"]
+        entries = [(folder / one["artefact_folder"], one["class"], one.get("subclass"), one["name"]) for one in listed]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / 'meta.json'} is not the list of the cut-out artefacts ({error!r})") from error
     rows = []
-    for entry in entries:
-        for path in sorted((folder / entry["artefact_folder"]).glob("*.png")):
+    for place, artefact, subclass, image in entries:
+        for path in sorted(place.glob("*.png")):
             if "without" in path.name:
                 continue
             without = path.with_name(path.name.replace("with", "without")) if "with" in path.name else None
             if without is not None and not without.is_file():
                 raise DataError(f"{without} is not there: {path.name} cannot be cut out without it")
-            rows.append((path.stem, entry["class"], entry.get("subclass"), entry["name"], path, without))
+            rows.append((path.stem, artefact, subclass, image, path, without))
     columns = ["template", "artefact", "subclass", "image", "path", "without"]
     return pd.DataFrame(rows, columns=columns).set_index("template")
 
@@ -308,10 +317,16 @@ def _manifest(root: Path, what: str, columns: tuple[str, ...], name: str = "mani
     if not path.is_file():
         raise DataError(f"{root} is not {what}: expected {name} in it")
     try:
-        table = pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no table: expected comma-separated values ({error})") from error
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
+    except (OSError, ValueError, OverflowError) as error:
+        said = " ".join(str(error).split())
+        raise DataError(f"{path} is no table: expected comma-separated values ({said})") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
+        raise DataError(f"{path} has rows with more cells than columns: expected {len(table.columns)}")
     _require(table, columns, str(path))
+    for column in columns[:2]:
+        if table[column].isna().any():
+            raise DataError(f"{path} has a row without {column}: expected a name and a label in each")
     if table.empty:
         raise DataError(f"{path} lists no image")
     return table
@@ -321,17 +336,6 @@ def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
         raise DataError(f"{where} lacks columns: expected {', '.join(missing)}, too")
-
-
-def _rgb(path: Path) -> np.ndarray:
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
-
-
-def _read(path: Path, mode: int) -> np.ndarray:
-    pixels = cv2.imread(str(path), mode)
-    if pixels is None:
-        raise DataError(f"{path} cannot be read as an image: get it again")
-    return pixels
 
 
 def _size(shape: tuple[int, ...]) -> str:

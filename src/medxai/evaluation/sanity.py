@@ -58,7 +58,7 @@ def cascade(model: nn.Module, images: Tensor, *, stages: int = 5, seed: int = 0)
     Raises
     ------
     ValueError
-        If ``stages`` is out of range.
+        If ``stages`` is out of range, or a batch normalisation sees a single value a channel.
 
     Notes
     -----
@@ -182,8 +182,15 @@ def _estimate(model: nn.Module, images: Tensor, norms: list[nn.Module]) -> None:
         one.reset_running_stats()
         one.momentum = None  # the plain mean over batches
         one.train()
-    with torch.no_grad():
-        model(images.clone())
+    try:
+        with torch.no_grad():
+            model(images.clone())
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            "the statistics of batch normalisation are not defined for one value a channel; more images give more"
+        ) from error
     for one, momentum in zip(norms, momenta, strict=True):
         one.momentum = momentum
     for one, mode in modes.items():

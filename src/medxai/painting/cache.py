@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 
 import cv2
@@ -44,12 +45,18 @@ def paint_all(
     folder
         Where the paintings of all sets go; by default ``painted`` among the results.
     processes
-        Number of worker processes, by default one for each core; the pixels do not depend on it.
+        Number of worker processes, by default one for each core; the pixels do not depend on it. They import the
+        script that calls this, so that it must do so below ``if __name__ == "__main__":``.
 
     Returns
     -------
     Path
         Folder with NAME.png and NAME.npz for each image; `read` and `truth` read them.
+
+    Raises
+    ------
+    ValueError, DataError, RuntimeError
+        In one sentence, for a size out of range; if the disk refuses; if the worker processes do not start.
     """
     if not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size is {size}: expected {SMALLEST} to {LARGEST} pixels")
@@ -58,13 +65,14 @@ def paint_all(
     target = folder / "-".join(parts) if folder else paths.painted("-".join(parts))
     names = list(images) if images is not None else list(db.images.index[db.images["paper"]])
     work = partial(_paint_one, size=size, seed=seed, confounders=confounders, folder=target)
-    spawn = multiprocessing.get_context("spawn")  # a fork of OpenCV's threads can wait for ever
 
     def missing() -> list[str]:
         return [name for name in names if not (target / f"{name}.png").exists()]
 
     if not missing():
         return target
+    spawn = multiprocessing.get_context("spawn")  # a fork of OpenCV's threads can wait for ever
+    _check_start(spawn)
     with files.disk_refusals(target), files.alone(target):
         target.mkdir(parents=True, exist_ok=True)
         if waiting := missing():
@@ -73,6 +81,18 @@ def paint_all(
                 for _ in tqdm(pool.map(work, waiting), "paintings", len(waiting), disable=not progress):
                     pass
     return target
+
+
+def _check_start(spawn: SpawnContext) -> None:
+    """Start a process that does nothing: a script without a guard fails here, where nothing is locked or half sent."""
+    first = spawn.Process(target=int)
+    first.start()
+    first.join()
+    if first.exitcode:
+        raise RuntimeError(
+            "a process that paints ended before it painted: in a script, call paint_all below "
+            "if __name__ == '__main__':, since each process imports the script"
+        )
 
 
 def read(folder: Path, name: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from medxai.data import pictures
 from medxai.data.dermxdb import CHARACTERISTICS, DermXDB
 from medxai.report.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, YELLOW, picture_sheet
 
@@ -42,8 +43,8 @@ def outlined(
     titles, columns, rows
         As of `medxai.report.plots.picture_sheet`.
     """
-    pictures = [_ground(db, image) for image, _ in panels]
-    figure = picture_sheet(pictures, titles, kind=db.kind, columns=columns, rows=rows)
+    grounds = [_ground(db, image) for image, _ in panels]
+    figure = picture_sheet(grounds, titles, kind=db.kind, columns=columns, rows=rows)
     drawn = [_outline(axes, db, *panel) for axes, panel in zip(figure.axes, panels, strict=True)]
     known = [name for name in CHARACTERISTICS if any(name in names for names in drawn)]
     handles = [Patch(label=name, **look(name)) for name in known]
@@ -57,7 +58,7 @@ def _ground(db: DermXDB, image: str) -> np.ndarray:
     scale = SIDE / max(width, height)
     size = (round(width * scale), round(height * scale))
     if photograph:
-        return cv2.resize(plt.imread(photograph), size, interpolation=cv2.INTER_AREA)
+        return cv2.resize(pictures.read(photograph), size, interpolation=cv2.INTER_AREA)
     return np.full((*size[::-1], 3), PAPER, np.uint8)
 
 

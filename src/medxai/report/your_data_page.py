@@ -102,7 +102,7 @@ def headline(summary: pd.DataFrame) -> str:
 def sanity_sentences(results: Results) -> list[str]:
     """Say which maps change when the network's weights are drawn anew, and what that means."""
     if results.cascade.empty:
-        return ["No sanity check was made: it needs an image, and a model of several modules.", *results.left_out]
+        return ["No sanity check was made by random weights.", *results.left_out]
     alike = cascade(results).loc[results.methods] >= STILL_ALIKE
     last = alike.mul(alike.columns, axis=1).max(axis=1)
     images = f"{results.checked} image{'s' * (results.checked > 1)}"
