@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import _inputs
+from medxai.attribution import _inputs, feature_maps
 
 IMAGES_AT_ONCE = 32
 
@@ -74,11 +74,11 @@ def mean_maps(model: nn.Module, images: Tensor, *, layer: str | nn.Module | None
 def layer_maps(model: nn.Module, images: Tensor, *, layer: str | nn.Module | None = None) -> Tensor:
     """Return the maps (n, k, h, w) of a layer, without a graph."""
     with _inputs.prepared(model, images) as (images, _), torch.no_grad():
-        layers = _inputs.named_layers(model, images, layer)
+        layers = feature_maps.named_layers(model, images, layer)
         (name,) = layers
         maps = []
-        with _inputs.recorded(layers) as outputs:
+        with feature_maps.recorded(layers) as outputs:
             for some in images.split(IMAGES_AT_ONCE):
                 model(some.clone())
-                maps.append(outputs[name].clone())
+                maps.append(layers[name].layout.maps(outputs[name]).clone())
         return torch.cat(maps)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import _inputs
+from medxai.attribution import _inputs, feature_maps
 
 IMAGES_AT_ONCE = 32
 
@@ -161,22 +161,22 @@ def layer_integrated_gradients(
     """
     steps = _inputs.positive("steps", steps)
     with _inputs.prepared(model, images, target) as (images, target):
-        layers = _inputs.named_layers(model, images, layer)
+        layers = feature_maps.named_layers(model, images, layer)
         if len(layers) != 1:
             raise ValueError(f"layer names {len(layers)} layers: expected one")
         (name,) = layers
         start = _inputs.baseline_like(images, baseline)
-        with torch.no_grad(), _inputs.recorded(layers) as outputs:
+        with torch.no_grad(), feature_maps.recorded(layers) as outputs:
             model(start.clone())
-        before = outputs[name].detach().clone()
+        before = layers[name].layout.maps(outputs[name].detach().clone())
         total = torch.zeros_like(before)
         for step in range(1, steps + 1):
-            maps, slope = _inputs.maps_and_gradients(model, start + step / steps * (images - start), target, layers)[
-                name
-            ]
+            maps, slope = feature_maps.maps_and_gradients(
+                model, start + step / steps * (images - start), target, layers
+            )[name]
             total += slope
         attribution = ((maps - before) * total / steps).sum(1, keepdim=True)  # the last step is the image itself
-        return _inputs.resized(attribution, images)
+        return feature_maps.resized(attribution, images)
 
 
 def expressive_gradients(
@@ -202,7 +202,7 @@ def expressive_gradients(
         As for `integrated_gradients`.
     """
     with _inputs.prepared(model, images, target) as (images, target):
-        layers = _inputs.named_layers(model, images, layer)
+        layers = feature_maps.named_layers(model, images, layer)
         options = {"baseline": baseline, "steps": steps}
         maps = [integrated_gradients(model, images, target, **options).sum(1, keepdim=True)]
         maps += [layer_integrated_gradients(model, images, target, layer=name, **options) for name in layers]

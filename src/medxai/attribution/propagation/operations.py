@@ -15,15 +15,17 @@ _QUERIES = (
 QUERIES = frozenset(_QUERIES.split())
 """What asks a tensor for its shape or type. If a tensor comes back (`x.T`, `x.data`), it is refused."""
 
-_SHAPES = (
-    "flatten unflatten view view_as reshape reshape_as permute transpose movedim swapaxes t squeeze unsqueeze expand "
-    "expand_as repeat tile to float double type_as flip roll narrow select index_select "
+_MOVES = (
+    "flatten unflatten view view_as reshape reshape_as permute transpose movedim swapaxes t T mT squeeze unsqueeze "
+    "expand expand_as repeat tile flip roll narrow select index_select "
     "getitem chunk split tensor_split unbind cat concat concatenate stack hstack vstack "
-    "pixel_shuffle pixel_unshuffle channel_shuffle unfold"
+    "pixel_shuffle pixel_unshuffle channel_shuffle unfold pad"
 )
+MOVES = frozenset(_MOVES.split())
+"""What puts values in other places, and does nothing else to them."""
 _SUMS = (
-    "add sub subtract rsub neg negative mean sum cumsum avg_pool1d avg_pool2d avg_pool3d "
-    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample pad "
+    "to float double type_as add sub subtract rsub neg negative mean sum cumsum avg_pool1d avg_pool2d avg_pool3d "
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample "
     "conv_transpose1d conv_transpose2d conv_transpose3d"
 )
 _ALPHA_DROPOUTS = ["alpha_dropout", "feature_dropout", "feature_alpha_dropout"]
@@ -34,7 +36,7 @@ _ACTIVATIONS = (
 )
 
 KINDS: dict[str, str] = {
-    **dict.fromkeys((_SHAPES + " " + _SUMS).split(), "linear"),
+    **dict.fromkeys((_MOVES + " " + _SUMS).split(), "linear"),
     **dict.fromkeys([*DROPOUTS, "clone", "contiguous", "alias"], "identity"),
     **dict.fromkeys(["conv1d", "conv2d", "conv3d", "linear"], "weighted"),
     **dict.fromkeys(["mul", "multiply", "div", "divide", "truediv", "matmul", "bmm"], "product"),
@@ -87,7 +89,7 @@ class Call:
         self.name = name_of(function)
         self.signals: list[Tensor] = []
         self.constants: list[Tensor] = []
-        for value in _leaves((args, kwargs)):
+        for value in leaves((args, kwargs)):
             (self.signals if is_signal(value) else self.constants).append(value)
         self.index = 0
         """Place in the order of operations; the same in each pass through a model."""
@@ -105,11 +107,15 @@ class Call:
         """Return the arguments by name, as far as they were given."""
         return {**dict(zip(SIGNATURES[self.name].split(), self.args, strict=False)), **self.kwargs}
 
+    def robust(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the operation with other tensors of the same shapes; their strides need not allow for a view."""
+        return (Tensor.reshape if self.name == "view" else self.function)(*args, **kwargs)
+
     def apply(self, values: Sequence[Tensor]) -> Any:
         """Return the operation's result for other values of the signals."""
         remaining = iter(values)
         args, kwargs = _swapped((self.args, self.kwargs), self.signals, remaining)
-        return self.function(*args, **kwargs)
+        return self.robust(*args, **kwargs)
 
     def linear_part(self, tangents: Sequence[Tensor]) -> Any:
         """Return the operation's result for tangents: its constants, such as what is added, are left out."""
@@ -133,29 +139,29 @@ class Call:
         return self.function(*args, **kwargs)
 
 
-def _leaves(value: Any) -> Iterator[Tensor]:
+def leaves(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, (tuple, list)):
         for part in value:
-            yield from _leaves(part)
+            yield from leaves(part)
     elif isinstance(value, dict):
-        yield from _leaves(list(value.values()))
+        yield from leaves(list(value.values()))
 
 
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if type(value) in (tuple, list):
-        return type(value)(_mapped(part, change) for part in value)
+        return type(value)(mapped(part, change) for part in value)
     if isinstance(value, dict):
-        return {key: _mapped(part, change) for key, part in value.items()}
+        return {key: mapped(part, change) for key, part in value.items()}
     return value
 
 
 def _swapped(value: Any, old: Sequence[Tensor], new: Iterator[Tensor]) -> Any:
     """Return `value` with each tensor that is in `old` replaced by the next of `new`."""
-    return _mapped(value, lambda tensor: next(new) if any(tensor is known for known in old) else tensor)
+    return mapped(value, lambda tensor: next(new) if any(tensor is known for known in old) else tensor)
 
 
 class InPlace:
@@ -178,7 +184,7 @@ class InPlace:
 
     def unfold(self, function: Callable, args: tuple, kwargs: dict) -> tuple[Callable, tuple, dict, Tensor | None]:
         """Return the call with current values and without effect in place, and the tensor that it would write to."""
-        args, kwargs = _mapped(args, self.newest), _mapped(kwargs, self.newest)
+        args, kwargs = mapped(args, self.newest), mapped(kwargs, self.newest)
         name = function.__name__
         if kwargs.get("inplace"):
             return function, args, {**kwargs, "inplace": False}, args[0]
