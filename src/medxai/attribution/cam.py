@@ -1,12 +1,13 @@
 """Class activation maps: maps of a layer, weighed by what the score makes of them.
 
 `cam`, `grad_cam` and `grad_cam_plus_plus` return ``{layer: (n, h, w)}`` at each layer's own size, all layers from one
-forward and one backward pass, after a forward pass of the first image that finds where their pixels are; what runs before
-the first layer stays outside of the graph, and no gradient of a weight is computed. Layers are names or modules; without any, the last that gives maps. If the network changes a
-layer's output in place, as the ReLU behind VGG's convolutions does, the maps are the changed ones.
+forward and one backward pass, after a forward pass of the first image that finds where their pixels are; what runs
+before the first layer stays outside of the graph, and no gradient of a weight is computed. Layers are names or modules;
+without any, the last that gives maps. If the network changes a layer's output in place, as the ReLU behind VGG's
+convolutions does, the maps are the changed ones.
 
-All raise `ValueError` as `_inputs.prepared`, `_inputs.scores` and `feature_maps.named_layers` do, and `UnsupportedModel`
-for a model without convolution.
+All raise `ValueError` as `_inputs.prepared`, `_inputs.scores` and `feature_maps.named_layers` do, and
+`UnsupportedModel` for a model without convolution.
 """
 
 import torch

@@ -1,9 +1,9 @@
-"""The maps of a layer: where its pixels are in what it gives, the last that there are, and the score's gradient by them.
+"""The maps of a layer, always as (n, channels, h, w): which is the last, and the score's gradient by them.
 
-Networks arrange maps in their own ways: (n, channels, h, w) after a convolution, (n, h, w, channels) in a Swin
-transformer, (n, tokens, channels) in a plain one, with tokens among them that are no pixels. Shapes do not tell which is
-which. So the places are followed: beside each tensor of a forward pass of the first image goes another of its shape,
-which says for each value where in the image it comes from. What this module gives is always (n, channels, h, w).
+Networks hold maps in their own ways: (n, channels, h, w) after a convolution, (n, h, w, channels) in a Swin
+transformer, (n, tokens, channels) in a plain one, with tokens among them that are no pixels. Shapes do not tell which
+is which. So places are followed: beside each tensor of a forward pass of the first image goes another of its shape,
+which says for each value where in the image it comes from.
 """
 
 import difflib
@@ -264,14 +264,14 @@ class _Places(TorchFunctionMode):
     """
 
     MAPS = frozenset(
-        "conv2d conv_transpose2d max_pool2d avg_pool2d lp_pool2d adaptive_max_pool2d adaptive_avg_pool2d interpolate "
-        "upsample pixel_shuffle pixel_unshuffle".split()
+        ["conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_max_pool2d"]
+        + ["adaptive_avg_pool2d", "interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle"]
     )
     """What takes maps (n, c, h, w) and gives others, of another size."""
-    MIXED = frozenset("sort msort argsort cumsum einsum fft".split())
+    MIXED = frozenset(["sort", "msort", "argsort", "cumsum", "einsum"])
     """What may keep the shape and yet moves values, in a way that is not followed."""
 
-    ROWS = frozenset("linear matmul bmm scaled_dot_product_attention".split())
+    ROWS = frozenset(["linear", "matmul", "bmm", "scaled_dot_product_attention"])
     """What makes each row of its output, along the last axis, of the same row of its first input."""
 
     def __init__(self) -> None:
