@@ -264,8 +264,10 @@ class _Places(TorchFunctionMode):
     """
 
     MAPS = frozenset(
-        ["conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_max_pool2d"]
-        + ["adaptive_avg_pool2d", "interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle"]
+        (
+            *("conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_max_pool2d"),
+            *("adaptive_avg_pool2d", "interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle"),
+        )
     )
     """What takes maps (n, c, h, w) and gives others, of another size."""
     MIXED = frozenset(["sort", "msort", "argsort", "cumsum", "einsum"])

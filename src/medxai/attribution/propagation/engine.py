@@ -218,7 +218,7 @@ class Propagation(TorchFunctionMode):
         """Do what the model asks for."""
         if self.create_graph:
             return call.function(*call.args, **call.kwargs)
-        if call.name in {"numpy", "array"}:  # a hook of the user's; the model itself runs on without a graph
+        if call.function.__name__ in operations.NUMBERS:  # as without a graph
             call.args = operations.mapped(call.args, Tensor.detach)
         with torch.autograd.graph.saved_tensors_hooks(lambda _: None, lambda _: None):
             return call.function(*call.args, **call.kwargs)
@@ -376,17 +376,18 @@ class Propagation(TorchFunctionMode):
 
 def _with_constant(call: Call, layer: Affine | None, output: Any) -> Affine | None:
     """Return a layer merged with what is added to its output, or with a factor for each channel; None for all else."""
-    if layer is None or not isinstance(output, Tensor) or call.args[:1] != (call.signals[0],) or len(call.args) != 2:
-        first = layer is not None and call.name in {"add", "mul"} and len(call.args) == 2 and isinstance(output, Tensor)
-        if not first:
-            return None
-    other = call.args[0] if call.args[1] is call.signals[0] else call.args[1]
-    if call.name in {"add", "sub", "subtract"} and not call.kwargs and output.shape == layer.output.shape:
-        return replace(
-            layer, bias=layer.bias + (other if call.name == "add" else -other), output=output.view_as(output)
-        )
-    factor = layer.by_channel(other)
-    if layer.merged or factor is None or call.name not in {"mul", "multiply", *operations.QUOTIENTS}:
+    if layer is None or call.name not in operations.BY_VALUE or call.kwargs or output.shape != layer.output.shape:
+        return None
+    one, other = call.args
+    swapped = other is call.signals[0]
+    if call.name == "add":
+        return replace(layer, bias=layer.bias + (one if swapped else other), output=output.view_as(output))
+    if swapped and call.name not in {"mul", "multiply"}:
+        return None
+    if call.name in {"sub", "subtract"}:
+        return replace(layer, bias=layer.bias - other, output=output.view_as(output))
+    factor = layer.by_channel(one if swapped else other)
+    if layer.merged or factor is None:
         return None
     scale = 1 / factor if call.name in operations.QUOTIENTS else factor
     return layer.normalised(scale, torch.zeros_like(scale), output.view_as(output))

@@ -47,6 +47,8 @@ KINDS: dict[str, str] = {
 }
 """The kind of each known operation; what is not here is refused."""
 
+NUMBERS = frozenset(["item", "tolist", "numpy", "__array__", "__float__", "__int__", "__bool__", "__index__"])
+"""What takes numbers out of a tensor."""
 BY_VALUE = frozenset(["add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv"])
 """What changes each value by itself if the other operand is constant."""
 QUOTIENTS = frozenset({"div", "divide", "truediv"})
