@@ -50,7 +50,7 @@ def explain(
     Raises
     ------
     ValueError
-        In one sentence, for an argument that is not what it should be.
+        In one sentence, for an argument that is not what it should be, and if a map is not finite everywhere.
     UnsupportedModel
         If the method is not defined on this model; it names the layer and says why.
     """
@@ -72,4 +72,8 @@ def explain(
             with torch.no_grad():
                 _inputs.scores(model, checked, targets)
         values = found.function(model, checked, targets, **options).detach()
-        return values.amax(1) if found.over_channels == "max" else values.sum(1)
+        maps = values.amax(1) if found.over_channels == "max" else values.sum(1)
+        for image, one in enumerate(maps):
+            if wrong := int((~one.isfinite()).sum()):
+                raise ValueError(f"{method}: the map of image {image} is not finite at {wrong} of {one.numel()} pixels")
+        return maps

@@ -1,7 +1,9 @@
 """What every method needs first: checked arguments, the score to explain, and a model that stays as it was."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +34,7 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
         In one sentence, if an argument is not what it should be.
     """
     _check_model(model, images)
-    with preserved(model), torch.inference_mode(False), torch.enable_grad():
+    with preserved(model), torch.inference_mode(False), torch.enable_grad(), _exact(images):
         try:
             yield images.detach().clone(), _checked_target(target, images)
         except RuntimeError as error:
@@ -45,8 +47,27 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
 
 
 @contextmanager
+def _exact(images: Tensor) -> Iterator[None]:
+    """Leave the caller's automatic mixed precision for what the model itself asks for."""
+    with torch.autocast("cpu", enabled=False), torch.autocast(images.device.type, enabled=False):
+        yield
+
+
+_ALONE = threading.RLock()
+"""Modes, flags and hooks are the model's, and parts of it may be another model's, too: one explanation at a time."""
+
+
+@contextmanager
 def preserved(model: nn.Module) -> Iterator[None]:
-    """Hold the model in evaluation mode with frozen weights; give each module its mode, each weight its flag back."""
+    """Hold the model in evaluation mode with frozen weights; give each module its mode, each weight its flag back.
+
+    Another thread that comes here waits.
+    """
+    with _ALONE:
+        yield from _preserved(model)
+
+
+def _preserved(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
@@ -82,6 +103,9 @@ def _check_model(model: nn.Module, images: Tensor) -> None:
     if not images.isfinite().all():
         raise ValueError("images hold NaN or infinity: expected finite values")
     for name, module in model.named_modules():
+        if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+            part = f"the model's {name}" if name else "the model"
+            raise UnsupportedModel(f"{part} is compiled by torch.compile: expected it as it was before, uncompiled")
         if isinstance(module, _BatchNorm) and module.running_mean is None:
             raise UnsupportedModel(f"{name} normalises by its batch: an image's explanation would depend on the others")
 
@@ -90,7 +114,8 @@ def _checked_target(target: int | Tensor | None, images: Tensor) -> Tensor:
     number = len(images)
     if target is None:
         return torch.zeros(number, dtype=torch.long, device=images.device)
-    if isinstance(target, int) and not isinstance(target, bool):
+    if isinstance(target, Integral) and not isinstance(target, bool):
+        target = int(target)
         return torch.full((number,), target, dtype=torch.long, device=images.device)
     if not isinstance(target, Tensor) or target.is_floating_point() or target.dtype == torch.bool:
         raise ValueError(f"target is {target!r}: expected a class as an integer, or a tensor of one integer an image")
@@ -107,7 +132,16 @@ def scores(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the model does not return finite logits (n, classes), or a target is none of its classes.
     """
-    return scores_of(model(images.clone()), model, target)  # the model may change its input in place
+    found = scores_of(model(images.clone()), model, target)  # the model may change its input in place
+    if images.requires_grad and torch.is_grad_enabled():
+        check_graph(found)
+    return found
+
+
+def check_graph(score: Tensor) -> None:
+    """Say so if autograd knows no way back from a score, as where a frozen part runs under `no_grad`."""
+    if not score.requires_grad:
+        raise UnsupportedModel("autograd finds no way from the logits back to the images: it was cut inside the model")
 
 
 def scores_of(logits: Tensor, model: nn.Module, target: Tensor) -> Tensor:
@@ -147,13 +181,6 @@ def baseline_like(images: Tensor, baseline: Tensor | float | None) -> Tensor:
         raise ValueError(
             f"baseline has the shape {tuple(baseline.shape)}: expected one that broadcasts to {tuple(images.shape)}"
         ) from error
-
-
-def positive(name: str, value: int) -> int:
-    """Return a count, or say that it is none."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
-    return value
 
 
 def seed_of(generator: torch.Generator | None) -> int:

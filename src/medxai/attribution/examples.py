@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs, feature_maps
+from medxai.errors import positive
 
 IMAGES_AT_ONCE = 32
 
@@ -51,7 +52,7 @@ def nearest(
     """
     from sklearn.neighbors import NearestNeighbors
 
-    _inputs.positive("number", number)
+    positive("number", number)
     if number > len(references):
         raise ValueError(f"number is {number}: expected at most {len(references)}, the number of references")
     ours, theirs = (mean_maps(model, some, layer=layer).cpu().numpy() for some in (images, references))

@@ -183,6 +183,8 @@ def maps_and_gradients(
     with recorded(layers) as outputs:
         score = _inputs.scores(model, images, target)
     reached = list(outputs)
+    if reached:
+        _inputs.check_graph(score)
     gradients = (
         torch.autograd.grad(score.sum(), [outputs[name] for name in reached], allow_unused=True) if reached else ()
     )
