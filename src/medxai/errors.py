@@ -7,6 +7,10 @@ class DataError(ValueError):
     """A data set, a file or a table is not what it should be."""
 
 
+class NotFinite(ValueError):  # noqa: N818
+    """A map holds NaN or infinity."""
+
+
 class NotConverged(UserWarning):
     """A map is further from its definition than the number of steps should leave it; the message says how far."""
 

@@ -21,7 +21,7 @@ from medxai.attribution import CONTROLS, METHODS, explain
 from medxai.attribution.propagation.patterns import Patterns, fit_patterns
 from medxai.attribution.registry import effort
 from medxai.data.labelled_images import LabelledImages
-from medxai.errors import NotConverged
+from medxai.errors import NotConverged, NotFinite
 from medxai.evaluation import cost, localisation, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS
 from medxai.experiment.trained_network import TrainedNetwork
@@ -314,9 +314,10 @@ class Panel:
         found, spent = [], []
         for row in rows:
             with cost.metered(network) as meter:
-                found.append(self._explained([row], name)[0].cpu().numpy())
-            if not np.isfinite(found[-1]).all():
-                raise ValueError(f"the map of {self.images.names[row]} holds NaN or infinity")
+                try:
+                    found.append(self._explained([row], name)[0].cpu().numpy())
+                except NotFinite as error:
+                    raise ValueError(f"the map of {self.images.names[row]} holds NaN or infinity") from error
             spent.append(meter.cost)
         return np.stack(found), cost.Cost(spent[0].images, min(one.seconds for one in spent))
 
