@@ -205,7 +205,7 @@ class Propagation(TorchFunctionMode):
         output = self._computed(call)
         parts = list(operations.leaves(output))
         unseen = not self.create_graph and any(value.requires_grad for value in call.constants)
-        if call.signals or unseen:
+        if (call.signals or unseen) and call.name not in operations.LIKE:
             if changed is None and operations.writes(function.__name__):
                 self.in_place.write(call.args[0], call.name)
             elif parts:

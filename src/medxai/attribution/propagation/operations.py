@@ -47,6 +47,13 @@ KINDS: dict[str, str] = {
 }
 """The kind of each known operation; what is not here is refused."""
 
+LIKE = frozenset(
+    (
+        *("new_zeros", "new_ones", "new_empty", "new_full", "new_tensor"),
+        *("zeros_like", "ones_like", "empty_like", "full_like"),
+    )
+)
+"""What takes of a tensor its shape or type, and none of its values."""
 NUMBERS = frozenset(["item", "tolist", "numpy", "__array__", "__float__", "__int__", "__bool__", "__index__"])
 """What takes numbers out of a tensor."""
 BY_VALUE = frozenset(["add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv"])
