@@ -319,7 +319,7 @@ class TestEvaluate:
             (endless, "logits are not finite"),
             (
                 nn.Sequential(nn.Flatten(), nn.Linear(7, 2)),
-                rf"fails on an image of {SIDE} x {SIDE} pixels: RuntimeError: mat1 and mat2 shapes cannot be multiplied",
+                rf"fails on an image of {SIDE} x {SIDE} pixels: RuntimeError: .*shapes cannot be multiplied",
             ),
         ):
             with pytest.raises(ValueError, match=said):
