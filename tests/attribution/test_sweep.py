@@ -1,7 +1,7 @@
 """Every method on a small network of each family of torchvision and timm: right by an oracle, or refused by name.
 
-Random weights and biases, float64, small images. All of it each week; at each push a tenth of the cells, by turns, of
-the networks that take a second or so.
+Random weights and biases, float64, small images. All of it each week; at each push a quarter of the methods, by turns,
+on each of three networks. `python tests/attribution/test_sweep.py [NETWORK ...]` prints what becomes of each cell.
 """
 
 import functools
@@ -215,7 +215,7 @@ def outcome(name: str, method: str) -> tuple[str, str]:
 
 
 def cells():
-    """Each network with each method, weekly; a tenth of those of quick networks at each push, by turns."""
+    """Each network with each method, weekly; a quarter of those of three networks at each push, by turns."""
     for number, network in enumerate(NETWORKS):
         for place, method in enumerate(MAPS):
             quick = network in PUSHED and (number + place) % 4 == 0
