@@ -209,6 +209,8 @@ def outcome(name: str, method: str) -> tuple[str, str]:
     except Exception as error:  # whatever comes from inside is the result
         return "defect", f"{type(error).__name__}: {str(error).splitlines()[0]}"
     expected = truth(name, one, method)
+    if expected is not None and not expected.any():  # nothing speaks for the class, as may be in a Grad-CAM
+        return ("defect" if found.any() else "right"), "an empty map"
     digits, words = libraries.measure(one, method, expected, lambda _: found)
     least = LEAST.get(method, DIGITS)
     return ("right" if digits >= least else "defect"), f"{digits:.1f} digits {words}"

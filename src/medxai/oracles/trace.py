@@ -55,10 +55,14 @@ class Step:
     """Weights, for the first kind."""
 
     def back(self, values: list[Tensor], gradient: Tensor) -> list[Tensor]:
-        """Return the gradients of the inputs of this one operation."""
-        leaves = [value.detach().requires_grad_() for value in values]
+        """Return the gradients of the inputs of this one operation; zeros for switches and what none passes."""
+        leaves = [value.detach().requires_grad_(value.is_floating_point()) for value in values]
         with torch.enable_grad():
-            return list(torch.autograd.grad(self.run(*leaves), leaves, gradient))
+            output = self.run(*leaves)
+        if not output.requires_grad:
+            return [torch.zeros_like(value) for value in values]
+        found = iter(torch.autograd.grad(output, [one for one in leaves if one.requires_grad], gradient))
+        return [next(found) if one.requires_grad else torch.zeros_like(one) for one in leaves]
 
 
 class Trace:
