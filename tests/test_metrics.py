@@ -2,7 +2,6 @@
 
 import math
 from itertools import pairwise
-from time import sleep
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medxai.evaluation import cost, localisation, sanity, stability, suite
+from medxai.evaluation import localisation, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS, verdicts
 
-FAMILIES = {"place", "faithfulness", "stability", "sanity", "complexity", "cost"}
+FAMILIES = {"place", "faithfulness", "stability", "sanity", "complexity"}
 
 
 def test_the_table_is_whole() -> None:
@@ -79,11 +78,6 @@ def good_and_bad(name: str) -> tuple[float, float]:
     if family == "sanity":  # the first map changes with the network, the second stays
         maps = np.stack([TRUE, TRUE])
         return tuple(sanity.similarity_after(maps, np.stack([NOISE, TRUE]))["absolute_rank_correlation"])
-    if name == "passes":
-        model = nn.Flatten()
-        return tuple(cost.measure(lambda n=n: model(torch.zeros(n, 1)), model, repeats=1).images for n in (1, 9))
-    if name == "seconds":
-        return tuple(cost.measure(lambda s=s: sleep(s), nn.Flatten(), repeats=1).seconds for s in (0, 0.01))
     reference = np.zeros((SIDE, SIDE))
     reference[:4, :4] = 1
     return place_score(name, reference, reference), place_score(name, 1 - reference, reference)

@@ -334,6 +334,10 @@ class TestEvaluate:
             ),
             (nn.Conv2d(3, 2, 1), rf"returns \(1, 2, {SIDE}, {SIDE}\)"),
             (endless, "logits are not finite"),
+            (
+                nn.Sequential(nn.Flatten(), nn.Linear(7, 2)),
+                rf"fails on an image of {SIDE} x {SIDE} pixels: RuntimeError: .*shapes cannot be multiplied",
+            ),
         ):
             with pytest.raises(ValueError, match=said):
                 evaluate(model, images, progress=False)

@@ -97,6 +97,19 @@ class TestReport:
         assert all(re.match(r'alt="[^"]{5,}"', image) for image in images)
         assert page.count('scope="row"') > 50
 
+    def test_says_who_has_not_converged(self, results: your_data.Results, tmp_path: Path) -> None:
+        found = replace(results, unconverged={"integrated_gradients": "a gap of 29%"})
+        text = your_data_page.write_report(found, tmp_path / "page.html", model="it").read_text(encoding="utf-8")
+        assert "Which methods need more steps" in text
+        assert "<dt>Integrated gradients</dt><dd>a gap of 29%</dd>" in text
+        assert (
+            "Integrated gradients: a gap of 29%." in your_data_page.verdicts(found, summary(found, resamples=50)).data
+        )
+        text = your_data_page.write_report(
+            replace(results, unconverged={}), tmp_path / "b.html", model="it"
+        ).read_text()
+        assert "need more steps" not in text
+
     def test_says_who_refused_and_why(self, results: your_data.Results, tmp_path: Path) -> None:
         few = LabelledImages.with_masks(results.images.names[:2], results.images.pictures[:2])
         model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 2))

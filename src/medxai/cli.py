@@ -53,7 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     network = "efficientnet_lite0"  # models.architectures.DEFAULT, whose import takes longer than --help may
     explained.add_argument("--model", default=network, metavar="LIBRARY:NAME", help=f"(default: {network})")
     explained.add_argument("--weights", type=Path, metavar="FILE", help="state_dict to load (default: ImageNet's)")
-    explained.add_argument("--classes", type=int, metavar="N", help="number of logits (default: ImageNet's)")
+    explained.add_argument(
+        "--classes",
+        type=int,
+        metavar="N",
+        help="how many; they exclude each other (default: ImageNet's)",
+    )
     explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the predicted one)")
     explained.add_argument("--masks", type=Path, metavar="FOLDER", help="masks of the same names, or NAME_mask")
     explained.add_argument("--methods", metavar="A,B", help="names of methods (default: a quick choice)")

@@ -1,5 +1,7 @@
 """Mistakes that a user can cause, each told in one sentence: what is where, and what was expected."""
 
+from numbers import Integral
+
 
 class DataError(ValueError):
     """A data set, a file or a table is not what it should be.
@@ -13,5 +15,20 @@ class DataError(ValueError):
         super().__init__("".join(shown))
 
 
+class NotFinite(ValueError):  # noqa: N818
+    """A map holds NaN or infinity."""
+
+
+class NotConverged(UserWarning):
+    """A map is further from its definition than the number of steps should leave it; the message says how far."""
+
+
 class UnsupportedModel(ValueError):  # noqa: N818
     """A method is not defined on this network; the message names the layer and says why."""
+
+
+def positive(name: str, value: int) -> int:
+    """Return a count as an int, whatever kind of integer it is, or say in a ValueError that it is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
+    return int(value)

@@ -11,7 +11,7 @@ from explained_networks import CLASSES, Small, architecture, images, slim_and_wh
 from torch import nn  # noqa: E402
 
 from grad_cam_by_hand import one_by_one  # noqa: E402
-from medxai.attribution import _inputs, cam, explain  # noqa: E402
+from medxai.attribution import _inputs, cam, explain, feature_maps  # noqa: E402
 from medxai.errors import UnsupportedModel  # noqa: E402
 from medxai.models import backbones  # noqa: E402
 
@@ -111,12 +111,12 @@ def test_torchcams_grad_cam_plus_plus_never_divides(resnet18):
     from torchcam.methods import GradCAMpp
 
     x = images(64)
-    layers = {name: resnet18.get_submodule(name) for name in BLOCKS}
     ours = cam.grad_cam_plus_plus(resnet18, x, 1, BLOCKS)
     with GradCAMpp(resnet18, BLOCKS) as extractor:
         theirs = extractor(1, resnet18(x))
     with _inputs.preserved(resnet18):
-        found = _inputs.maps_and_gradients(resnet18, x, torch.tensor([1, 1]), layers)
+        layers = feature_maps.named_layers(resnet18, x, BLOCKS)
+        found = feature_maps.maps_and_gradients(resnet18, x, torch.tensor([1, 1]), layers)
     differences = []
     for name, expected in zip(BLOCKS, theirs, strict=True):
         maps, slope = found[name]
@@ -144,7 +144,7 @@ def test_all_layers_take_one_forward_and_one_backward_pass(resnet18, method, mon
     x = images(64)
     together = method(resnet18, x, TARGET[:2], BLOCKS)
     handle.remove()
-    assert passes == {"forward": 1, "backward": 1}
+    assert passes == {"forward": 2, "backward": 1}  # the first of one image, to find the pixels
     assert list(together) == BLOCKS
     for name in BLOCKS:
         alone = method(resnet18, x, TARGET[:2], resnet18.get_submodule(name))
@@ -195,7 +195,7 @@ def test_cam_sums_to_the_logit_and_is_grad_cam(network):
 def test_the_last_layer_is_found(network):
     """The default for a network that says nothing of itself is the layer that the table of networks names."""
     name, model, x = network
-    assert _inputs.last_maps(model, x) == backbones.NETWORKS[name].last_convolution
+    assert feature_maps.last_maps(model, x) == backbones.NETWORKS[name].last_convolution
 
 
 def test_cam_needs_the_last_layer(small):
@@ -265,7 +265,7 @@ def test_bfloat16_stays_within_its_stated_error(resnet18):
         ("", "layer '' is no layer"),
         (nn.ReLU(), "layer a ReLU is no layer of the model"),
         ([], "layers are empty"),
-        ("fc", r"layer 'fc' gives \(2, 6\): expected a layer that gives maps"),
+        ("fc", r"layer 'fc' gives \(1, 6\): expected a layer that gives maps"),
     ],
 )
 def test_bad_layers(resnet18, layers, message):

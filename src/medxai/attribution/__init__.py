@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from medxai.attribution import _inputs
 from medxai.attribution.controls import CONTROLS
 from medxai.attribution.registry import METHODS, Method
+from medxai.errors import NotFinite
 
 __all__ = ["CONTROLS", "METHODS", "Method", "explain"]
 
@@ -50,7 +51,7 @@ def explain(
     Raises
     ------
     ValueError
-        In one sentence, for an argument that is not what it should be.
+        In one sentence, for an argument that is not what it should be; as `NotFinite` if a map holds NaN or infinity.
     UnsupportedModel
         If the method is not defined on this model; it names the layer and says why.
     """
@@ -72,4 +73,8 @@ def explain(
             with torch.no_grad():
                 _inputs.scores(model, checked, targets)
         values = found.function(model, checked, targets, **options).detach()
-        return values.amax(1) if found.over_channels == "max" else values.sum(1)
+        maps = values.amax(1) if found.over_channels == "max" else values.sum(1)
+        for image, one in enumerate(maps):
+            if wrong := int((~one.isfinite()).sum()):
+                raise NotFinite(f"{method}: the map of image {image} is not finite at {wrong} of {one.numel()} pixels")
+        return maps

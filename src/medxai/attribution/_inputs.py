@@ -1,8 +1,9 @@
 """What every method needs first: checked arguments, the score to explain, and a model that stays as it was."""
 
-import difflib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from medxai.errors import UnsupportedModel
 
 FLOATS = (torch.float32, torch.float64)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
-POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Upsample)
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
         In one sentence, if an argument is not what it should be.
     """
     _check_model(model, images)
-    with preserved(model), torch.inference_mode(False), torch.enable_grad():
+    with preserved(model), torch.inference_mode(False), torch.enable_grad(), _exact(images):
         try:
             yield images.detach().clone(), _checked_target(target, images)
         except RuntimeError as error:
@@ -48,8 +47,27 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
 
 
 @contextmanager
+def _exact(images: Tensor) -> Iterator[None]:
+    """Leave the caller's automatic mixed precision for what the model itself asks for."""
+    with torch.autocast("cpu", enabled=False), torch.autocast(images.device.type, enabled=False):
+        yield
+
+
+_ALONE = threading.RLock()
+"""Modes, flags and hooks are the model's, and parts of it may be another model's, too: one explanation at a time."""
+
+
+@contextmanager
 def preserved(model: nn.Module) -> Iterator[None]:
-    """Hold the model in evaluation mode with frozen weights; give each module its mode, each weight its flag back."""
+    """Hold the model in evaluation mode with frozen weights; give each module its mode, each weight its flag back.
+
+    Another thread that comes here waits.
+    """
+    with _ALONE:
+        yield from _preserved(model)
+
+
+def _preserved(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
@@ -85,6 +103,9 @@ def _check_model(model: nn.Module, images: Tensor) -> None:
     if not images.isfinite().all():
         raise ValueError("images hold NaN or infinity: expected finite values")
     for name, module in model.named_modules():
+        if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+            part = f"the model's {name}" if name else "the model"
+            raise UnsupportedModel(f"{part} is compiled by torch.compile: expected it as it was before, uncompiled")
         if isinstance(module, _BatchNorm) and module.running_mean is None:
             raise UnsupportedModel(f"{name} normalises by its batch: an image's explanation would depend on the others")
 
@@ -93,7 +114,8 @@ def _checked_target(target: int | Tensor | None, images: Tensor) -> Tensor:
     number = len(images)
     if target is None:
         return torch.zeros(number, dtype=torch.long, device=images.device)
-    if isinstance(target, int) and not isinstance(target, bool):
+    if isinstance(target, Integral) and not isinstance(target, bool):
+        target = int(target)
         return torch.full((number,), target, dtype=torch.long, device=images.device)
     if not isinstance(target, Tensor) or target.is_floating_point() or target.dtype == torch.bool:
         raise ValueError(f"target is {target!r}: expected a class as an integer, or a tensor of one integer an image")
@@ -110,7 +132,16 @@ def scores(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the model does not return finite logits (n, classes), or a target is none of its classes.
     """
-    return scores_of(model(images.clone()), model, target)  # the model may change its input in place
+    found = scores_of(model(images.clone()), model, target)  # the model may change its input in place
+    if images.requires_grad and torch.is_grad_enabled():
+        check_graph(found)
+    return found
+
+
+def check_graph(score: Tensor) -> None:
+    """Say so if autograd knows no way back from a score, as where a frozen part runs under `no_grad`."""
+    if not score.requires_grad:
+        raise UnsupportedModel("autograd finds no way from the logits back to the images: it was cut inside the model")
 
 
 def scores_of(logits: Tensor, model: nn.Module, target: Tensor) -> Tensor:
@@ -152,13 +183,6 @@ def baseline_like(images: Tensor, baseline: Tensor | float | None) -> Tensor:
         ) from error
 
 
-def positive(name: str, value: int) -> int:
-    """Return a count, or say that it is none."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
-    return value
-
-
 def seed_of(generator: torch.Generator | None) -> int:
     """Return the seed that a generator was given, 0 without one.
 
@@ -166,130 +190,3 @@ def seed_of(generator: torch.Generator | None) -> int:
     batch nor on what was drawn before.
     """
     return 0 if generator is None else generator.initial_seed()
-
-
-def named_layers(
-    model: nn.Module, images: Tensor, layers: str | nn.Module | Sequence[str | nn.Module] | None
-) -> dict[str, nn.Module]:
-    """Return modules by name; for None, the last that gives maps (see `last_maps`).
-
-    Raises
-    ------
-    ValueError
-        If a layer is none of the model's; as `UnsupportedModel` if the model has no convolution.
-    """
-    modules = dict(model.named_modules())
-    if not any(isinstance(module, CONVOLUTIONS) for module in modules.values()):
-        raise UnsupportedModel("the model has no convolution, and so no maps that could be weighed")
-    if layers is None:
-        layers = last_maps(model, images)
-    if isinstance(layers, str | nn.Module):
-        layers = [layers]
-    names = {module: name for name, module in reversed(modules.items())}
-    found = {}
-    for layer in layers:
-        name = names.get(layer) if isinstance(layer, nn.Module) else layer
-        if name not in modules or name == "":
-            near = difflib.get_close_matches(str(layer), modules, 3, 0.3) or [name for name in modules if name][-3:]
-            shown = repr(layer) if isinstance(layer, str) else f"a {type(layer).__name__}"
-            raise ValueError(f"layer {shown} is no layer of the model: expected a name such as {', '.join(near)}")
-        found[name] = modules[name]
-    if not found:
-        raise ValueError("layers are empty: expected at least one")
-    return found
-
-
-def last_maps(model: nn.Module, images: Tensor) -> str:
-    """Name of the module that is last to give maps (n, c, h, w) of more than one pixel, poolings left out.
-
-    It is found by running the first image. A pooling to fixed size, as VGG's, gives no maps of its own; a block that
-    ends in a pooling neither.
-    """
-    names = {module: name for name, module in model.named_modules()}
-    pooled: list[Tensor] = []
-    found: list[str] = []
-
-    def note(module: nn.Module, _: tuple, output: object) -> None:
-        if not isinstance(output, Tensor) or output.ndim != 4 or output.shape[-1] * output.shape[-2] == 1:
-            return
-        if isinstance(module, POOLINGS):
-            pooled.append(output)
-        elif not isinstance(module, nn.Identity | nn.Dropout) and all(output is not other for other in pooled):
-            found.append(names[module])
-
-    handles = [module.register_forward_hook(note) for module in names]
-    try:
-        with torch.no_grad():
-            model(images[:1].clone())
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not found:
-        raise UnsupportedModel(
-            f"no layer gives maps of more than one pixel for images of {images.shape[-2]} x {images.shape[-1]}: "
-            "expected larger images"
-        )
-    return found[-1]
-
-
-@contextmanager
-def recorded(layers: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """Record the output of each layer during a forward pass, ready for `torch.autograd.grad`.
-
-    What runs before the first of them stays outside of the graph, unless it needs gradients itself. If the network then
-    changes an output in place, as an in-place ReLU does, the record is of the changed values. Of a layer that runs
-    more than once, the last output is recorded.
-
-    Raises
-    ------
-    ValueError
-        In the forward pass, if an output is no tensor (n, c, h, w).
-    """
-    outputs: dict[str, Tensor] = {}
-
-    def hook(name: str):
-        def note(_: nn.Module, __: tuple, output: object) -> Tensor:
-            if not isinstance(output, Tensor) or output.ndim != 4:
-                found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-                raise ValueError(f"layer {name!r} gives {found}: expected a layer that gives maps (n, c, h, w)")
-            if torch.is_grad_enabled() and not output.requires_grad:
-                output = output.detach().requires_grad_().clone()  # a clone may be changed in place, a leaf may not
-            outputs[name] = output
-            return output
-
-        return note
-
-    handles = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def maps_and_gradients(
-    model: nn.Module, images: Tensor, target: Tensor, layers: dict[str, nn.Module]
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return each layer's maps and the score's gradient by them, both (n, c, h, w): one forward, one backward pass.
-
-    Raises
-    ------
-    ValueError
-        If the score does not depend on a layer.
-    """
-    with recorded(layers) as outputs:
-        score = scores(model, images, target)
-    reached = list(outputs)
-    gradients = (
-        torch.autograd.grad(score.sum(), [outputs[name] for name in reached], allow_unused=True) if reached else ()
-    )
-    found = {name: slope for name, slope in zip(reached, gradients, strict=True) if slope is not None}
-    for name in layers:
-        if name not in found:
-            raise ValueError(f"the score does not depend on layer {name!r}: expected a layer on the way to the logits")
-    return {name: (outputs[name].detach(), found[name]) for name in layers}
-
-
-def resized(maps: Tensor, images: Tensor) -> Tensor:
-    """Return maps (n, c, h, w) at the size of the images, bilinearly, pixel centres not aligned to corners."""
-    return nn.functional.interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)

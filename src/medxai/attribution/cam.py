@@ -1,31 +1,29 @@
 """Class activation maps: maps of a layer, weighed by what the score makes of them.
 
 `cam`, `grad_cam` and `grad_cam_plus_plus` return ``{layer: (n, h, w)}`` at each layer's own size, all layers from one
-forward and one backward pass; what runs before the first layer stays outside of the graph, and no gradient of a weight
-is computed. Layers are names or modules; without any, the last that gives maps. If the network changes a
-layer's output in place, as the ReLU behind VGG's convolutions does, the maps are the changed ones.
+forward and one backward pass, after a forward pass of the first image that finds where their pixels are; what runs
+before the first layer stays outside of the graph, and no gradient of a weight is computed. Layers are names or modules;
+without any, the last that gives maps. If the network changes a layer's output in place, as the ReLU behind VGG's
+convolutions does, the maps are the changed ones.
 
-All raise `ValueError` as `_inputs.prepared`, `_inputs.scores` and `_inputs.named_layers` do, and `UnsupportedModel`
-for a model without convolution.
+All raise `ValueError` as `_inputs.prepared`, `_inputs.scores` and `feature_maps.named_layers` do, and
+`UnsupportedModel` for a model without convolution.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import _inputs
+from medxai.attribution import _inputs, feature_maps
+from medxai.attribution.feature_maps import Layers
 from medxai.attribution.propagation.rectifiers import Rectify, guided_backpropagation
 from medxai.errors import UnsupportedModel
 from medxai.models.concept_cams import concept_cams  # noqa: F401 - a network that explains itself needs it, too
-
-Layers = str | nn.Module | Sequence[str | nn.Module] | None
 
 
 def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers = None) -> dict[str, Tensor]:
     """Return Grad-CAM: maps weighed by their mean gradient, rectified (Selvaraju et al. 2017, eq. 1 and 2)."""
     with _inputs.prepared(model, images, target) as (images, target):
-        found = _inputs.maps_and_gradients(model, images, target, _inputs.named_layers(model, images, layers))
+        found = feature_maps.maps_and_gradients(model, images, target, feature_maps.named_layers(model, images, layers))
         return {name: _weighed(maps, slope.mean((2, 3))).relu_() for name, (maps, slope) in found.items()}
 
 
@@ -63,9 +61,9 @@ def grad_cam_plus_plus(
     For many images, `medxai.models.folding.folded` gives a copy of the model that is faster still.
     """
     with _inputs.prepared(model, images, target) as (images, target):
-        modules = _inputs.named_layers(model, images, layers)
+        modules = feature_maps.named_layers(model, images, layers)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-            found = _inputs.maps_and_gradients(model, images, target, modules)
+            found = feature_maps.maps_and_gradients(model, images, target, modules)
         return {
             name: _grad_cam_plus_plus(maps.to(images.dtype), slope.to(images.dtype))
             for name, (maps, slope) in found.items()
@@ -90,12 +88,13 @@ def cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers =
         If the logits are not a linear layer of the layer's mean maps: the method is defined for no other network.
     """
     with _inputs.prepared(model, images, target) as (images, target), torch.no_grad():
-        layers = _inputs.named_layers(model, images, layers)
-        with _inputs.recorded(layers) as outputs:
+        layers = feature_maps.named_layers(model, images, layers)
+        with feature_maps.recorded(layers) as outputs:
             logits = model(images.clone())
         _inputs.scores_of(logits, model, target)
         weight, bias = _head(model, logits.shape[1])
-        return {name: _class_maps(name, outputs[name], weight, bias, logits, target) for name in layers}
+        maps = {name: layer.layout.maps(outputs[name]) for name, layer in layers.items()}
+        return {name: _class_maps(name, maps[name], weight, bias, logits, target) for name in layers}
 
 
 def _head(model: nn.Module, classes: int) -> tuple[Tensor, Tensor]:
@@ -165,7 +164,7 @@ def _at_input_size(maps: dict[str, Tensor], images: Tensor) -> Tensor:
     if len(maps) != 1:
         raise ValueError(f"layer names {len(maps)} layers: expected one")
     (one,) = maps.values()
-    return _inputs.resized(one[:, None], images)
+    return feature_maps.resized(one[:, None], images)
 
 
 def _weighed(maps: Tensor, weights: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import _inputs
+from medxai.attribution import _inputs, feature_maps
 from medxai.attribution.examples import IMAGES_AT_ONCE, layer_maps
 
 TEST_SHARE = 1 / 3
@@ -116,10 +116,10 @@ def _welch(scores: np.ndarray, random_scores: list[float]) -> float:
 def _slopes(model: nn.Module, images: Tensor, target: int, layer: str | nn.Module | None) -> np.ndarray:
     """Gradients (n, k) of the target's score by the layer's maps."""
     with _inputs.prepared(model, images, target) as (images, targets):
-        layers = _inputs.named_layers(model, images, layer)
+        layers = feature_maps.named_layers(model, images, layer)
         (name,) = layers
         parts = zip(images.split(IMAGES_AT_ONCE), targets.split(IMAGES_AT_ONCE), strict=True)
-        slopes = [_inputs.maps_and_gradients(model, *part, layers)[name][1] for part in parts]
+        slopes = [feature_maps.maps_and_gradients(model, *part, layers)[name][1] for part in parts]
         return torch.cat(slopes).flatten(1).cpu().numpy()
 
 

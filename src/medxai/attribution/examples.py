@@ -4,7 +4,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import _inputs
+from medxai.attribution import _inputs, feature_maps
+from medxai.errors import positive
 
 IMAGES_AT_ONCE = 32
 
@@ -51,7 +52,7 @@ def nearest(
     """
     from sklearn.neighbors import NearestNeighbors
 
-    _inputs.positive("number", number)
+    positive("number", number)
     if number > len(references):
         raise ValueError(f"number is {number}: expected at most {len(references)}, the number of references")
     ours, theirs = (mean_maps(model, some, layer=layer).cpu().numpy() for some in (images, references))
@@ -74,11 +75,11 @@ def mean_maps(model: nn.Module, images: Tensor, *, layer: str | nn.Module | None
 def layer_maps(model: nn.Module, images: Tensor, *, layer: str | nn.Module | None = None) -> Tensor:
     """Return the maps (n, k, h, w) of a layer, without a graph."""
     with _inputs.prepared(model, images) as (images, _), torch.no_grad():
-        layers = _inputs.named_layers(model, images, layer)
+        layers = feature_maps.named_layers(model, images, layer)
         (name,) = layers
         maps = []
-        with _inputs.recorded(layers) as outputs:
+        with feature_maps.recorded(layers) as outputs:
             for some in images.split(IMAGES_AT_ONCE):
                 model(some.clone())
-                maps.append(outputs[name].clone())
+                maps.append(layers[name].layout.maps(outputs[name]).clone())
         return torch.cat(maps)

@@ -4,14 +4,19 @@ All take a network that returns logits, images (n, c, h, w) and a target (see `m
 what `_inputs.prepared` and `_inputs.scores` raise.
 """
 
+import math
+import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import _inputs
+from medxai.attribution import _inputs, feature_maps
+from medxai.errors import NotConverged, positive
 
 IMAGES_AT_ONCE = 32
+TOLERANCE = 0.05
+"""Of the difference of two scores, from which on integrated gradients that miss it have not converged: our choice."""
 
 
 def gradient(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
@@ -53,7 +58,7 @@ def smoothgrad(
     generator
         Its seed gives the noise, the same for each image of the batch; 0 without one.
     """
-    samples = _inputs.positive("samples", samples)
+    samples = positive("samples", samples)
     if noise < 0:
         raise ValueError(f"noise is {noise}: expected a share of the image's range, at least 0")
     with _inputs.prepared(model, images, target) as (images, target):
@@ -71,7 +76,9 @@ def integrated_gradients(
 ) -> Tensor:
     """Return the difference to the baseline times the mean gradient on the way (Sundararajan et al. 2017, eq. 1).
 
-    The sum over an image is its score minus that of the baseline. Captum computes it, by Gauss-Legendre quadrature.
+    The sum over an image is its score minus that of the baseline. Captum computes it, by Gauss-Legendre quadrature. If
+    the sum is off by more than `TOLERANCE` of that difference, a `NotConverged` warning says how far, and about how
+    many steps would do: an error that shrinks with their number is assumed.
 
     Parameters
     ----------
@@ -82,18 +89,39 @@ def integrated_gradients(
     """
     from captum.attr import IntegratedGradients
 
-    steps = _inputs.positive("steps", steps)
+    steps = positive("steps", steps)
     with _inputs.prepared(model, images, target) as (images, target):
-        return (
+        start = _inputs.baseline_like(images, baseline)
+        values = (
             IntegratedGradients(lambda x, y: _inputs.scores(model, x, y))
             .attribute(
                 images,
-                _inputs.baseline_like(images, baseline),
+                start,
                 additional_forward_args=target,
                 n_steps=steps,
                 internal_batch_size=max(IMAGES_AT_ONCE, len(images)),
             )
             .detach()
+        )
+        with torch.no_grad():
+            difference = _inputs.scores(model, images, target) - _inputs.scores(model, start, target)
+        _warn_of_gaps(values.sum((1, 2, 3)), difference, steps)
+        return values
+
+
+def _warn_of_gaps(sums: Tensor, differences: Tensor, steps: int) -> None:
+    """Warn of the image whose values are furthest, as a share, from summing to the difference (n,) of the scores."""
+    floor = 100 * torch.finfo(sums.dtype).eps * (1 + differences.abs().max())  # rounding, where scores hardly differ
+    shares = (sums - differences).abs() / differences.abs().clamp(min=floor)
+    worst = int(shares.argmax())
+    if shares[worst] > TOLERANCE:
+        enough = math.ceil(steps * float(shares[worst]) / TOLERANCE)
+        warnings.warn(
+            f"integrated gradients have not converged at {steps} steps: for image {worst} they sum to "
+            f"{sums[worst]:.3g} and the logit's difference from the baseline's is {differences[worst]:.3g}, a gap of "
+            f"{shares[worst]:.0%}; about {enough} steps would leave {TOLERANCE:.0%}",
+            NotConverged,
+            stacklevel=4,
         )
 
 
@@ -119,7 +147,7 @@ def gradient_shap(
     generator
         Its seed gives points and choices, the same for each image of the batch; 0 without one.
     """
-    samples = _inputs.positive("samples", samples)
+    samples = positive("samples", samples)
     with _inputs.prepared(model, images, target) as (images, target):
         background = torch.as_tensor(0.0 if baseline is None else baseline, dtype=images.dtype, device=images.device)
         background = background if background.ndim == 4 else background[None]
@@ -159,24 +187,24 @@ def layer_integrated_gradients(
     baseline, steps
         As for `integrated_gradients`.
     """
-    steps = _inputs.positive("steps", steps)
+    steps = positive("steps", steps)
     with _inputs.prepared(model, images, target) as (images, target):
-        layers = _inputs.named_layers(model, images, layer)
+        layers = feature_maps.named_layers(model, images, layer)
         if len(layers) != 1:
             raise ValueError(f"layer names {len(layers)} layers: expected one")
         (name,) = layers
         start = _inputs.baseline_like(images, baseline)
-        with torch.no_grad(), _inputs.recorded(layers) as outputs:
+        with torch.no_grad(), feature_maps.recorded(layers) as outputs:
             model(start.clone())
-        before = outputs[name].detach().clone()
+        before = layers[name].layout.maps(outputs[name].detach().clone())
         total = torch.zeros_like(before)
         for step in range(1, steps + 1):
-            maps, slope = _inputs.maps_and_gradients(model, start + step / steps * (images - start), target, layers)[
-                name
-            ]
+            maps, slope = feature_maps.maps_and_gradients(
+                model, start + step / steps * (images - start), target, layers
+            )[name]
             total += slope
         attribution = ((maps - before) * total / steps).sum(1, keepdim=True)  # the last step is the image itself
-        return _inputs.resized(attribution, images)
+        return feature_maps.resized(attribution, images)
 
 
 def expressive_gradients(
@@ -202,7 +230,7 @@ def expressive_gradients(
         As for `integrated_gradients`.
     """
     with _inputs.prepared(model, images, target) as (images, target):
-        layers = _inputs.named_layers(model, images, layer)
+        layers = feature_maps.named_layers(model, images, layer)
         options = {"baseline": baseline, "steps": steps}
         maps = [integrated_gradients(model, images, target, **options).sum(1, keepdim=True)]
         maps += [layer_integrated_gradients(model, images, target, layer=name, **options) for name in layers]

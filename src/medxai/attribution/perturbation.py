@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs
+from medxai.errors import positive
 
 BATCH = 64
 LIME_KERNEL_WIDTH = 0.25
@@ -51,8 +52,8 @@ def occlusion(
     from captum.attr import Occlusion
 
     shorter = min(images.shape[-2:]) if isinstance(images, Tensor) and images.ndim == 4 else 4
-    window = _inputs.positive("window", max(1, shorter // 4) if window is None else window)
-    stride = _inputs.positive("stride", max(1, window // 2) if stride is None else stride)
+    window = positive("window", max(1, shorter // 4) if window is None else window)
+    stride = positive("stride", max(1, window // 2) if stride is None else stride)
     if stride > window or window > shorter:
         raise ValueError(f"window is {window} and stride {stride}: expected stride <= window <= {shorter}")
 
@@ -103,10 +104,13 @@ def kernel_shap(
 ) -> Tensor:
     """Return Shapley values of regions by weighted least squares (Lundberg and Lee 2017, theorem 2).
 
-    ``samples`` random coalitions of regions, one pass each; fewer than the regions leave the regression without a
-    unique solution. A region's value is spread evenly over its pixels.
+    ``samples`` random coalitions of regions, one pass each, at least two: none of the regions and all; fewer than the
+    regions leave the regression without a unique solution. A region's value is spread evenly over its pixels.
     """
     from captum.attr import KernelShap
+
+    if positive("samples", samples) < 2:
+        raise ValueError(f"samples is {samples}: expected at least 2, none of the regions and all of them")
 
     return _of_regions(KernelShap, model, images, target, baseline, features, samples, generator, batch_size)
 
@@ -153,7 +157,7 @@ def _of_regions(
     batch_size: int,
 ) -> Tensor:
     """Run captum's method of regions, and spread each region's value evenly over its pixels."""
-    samples = _inputs.positive("samples", samples)
+    samples = positive("samples", samples)
     if isinstance(images, Tensor) and images.ndim == 4:
         features = grid(*images.shape[-2:]) if features is None else features
         if features.is_floating_point() or features.shape not in (images.shape[-2:], (len(images), *images.shape[-2:])):
@@ -192,7 +196,7 @@ def _image_by_image(
     batch_size: int,
 ) -> Tensor:
     """Run captum on each image with the same seed, as if it were the only one; the first channel of what it gives."""
-    _inputs.positive("batch_size", batch_size)
+    positive("batch_size", batch_size)
     with (
         _inputs.prepared(model, images, target) as (images, target),
         torch.no_grad(),

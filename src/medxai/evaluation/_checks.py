@@ -14,10 +14,3 @@ def finite_maps(maps: np.ndarray, what: str, axes: str, ndim: int | None = None)
     if not np.isfinite(values).all():
         raise ValueError(f"{what} hold NaN or infinity: expected finite values")
     return values
-
-
-def positive(name: str, value: int) -> int:
-    """Return a count, or say that it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value!r}: expected an integer of at least 1")
-    return int(value)

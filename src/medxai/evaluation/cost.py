@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from medxai.evaluation._checks import positive
+from medxai.errors import positive
 
 
 class Cost(NamedTuple):

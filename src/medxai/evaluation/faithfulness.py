@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from medxai.attribution.perturbation import grid
-from medxai.evaluation._checks import finite_maps, positive
+from medxai.errors import positive
+from medxai.evaluation._checks import finite_maps
 from medxai.evaluation.sums import ratio
 
 BATCH = 64

@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from medxai.evaluation._checks import finite_maps, positive
+from medxai.errors import positive
+from medxai.evaluation._checks import finite_maps
 from medxai.evaluation.similarity import rank_correlation, structural_similarity
 
 STILL_ALIKE = 0.5

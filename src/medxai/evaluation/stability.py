@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medxai.evaluation._checks import positive
+from medxai.errors import positive
 from medxai.evaluation.sums import ratio
 
 Explainer = Callable[[Tensor], Tensor]

@@ -63,7 +63,11 @@ def _checked_normalisation(normalise: tuple) -> Normalisation:
 
 def _probabilities(network: nn.Module, pixels: Tensor) -> np.ndarray:
     with torch.no_grad():
-        logits = [network(one[None].clone()) for one in pixels]
+        try:
+            logits = [network(one[None].clone()) for one in pixels]
+        except Exception as error:  # whatever a network raises that cannot take the images
+            size, said = f"{pixels.shape[-2]} x {pixels.shape[-1]}", str(error).partition("\n")[0].rstrip(".")
+            raise ValueError(f"the model fails on an image of {size} pixels: {type(error).__name__}: {said}") from error
     first = logits[0]
     if not isinstance(first, Tensor) or first.ndim != 2 or len(first) != 1 or first.shape[1] < 2:
         found = tuple(first.shape) if isinstance(first, Tensor) else type(first).__name__

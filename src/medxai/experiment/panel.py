@@ -5,6 +5,7 @@ scored, how they are compared with those of random networks and of changed image
 """
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from medxai.attribution import CONTROLS, METHODS, explain
 from medxai.attribution.propagation.patterns import Patterns, fit_patterns
 from medxai.attribution.registry import effort
 from medxai.data.labelled_images import LabelledImages
+from medxai.errors import NotConverged, NotFinite
 from medxai.evaluation import cost, localisation, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS
 from medxai.experiment.trained_network import TrainedNetwork
@@ -55,6 +57,8 @@ class Explained(NamedTuple):
 
     maps: Maps
     refused: dict[str, str]
+    unconverged: dict[str, str]
+    """What a method said that had not converged, by method, of the first such image."""
     costs: pd.DataFrame
     """A line for each map: ``method``, ``images`` that went forward through the network, ``seconds``, and their
     ``ratio`` to one bare pass forward and back."""
@@ -249,6 +253,19 @@ class Panel:
         **options
             Of the method, before those of the panel.
         """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotConverged)  # `maps` tells it of each method
+            return self._explained(rows, method, network, pixels, targets, **options)
+
+    def _explained(
+        self,
+        rows: Sequence[int],
+        method: str,
+        network: nn.Module | None = None,
+        pixels: Tensor | None = None,
+        targets: Sequence[int] | None = None,
+        **options: object,
+    ) -> Tensor:
         pixels = self.pixels(rows) if pixels is None else pixels
         classes = torch.as_tensor(self.targets[list(rows)] if targets is None else targets)
         used = self._used(network, method)
@@ -265,14 +282,19 @@ class Panel:
         A method that refuses the network, or gives a map that is not finite, is named with its reason. Rows are
         explained one by one, so that the shortest time of a method is what one map costs.
         """
-        maps, refused, lines, bare = {}, {}, [], self._bare_seconds(rows[0])
+        maps, refused, unconverged, lines, bare = {}, {}, {}, [], self._bare_seconds(rows[0])
         for name in tqdm(methods or self.names, "explaining", disable=not self.progress, mininterval=2):
             try:
-                maps[name], spent = self._metered(rows, name)
+                with warnings.catch_warnings(record=True) as said:
+                    warnings.simplefilter("always")
+                    maps[name], spent = self._metered(rows, name)
+                unconverged |= _first_doubt(name, said)
                 lines.append({"method": name, **spent._asdict(), "ratio": spent.seconds / bare})
             except REFUSALS as error:
                 refused[name] = str(error).partition("\n")[0]
-        return Explained(maps, refused, pd.DataFrame(lines, columns=["method", "images", "seconds", "ratio"]))
+        return Explained(
+            maps, refused, unconverged, pd.DataFrame(lines, columns=["method", "images", "seconds", "ratio"])
+        )
 
     def _bare_seconds(self, row: int) -> float:
         """Time one pass forward and one back, the yardstick of costs; NaN where none goes back."""
@@ -292,9 +314,10 @@ class Panel:
         found, spent = [], []
         for row in rows:
             with cost.metered(network) as meter:
-                found.append(self.map(row, name))
-            if not np.isfinite(found[-1]).all():
-                raise ValueError(f"the map of {self.images.names[row]} holds NaN or infinity")
+                try:
+                    found.append(self._explained([row], name)[0].cpu().numpy())
+                except NotFinite as error:
+                    raise ValueError(f"the map of {self.images.names[row]} holds NaN or infinity") from error
             spent.append(meter.cost)
         return np.stack(found), cost.Cost(spent[0].images, min(one.seconds for one in spent))
 
@@ -410,6 +433,15 @@ class Panel:
                 found[name] = np.nan
         table = pd.DataFrame(found, [self.images.names[row] for row in rows]).rename_axis("image").reset_index()
         return table.melt("image", var_name="method").set_index(["image", "method"])["value"]
+
+
+def _first_doubt(method: str, said: Sequence[warnings.WarningMessage]) -> dict[str, str]:
+    """Return what a method said first of not having converged, by its name; give all other warnings on."""
+    doubts = [str(one.message) for one in said if issubclass(one.category, NotConverged)]
+    for one in said:
+        if not issubclass(one.category, NotConverged):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return {method: doubts[0]} if doubts else {}
 
 
 def _long(curve: str, names: Sequence[str], shares: np.ndarray, values: np.ndarray) -> pd.DataFrame:

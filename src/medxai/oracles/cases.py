@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution import METHODS, _inputs
+from medxai.attribution import METHODS, feature_maps
 from medxai.attribution.perturbation import LIME_KERNEL_WIDTH, grid
 from medxai.attribution.propagation.patterns import fit_patterns
 from medxai.models import backbones
@@ -113,7 +113,7 @@ def case(name: str, size: int = SIZE, create: Create = backbones.create) -> Case
     model = calibrated(name, draw(8, 3, size, size), create=create).requires_grad_(False)
     images, baselines, sample = (draw(number, 3, size, size) for number in (1, 2, 4))
     # DenseNet rectifies its last maps in place, and libraries differ in which of the two they take.
-    layer = "features.denseblock4" if name == "densenet121" else _inputs.last_maps(model, images)
+    layer = "features.denseblock4" if name == "densenet121" else feature_maps.last_maps(model, images)
     with torch.no_grad():
         target = model(images).argmax(1)  # a class that nothing speaks for would have an empty Grad-CAM
     return Case(model, images, target, baselines, sample, layer)
@@ -148,7 +148,7 @@ def _at_maps(function: Callable[..., Tensor]) -> Explain:
 
 
 def _cam(one: Case) -> Tensor:
-    last = _inputs.last_maps(one.model, one.images)
+    last = feature_maps.last_maps(one.model, one.images)
     name = gradients.operation_of(one.trace, one.model, one.images, last)
     return gradients.cam(one.trace, one.images, one.target, name)
 

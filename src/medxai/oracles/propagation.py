@@ -12,10 +12,17 @@ from torch.nn import functional
 from medxai.oracles.trace import Affine, Step, Trace, aten, one_hot, ratio, walk
 
 
+def _known(step: Step, inputs: list[Tensor]) -> None:
+    """Say so in a NotImplementedError if no rule here is for an operation."""
+    if step.kind == "other" or (step.kind == "product" and len({value.shape for value in inputs}) == 1):
+        raise NotImplementedError(f"no rule for {step.operation}")
+
+
 def _gradient(trace: Trace, images: Tensor, target: Tensor, rectify: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Walk the gradient with `rectify(input, gradient)` at every ReLU and ReLU6."""
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, gradient: Tensor) -> list[Tensor]:
+        _known(step, inputs)
         if _is_relu(step):
             return [rectify(step, inputs, gradient)]
         return step.back(inputs, gradient)
@@ -44,6 +51,7 @@ def relevance(trace: Trace, images: Tensor, target: Tensor, affine_rule: Callabl
     """
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, arrived: Tensor) -> list[Tensor]:
+        _known(step, inputs)
         if step.kind == "affine":
             return [affine_rule(step.affine, inputs[0], output, arrived, step.inputs[0])]
         if step.kind == "rectifier":
@@ -154,6 +162,8 @@ def deeplift(trace: Trace, images: Tensor, target: Tensor, baseline: Tensor) -> 
     here, there = trace.values(images), trace.values(baseline.expand_as(images))
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, multiplier: Tensor) -> list[Tensor]:
+        if step.kind == "other":
+            raise NotImplementedError(f"no rule for {step.operation}")
         before = [there[item] for item in step.inputs]
         if step.kind == "product":  # d(ab) = mean(b) da + mean(a) db
             return step.back([(x + r) / 2 for x, r in zip(inputs, before, strict=True)], multiplier)
@@ -223,6 +233,7 @@ def pattern_signal(
     names = {id(step): name for name, step in trace.steps.items()}
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, arrived: Tensor) -> list[Tensor]:
+        _known(step, inputs)
         if step.kind != "affine":
             return step.back(inputs, arrived)
         pattern = patterns[names[id(step)]]

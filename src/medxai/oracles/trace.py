@@ -1,7 +1,7 @@
 """A network as a list of primitive operations, from the last to the first of which a rule can be carried by hand."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -9,11 +9,18 @@ from torch import Tensor, fx, nn
 
 aten = torch.ops.aten
 
-RECTIFIERS = {aten.relu.default, aten.hardtanh.default, aten.silu.default, aten.sigmoid.default}
+RECTIFIERS = {
+    *(aten.relu.default, aten.hardtanh.default, aten.silu.default, aten.sigmoid.default, aten.hardswish.default),
+    *(aten.hardsigmoid.default, aten.gelu.default, aten.leaky_relu.default, aten.mish.default, aten.tanh.default),
+}
 POOLS = {aten.max_pool2d_with_indices.default}
+SAME = {aten.detach.default, aten.alias.default, aten.as_strided_.default}
+"""What gives back its input; the last sets the order in memory of a mean of whole maps."""
+PARTS = {aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int, aten.chunk.default}
 LINEAR = {
     *(aten.add.Tensor, aten.sub.Tensor, aten.cat.default, aten.mean.dim, aten.avg_pool2d.default),
     *(aten._adaptive_avg_pool2d.default, aten.view.default, aten._unsafe_view.default, aten.constant_pad_nd.default),
+    *(aten.transpose.int, aten.t.default, aten.expand.default, aten.select.int, aten.stack.default, *PARTS),
     *(aten.slice.Tensor, aten.clone.default, aten.permute.default, aten.unsqueeze.default, aten.squeeze.dims),
 }
 
@@ -37,7 +44,7 @@ class Step:
     """One primitive operation of the traced network."""
 
     kind: str
-    """``affine``, ``linear``, ``rectifier``, ``pool`` or ``product``."""
+    """``affine``, ``linear``, ``rectifier``, ``pool`` or ``product``; ``other`` has a derivative, and no rule here."""
     run: Callable[..., Tensor]
     """The operation as a function of the inputs that depend on the image."""
     inputs: list[str]
@@ -48,17 +55,20 @@ class Step:
     """Weights, for the first kind."""
 
     def back(self, values: list[Tensor], gradient: Tensor) -> list[Tensor]:
-        """Return the gradients of the inputs of this one operation."""
-        leaves = [value.detach().requires_grad_() for value in values]
+        """Return the gradients of the inputs of this one operation; zeros for switches and what none passes."""
+        leaves = [value.detach().requires_grad_(value.is_floating_point()) for value in values]
         with torch.enable_grad():
-            return list(torch.autograd.grad(self.run(*leaves), leaves, gradient))
+            output = self.run(*leaves)
+        if not output.requires_grad:
+            return [torch.zeros_like(value) for value in values]
+        found = iter(torch.autograd.grad(output, [one for one in leaves if one.requires_grad], gradient))
+        return [next(found) if one.requires_grad else torch.zeros_like(one) for one in leaves]
 
 
 class Trace:
     """The operations of a network on images of one size, in order; batch norms are merged into convolutions.
 
-    The model is in evaluation mode, and the trace holds for the shape (N, C, H, W) of the images only. An operation
-    that has no kind here is a NotImplementedError.
+    The model is in evaluation mode, and the trace holds for the shape (N, C, H, W) of the images only.
     """
 
     def __init__(self, model: nn.Module, images: Tensor) -> None:
@@ -69,6 +79,7 @@ class Trace:
         graph.graph.eliminate_dead_code()
         self.steps: dict[str, Step] = {}
         self.same: dict[str, str] = {}
+        self.parted: dict[str, Step] = {}
         constants: dict[str, Any] = {}
         for node in graph.graph.nodes:
             if node.op == "placeholder":
@@ -84,7 +95,13 @@ class Trace:
         return self.same.get(node.name, node.name)
 
     def _active(self, node: Any) -> bool:
-        return isinstance(node, fx.Node) and (self._name(node) in self.steps or self._name(node) == self.image)
+        known = {self.image, *self.steps, *self.parted}
+        return isinstance(node, fx.Node) and self._name(node) in known
+
+    def _part(self, node: fx.Node) -> Step:
+        """Return one part of what an operation gives as a list."""
+        whole, number = self.parted[node.args[0].name], node.args[1]
+        return replace(whole, run=lambda *values: whole.run(*values)[number])
 
     def _add(self, node: fx.Node, constants: dict[str, Any]) -> None:
         def known(item: Any) -> Any:
@@ -93,12 +110,15 @@ class Trace:
         inputs = [item for item in node.all_input_nodes if self._active(item)]
         if not inputs:  # computed from parameters alone
             constants[node.name] = node.target(*fx.node.map_arg(node.args, known), **node.kwargs)
-        elif "getitem" in str(node.target) or node.target in (aten.detach.default, aten.alias.default):
+        elif "getitem" in str(node.target) and self._name(inputs[0]) in self.parted:
+            self.steps[node.name] = self._part(node)
+        elif "getitem" in str(node.target) or node.target in SAME:
             self.same[node.name] = self._name(inputs[0])
         elif node.target is aten.native_batch_norm.default:
             self._merge(node, [known(item) for item in node.args])
         else:
-            self.steps[node.name] = self._step(node, inputs, known)
+            step = self._step(node, inputs, known)
+            (self.parted if node.target in PARTS else self.steps)[node.name] = step
 
     def _step(self, node: fx.Node, inputs: list[fx.Node], known: Callable[[Any], Any]) -> Step:
         args = fx.node.map_arg(node.args, known)
@@ -126,7 +146,7 @@ class Trace:
         for holds, kind in kinds:
             if holds:
                 return Step(kind, run, names, node.target)
-        raise NotImplementedError(f"no kind for {node.target}")
+        return Step("other", run, names, node.target)
 
     def _merge(self, node: fx.Node, args: list[Any]) -> None:
         """Merge a batch norm into the convolution before it, or add it as a diagonal affine layer."""

@@ -88,7 +88,7 @@ def _measured(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
     """Compute every table of the chapter; rows are names of methods, or pairs of them."""
     trained = train(image_sets.paintings(db, profile), pretrained, profile, fold=0)
     panel, rows = panel_of(trained, profile), shown(trained, profile)
-    own, refused, costs = panel.maps(rows, MAP_METHODS)
+    own, refused, _, costs = panel.maps(rows, MAP_METHODS)
     other, new_top = [classes_of(trained, row)[1] for row in rows], with_new_top(panel)
     another = {name: panel.explain(rows, name, targets=other).numpy() for name in own}
     for targets, maps in ((panel.targets[rows], own), (other, another)):  # the chapter shows those of two paintings

@@ -36,7 +36,7 @@ def _fold(images: LabelledImages, pretrained: Pretrained, profile: Profile, fold
     trained = train(images, pretrained, profile, fold)
     rows = trained.rows_to_explain(profile.explained_images)
     panel = Panel.of(trained, profile.samples)
-    maps, refused, costs = panel.maps(rows)
+    maps, refused, _, costs = panel.maps(rows)
     truth = np.stack([images.truth(row) for row in rows])
     scores, curves = panel.scores(rows, {**maps, TRUTH: truth})
     checks, cascade, _ = panel.sanity(

@@ -54,6 +54,8 @@ class Results:
     """A line for each checked image, map and stage, see `medxai.experiment.panel.Checked`."""
     refused: dict[str, str]
     """Why, by method."""
+    unconverged: dict[str, str]
+    """Of methods whose maps need more steps: how far they are off, for the first such image."""
     left_out: tuple[str, ...]
     """Checks that could not be made, a sentence each."""
     samples: int
@@ -91,7 +93,9 @@ def evaluate(
     Parameters
     ----------
     model
-        Takes float32 (n, 3, side, side), returns logits (n, classes) of at least two classes, before any softmax.
+        Takes float32 (n, 3, side, side), returns logits (n, classes) of at least two classes that exclude each other,
+        before any softmax. Networks of independent findings (multi-label), whose logits each go through a sigmoid, are
+        not for this: probabilities here are a softmax over all classes.
     images
         From `read_folder`, or `LabelledImages.with_masks`.
     target
@@ -125,7 +129,9 @@ def evaluate(
     scores = panel.scores(rows, maps).scores
     checks, cascade, left_out = panel.sanity(rows[:checked], names, stages=STAGES)
     scores = scores.merge(checks, on=["image", "method"], how="left")
-    return Results(images, own, maps, scores, cascade, explained.refused, left_out, samples, seed)
+    return Results(
+        images, own, maps, scores, cascade, explained.refused, explained.unconverged, left_out, samples, seed
+    )
 
 
 def summary(results: Results, *, resamples: int = 1000, level: float = 0.95) -> pd.DataFrame:

@@ -35,6 +35,20 @@ def vanishes_at_zero(call: Call) -> bool:
     return not call.apply([torch.zeros_like(call.signals[0][:1])]).any()
 
 
+RECTIFIERS = frozenset({"relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min"})
+"""What may be a ReLU with an upper bound, depending on its lower one."""
+
+
+def is_rectifier(call: Call) -> bool:
+    """Tell whether a function is ReLU, or ReLU up to an upper bound."""
+    if call.name in {"relu", "relu6"}:
+        return True
+    if call.name not in RECTIFIERS:
+        return False
+    lower = call.bound().get("min_val" if call.name == "hardtanh" else "min")
+    return lower is not None and bool((torch.as_tensor(lower) == 0).all())
+
+
 def winners(call: Call, value: Tensor) -> Tensor:
     """Return the place of each window's maximum in the flattened maps, (n, c, h, w) of the output's size."""
     given = {**call.bound(), "return_indices": True, "input": value}

@@ -66,6 +66,10 @@ def deeplift(
         baseline = baseline_like(images[:1] if one else images, baseline)
         reference = _Reference(model, rule, create_graph)
         reference.forward(baseline, None)
+        if one and not reference.of_one_image():
+            baseline = baseline.expand_as(images)
+            reference = _Reference(model, rule, create_graph)
+            reference.forward(baseline, None)
         return (images - baseline) * _DeepLift(model, rule, reference.signals, create_graph).propagate(images, target)
 
 
@@ -112,12 +116,14 @@ class _Reference(Propagation):
             self.kinds |= {"weighted", "batch_norm", "linear"}
         self.signals: dict[int, tuple[str, list[Tensor]]] = {}
 
-    def _follow(self, call: Call, output: Any) -> None:
-        self.calls += 1
+    def of_one_image(self) -> bool:
+        """Tell whether all that was noted has the image as its only row, and can be compared with that of many."""
+        return all(part.ndim > 0 and len(part) == 1 for _, signals in self.signals.values() for part in signals)
+
+    def _traces(self, call: Call, origins: list[Trace], output: Any) -> list[Trace]:
         if operations.KINDS.get(call.name) in self.kinds:
-            self.signals[self.calls] = (call.name, call.unlinked(self.calls).signals)
-        for part in [output] if isinstance(output, Tensor) else output:
-            self.traces[part] = Trace(call.name)
+            self.signals[self.calls] = (call.name, call.unlinked(self.calls, self.create_graph).signals)
+        return [Trace(call.name)] * len(list(operations.leaves(output)))
 
 
 class _DeepLift(Propagation):

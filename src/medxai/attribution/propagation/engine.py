@@ -31,6 +31,8 @@ from medxai.attribution.propagation.coefficients import take, winners
 from medxai.attribution.propagation.operations import Call
 from medxai.errors import UnsupportedModel
 
+UNSEEN = "uses what depends on the images by an operation that cannot be seen, such as one of a scripted module"
+
 
 @contextmanager
 def explaining(
@@ -67,13 +69,26 @@ class Affine:
     """Shaped to be added to the output."""
     linear: Callable[[Tensor, Tensor], Tensor]
     output: Tensor  # (n, k, h, w), or (..., k) of a linear layer
+    axis: int
+    """Of the channels of the output."""
     merged: bool = False
+    """Whether `normalised`."""
 
     def normalised(self, scale: Tensor, shift: Tensor, output: Tensor) -> "Affine":
-        """Return this layer merged with the batch normalisation `scale * output + shift`."""
+        """Return this layer merged with the batch normalisation `scale * output + shift`, both (k,)."""
         weight = self.weight * scale.view(-1, *[1] * (self.weight.ndim - 1))  # scale (k,) to (k, 1, ...)
-        bias = self.bias * _channels(scale, output) + _channels(shift, output)
+        bias = self.bias * _along(self.axis, scale, output) + _along(self.axis, shift, output)
         return replace(self, weight=weight, bias=bias, output=output, merged=True)
+
+    def by_channel(self, factor: object) -> Tensor | None:
+        """Return a factor of the output as (k,) if it has one value for each of several channels, else None."""
+        channels = len(self.weight)
+        if not isinstance(factor, Tensor) or factor.numel() != channels or channels == 1:
+            return None
+        shape = [1] * self.output.ndim
+        shape[self.axis] = channels
+        full = [1] * (self.output.ndim - factor.ndim) + list(factor.shape)
+        return factor.reshape(channels) if full == shape else None
 
     def by_sign(self, inputs: Tensor, at_zero: float = 1.0) -> tuple[Callable[[Tensor], Tensor], ...]:
         """Split the linear map in the contributions `inputs * weight` that are positive and those that are negative.
@@ -109,6 +124,10 @@ class Trace:
     affine: Affine | None = None
     summands: Call | None = None
     """The addition of two tensors that made the tensor."""
+    source: "Trace | None" = None
+    """Of what the tensor was made value by value, by a function or a number."""
+    refusal: str = ""
+    """Why nothing passes. It counts only if something on the way to the logits uses the tensor."""
 
 
 class Propagation(TorchFunctionMode):
@@ -132,6 +151,9 @@ class Propagation(TorchFunctionMode):
         self.in_place = operations.InPlace(WeakMethod(self.refuse))
         self.layer = ""
         self.calls = 0
+        if create_graph and any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+            # Else found by their graph, when something uses what they return.
+            raise UnsupportedModel(f"{self.method}: the model has a scripted module, in which no operation can be seen")
 
     def propagate(self, images: Tensor, target: Tensor) -> Tensor:
         """Return the propagated quantity (n, c, h, w), from the logit of `target` to the images.
@@ -150,6 +172,8 @@ class Propagation(TorchFunctionMode):
         with torch.enable_grad():
             tangent = self.seed_tangent(images, seed)
         logits = self.forward(images, tangent)  # (n, classes)
+        if logits not in self.traces and logits.requires_grad and not self.create_graph:
+            self.refuse("output", UNSEEN)
         if logits.ndim != 2 or logits not in self.traces:
             self.refuse("output", "does not give logits (n, classes) that depend on the images")
         start = self.start(scores_of(logits, self.model, target))  # (n,), or a number
@@ -159,40 +183,79 @@ class Propagation(TorchFunctionMode):
         return result
 
     def forward(self, images: Tensor, tangent: Any) -> Tensor:
-        """Return the logits, after following tangents from that of the images."""
-        images = images.view_as(images) if self.create_graph else images.detach()
+        """Return the logits, after following tangents from that of the images.
+
+        Beside the engine runs autograd, whose graph keeps no tensor: by it a tensor that depends on the images is known
+        even where an operation was not seen. Numbers taken out of a tensor are constants, as they are to autograd.
+        """
+        # No leaf, since a model may change its input in place.
+        images = images.view_as(images) if self.create_graph else images.detach().requires_grad_().view_as(images)
         self.traces[images] = Trace("images", tangent)
-        with torch.set_grad_enabled(self.create_graph), self:
+        with torch.enable_grad(), self:
             output = self.model(images)
         return self.in_place.newest(output)
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if function is torch._C._set_grad_enabled:  # a frozen part under `no_grad`: it is followed like any other
+            return None
         function, args, kwargs, changed = self.in_place.unfold(function, args, kwargs or {})
         call = Call(function, args, kwargs, self.traces.__contains__)
         for value in call.constants:
             self.layer = self.names.get(id(value), self.layer)
-        output = function(*args, **kwargs)
-        if call.signals and not (call.name in operations.QUERIES and not isinstance(output, Tensor)):
-            self._follow(call, output)
+        output = self._computed(call)
+        parts = list(operations.leaves(output))
+        unseen = not self.create_graph and any(value.requires_grad for value in call.constants)
+        if (call.signals or unseen) and call.name not in operations.LIKE:
+            if changed is None and operations.writes(function.__name__):
+                self.in_place.write(call.args[0], call.name)
+            elif parts:
+                self._follow(call, output, parts, UNSEEN if unseen else "")
         if changed is not None:
             self.in_place.write(changed, output)
         return output
 
-    def _follow(self, call: Call, output: Any) -> None:
-        """Store what the operation's rule says of its output, or refuse."""
-        if call.name not in operations.KINDS:
-            self.refuse(call.name, "has no rule")
+    def _computed(self, call: Call) -> Any:
+        """Do what the model asks for."""
+        if self.create_graph:
+            return call.function(*call.args, **call.kwargs)
+        if call.function.__name__ in operations.NUMBERS:  # as without a graph
+            call.args = operations.mapped(call.args, Tensor.detach)
+        with torch.autograd.graph.saved_tensors_hooks(lambda _: None, lambda _: None):
+            return call.function(*call.args, **call.kwargs)
+
+    def _follow(self, call: Call, output: Any, parts: list[Tensor], refusal: str) -> None:
+        """Store what the operation's rule says of its output, or why there is none."""
         self.calls += 1
         origins = [self.traces[signal] for signal in call.signals]
-        unlinked = call.unlinked(self.calls)
-        with torch.enable_grad():
-            traces = getattr(self, f"_{operations.KINDS[call.name]}")(unlinked, origins, output)
-        for part, trace in zip([output] if isinstance(output, Tensor) else output, traces, strict=True):
+        try:
+            if refusal:
+                self.refuse(call.name, refusal)
+            traces = self._traces(call, origins, output)
+        except UnsupportedModel as error:
+            traces = [Trace(call.name, refusal=str(error))] * len(parts)
+        for part, trace in zip(parts, traces, strict=True):
             if not any(part is signal for signal in call.signals):  # dropout and others give back what they got
                 self.traces[part] = trace
+            elif operations.KINDS.get(call.name) not in {"identity", "linear"}:
+                self.refuse(call.name, "gives back what it got, which may have changed")
+
+    def _traces(self, call: Call, origins: list[Trace], output: Any) -> list[Trace]:
+        """Return what the operation's rule says of its output."""
+        for origin in origins:
+            if origin.refusal:
+                raise UnsupportedModel(origin.refusal)
+        if call.name not in operations.KINDS or call.kwargs.get("out") is not None:
+            self.refuse(call.name, "has no rule")
+        unlinked = call.unlinked(self.calls, self.create_graph)
+        if not self.create_graph:
+            output = operations.mapped(output, Tensor.detach)
+        with torch.enable_grad():
+            return getattr(self, f"_{operations.KINDS[call.name]}")(unlinked, origins, output)
 
     def tangent(self, trace: Trace, operation: str) -> Any:
         """Return the tangent of a tensor for an operation that uses it."""
+        if trace.refusal:
+            raise UnsupportedModel(trace.refusal)
         if trace.rule is not None:
             trace.tangent, trace.rule = trace.rule(operation), None
         if trace.tangent is None:
@@ -206,11 +269,20 @@ class Propagation(TorchFunctionMode):
     def _linear(self, call: Call, origins: list[Trace], output: Any) -> list[Trace]:
         if len(origins) == 1 and origins[0].tangent is origins[0].rule is None:  # a gate in another shape
             return [Trace(origins[0].operation)] * (1 if isinstance(output, Tensor) else len(output))
+        if len(origins) == 1 and (layer := _with_constant(call, origins[0].affine, output)) is not None:
+            return [replace(self._layer(call.name, layer), source=origins[0])]
         call.tangents = self.tangents(call, origins)
         passed = self.linear(call)
         if not isinstance(output, Tensor):
             return [Trace(call.name, part) for part in passed]
-        return [Trace(call.name, passed, summands=call if call.name == "add" and len(origins) == 2 else None)]
+        return [
+            Trace(
+                call.name,
+                passed,
+                summands=call if call.name == "add" and len(origins) == 2 else None,
+                source=origins[0] if call.name in operations.BY_VALUE and len(origins) == 1 else None,
+            )
+        ]
 
     def _identity(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
         if call.name in operations.DROPOUTS and call.bound().get("training", True):
@@ -221,13 +293,12 @@ class Propagation(TorchFunctionMode):
         given = call.bound()
         if len(origins) > 1 or given["input"] is not call.signals[0]:
             self.refuse(call.name, "has weights that depend on the images")
-        weight, bias = given["weight"], given.get("bias")
-        places = {key: value for key, value in given.items() if key not in {"input", "weight", "bias"}}
+        weight, linear, axis = operations.weights_of(call, given)
+        bias = given.get("bias")
         bias = output.new_zeros(len(weight)) if bias is None else bias
         layer = Affine(
             call.index, call.signals[0], self.tangent(origins[0], call.name), weight,
-            bias if call.name == "linear" else _channels(bias, output),
-            lambda values, weights: call.function(values, weights, None, **places), output.view_as(output),
+            bias if axis == -1 else _along(axis, bias, output), linear, output.view_as(output), axis,
         )  # fmt: skip
         return [self._layer(call.name, layer)]
 
@@ -239,12 +310,11 @@ class Propagation(TorchFunctionMode):
         scale = 1 / deviation if given.get("weight") is None else given["weight"] / deviation
         shift = -given["running_mean"] * scale + (0 if given.get("bias") is None else given["bias"])
         layer, output = origins[0].affine, output.view_as(output)
-        # The channels of a linear layer's output come last, those of a batch normalisation second.
-        if layer is not None and not layer.merged and (layer.weight.ndim > 2 or output.ndim == 2):
+        if layer is not None and not layer.merged and layer.axis in (1, 1 - output.ndim):
             return [self._layer(call.name, layer.normalised(scale, shift, output))]
         layer = Affine(
-            call.index, call.signals[0], self.tangent(origins[0], call.name), scale, _channels(shift, output),
-            lambda values, weights: values * _channels(weights, values), output,
+            call.index, call.signals[0], self.tangent(origins[0], call.name), scale, _along(1, shift, output),
+            lambda values, weights: values * _along(1, weights, values), output, 1,
         )  # fmt: skip
         return [self._layer(call.name, layer)]
 
@@ -255,9 +325,15 @@ class Propagation(TorchFunctionMode):
         return [Trace(call.name, self.max_pool(call, self.tangent(origins[0], call.name)))]
 
     def _activation(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
-        return [Trace(call.name, self.activation(call, origins[0], output.view_as(output)))]
+        if len(origins) > 1:
+            self.refuse(call.name, "has a bound or slope that depends on the images")
+        return [Trace(call.name, self.activation(call, origins[0], output.view_as(output)), source=origins[0])]
 
     def _product(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
+        if call.kwargs.get("rounding_mode") is not None:
+            self.refuse(call.name, "rounds")
+        if len(origins) == 1 and operations.multiplies_by_weights(call):
+            return self._weighted(call, origins, output)
         if len(origins) == 1 and (call.args[0] is call.signals[0] or call.name not in operations.QUOTIENTS):
             return self._linear(call, origins, output)
         if len(origins) == 1 or call.name in operations.QUOTIENTS:
@@ -298,6 +374,27 @@ class Propagation(TorchFunctionMode):
         raise UnsupportedModel(f"{self.method}: '{operation}', at {place}, {reason}")
 
 
-def _channels(values: Tensor, output: Tensor) -> Tensor:
-    """Return values (channels,) shaped to be broadcast over an output (n, channels, ...)."""
-    return values.view(1, -1, *[1] * (output.ndim - 2))
+def _with_constant(call: Call, layer: Affine | None, output: Any) -> Affine | None:
+    """Return a layer merged with what is added to its output, or with a factor for each channel; None for all else."""
+    if layer is None or call.name not in operations.BY_VALUE or call.kwargs or output.shape != layer.output.shape:
+        return None
+    one, other = call.args
+    swapped = other is call.signals[0]
+    if call.name == "add":
+        return replace(layer, bias=layer.bias + (one if swapped else other), output=output.view_as(output))
+    if swapped and call.name not in {"mul", "multiply"}:
+        return None
+    if call.name in {"sub", "subtract"}:
+        return replace(layer, bias=layer.bias - other, output=output.view_as(output))
+    factor = layer.by_channel(one if swapped else other)
+    if layer.merged or factor is None:
+        return None
+    scale = 1 / factor if call.name in operations.QUOTIENTS else factor
+    return layer.normalised(scale, torch.zeros_like(scale), output.view_as(output))
+
+
+def _along(axis: int, values: Tensor, output: Tensor) -> Tensor:
+    """Return values (channels,) shaped to be broadcast over an output whose channels are on an axis."""
+    shape = [1] * output.ndim
+    shape[axis] = -1
+    return values.view(shape)

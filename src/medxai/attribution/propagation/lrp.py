@@ -9,12 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution.propagation.coefficients import gain, ratio, vanishes_at_zero
+from medxai.attribution.propagation.coefficients import gain, is_rectifier, ratio, vanishes_at_zero
 from medxai.attribution.propagation.engine import Affine, Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import KINDS, Call
 
 _GATES = frozenset({"sigmoid", "hardsigmoid"})
-_RECTIFIERS = frozenset({"relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min"})
 
 
 def lrp_epsilon(
@@ -275,7 +274,7 @@ class _DeepTaylor(_Relevance):
         return super().product(call, origins)
 
     def activation(self, call: Call, origin: Trace, output: Tensor) -> Tensor:
-        if call.name not in _RECTIFIERS:
+        if not is_rectifier(call):
             self.refuse(call.name, "is no ReLU, for which alone the decomposition was derived")
         return super().activation(call, origin, output)
 

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution._inputs import prepared
-from medxai.attribution.propagation.coefficients import ratio, slope
+from medxai.attribution.propagation.coefficients import RECTIFIERS, is_rectifier, ratio, slope
 from medxai.attribution.propagation.engine import Affine, Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
-
-_RECTIFIERS = frozenset({"relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min"})
 
 Patterns = dict[tuple[int, bool], Tensor]
 """A tensor like the weights for each convolution and linear layer: by its place in the order of operations, and by
@@ -116,7 +114,7 @@ class _Rectified(Propagation):
     method = "pattern"
 
     def activation(self, call: Call, origin: Trace, output: Tensor) -> Tensor:
-        if call.name not in _RECTIFIERS:
+        if not is_rectifier(call):
             self.refuse(call.name, "is no ReLU, for which alone patterns are defined")
         return slope(call) * self.tangent(origin, call.name)
 
@@ -134,7 +132,7 @@ class _Statistics(_Rectified):
     def affine(self, layer: Affine, consumer: str) -> Tensor:
         if layer.weight.ndim > 1:
             y = layer.output.detach()
-            chosen = (y > 0).to(y.dtype) if consumer in _RECTIFIERS else torch.ones_like(y)
+            chosen = (y > 0).to(y.dtype) if consumer in RECTIFIERS else torch.ones_like(y)
             weight = layer.weight.detach().requires_grad_()
             with torch.enable_grad():
                 passed = layer.linear(layer.input.detach(), weight)
@@ -142,7 +140,7 @@ class _Statistics(_Rectified):
             x_plus, xy_plus = (
                 torch.autograd.grad(passed, weight, gradient, retain_graph=True)[0] for gradient in (chosen, chosen * y)
             )
-            places = [axis for axis in range(y.ndim) if axis != (1 if weight.ndim > 2 else y.ndim - 1)]
+            places = [axis for axis in range(y.ndim) if axis != layer.axis % y.ndim]
             count = y.new_tensor(y.numel() // len(weight))
             key = (layer.index, layer.merged)
             self.sums[key] = _Sums(x_plus, xy_plus, chosen.sum(places), y.sum(places), count)

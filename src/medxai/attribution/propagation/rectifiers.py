@@ -5,7 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from medxai.attribution.propagation.coefficients import gain, slope
+from medxai.attribution.propagation.coefficients import gain, is_rectifier, slope
 from medxai.attribution.propagation.engine import Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 
@@ -96,7 +96,7 @@ class _Rectified(Propagation):
         tangent = self.tangent(origin, call.name)
         if call.name in _SQUASHING:
             return slope(call) * tangent
-        if _is_rectifier(call):
+        if is_rectifier(call):
             gate = slope(call)
         elif call.name in _GATED and self.rectify == "gate":
             gate = gain(call, output)
@@ -107,13 +107,17 @@ class _Rectified(Propagation):
         return _RectifiedGradient.apply(gate * tangent if self.guided else tangent)
 
     def product(self, call: Call, origins: list[Trace]) -> Tensor:
+        one, other = origins
+        if _made_of(one, other) or _made_of(other, one):
+            self.refuse(call.name, "makes an activation of a tensor and of itself, for which the method is not defined")
         (a, b), (a_tangent, b_tangent) = call.signals, self.tangents(call, origins)
         return call.apply([a_tangent, b]) + call.apply([a, b_tangent])
 
 
-def _is_rectifier(call: Call) -> bool:
-    """ReLU and functions that are ReLU up to an upper bound."""
-    if call.name in {"relu", "relu6"}:
-        return True
-    lower = {"hardtanh": "min_val", "clamp": "min", "clip": "min", "clamp_min": "min"}.get(call.name)
-    return lower is not None and call.bound().get(lower) == 0
+def _made_of(one: Trace, other: Trace) -> bool:
+    """Tell whether a tensor is a function of another value by value, as the gate of SiLU written by hand is."""
+    while one is not None:
+        if one is other:
+            return True
+        one = one.source
+    return False
