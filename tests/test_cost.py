@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from medxai.attribution.checking import checking
 from medxai.evaluation import cost
 
 
@@ -37,3 +38,14 @@ def test_nothing_stays_on_a_model_whose_call_fails():
 def test_repeats_are_a_count(repeats):
     with pytest.raises(ValueError, match=f"repeats is {repeats}: expected an integer of at least 1"):
         cost.measure(lambda: None, nn.Flatten(), repeats=repeats)
+
+
+def test_passes_that_only_check_are_not_counted():
+    model = nn.Conv2d(3, 1, 1)
+
+    def call():
+        model(torch.zeros(4, 3, 2, 2))
+        with checking():
+            model(torch.zeros(5, 3, 2, 2))
+
+    assert cost.measure(call, model, repeats=1).images == 4

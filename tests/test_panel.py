@@ -334,7 +334,7 @@ class TestSanity:
         panel = Panel(network, drawn(1), np.zeros(1, int), NORMALISATION, SAMPLES, ["gradient"], progress=False)
         found = panel.sanity([0], ["gradient", "sobel_edges"], stages=3)
         assert found.cascade.empty
-        assert "more than 1 value per channel" in found.left_out[0]
+        assert "batch normalisation are not defined for one value a channel" in found.left_out[0]
         assert found.checks["max_sensitivity"].notna().all()
         assert "parameter_randomisation" not in found.checks
 

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from medxai.attribution import _inputs
+from medxai.attribution.checking import checking
 from medxai.attribution.propagation import operations
 from medxai.errors import UnsupportedModel
 
@@ -136,7 +137,7 @@ def _used(model: nn.Module, images: Tensor, layers: dict[str, Layer]) -> set[str
     """Names of the layers on whose maps the first image's logits depend."""
     if not layers:
         return set()
-    with torch.enable_grad(), recorded(layers) as outputs:
+    with torch.enable_grad(), checking(), recorded(layers) as outputs:
         total = model(images[:1].clone()).sum()
     slopes = torch.autograd.grad(total, list(outputs.values()), allow_unused=True)
     pairs = zip(outputs, slopes, strict=True)
@@ -250,7 +251,7 @@ def _outputs(model: nn.Module, images: Tensor) -> list[Output]:
     image = images[:1].detach().requires_grad_().clone()  # what depends on it is seen by its graph
     mode.places[image] = _grid(image)
     try:
-        with torch.enable_grad(), mode:
+        with torch.enable_grad(), checking(), mode:
             model(image)
     finally:
         for handle in handles:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.attribution import _inputs, feature_maps
+from medxai.attribution.checking import checking
 from medxai.errors import NotConverged, positive
 
 IMAGES_AT_ONCE = 32
@@ -103,7 +104,7 @@ def integrated_gradients(
             )
             .detach()
         )
-        with torch.no_grad():
+        with torch.no_grad(), checking():
             difference = _inputs.scores(model, images, target) - _inputs.scores(model, start, target)
         _warn_of_gaps(values.sum((1, 2, 3)), difference, steps)
         return values

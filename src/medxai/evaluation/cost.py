@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from medxai.attribution.checking import CHECKING
 from medxai.errors import positive
 
 
@@ -44,11 +45,15 @@ class Meter:
 
 @contextmanager
 def metered(model: nn.Module) -> Iterator[Meter]:
-    """Count the images that go forward through a model, on which nothing stays in any case, and time the block."""
+    """Count the images that go forward through a model, on which nothing stays in any case, and time the block.
+
+    Images that only check (`medxai.attribution.checking`) are not counted, though their time is.
+    """
     meter, seen = Meter(), []
 
     def count(_: nn.Module, inputs: tuple, named: dict[str, object]) -> None:
-        seen.append(len(inputs[0] if inputs else next(iter(named.values()))))
+        if not CHECKING.get():
+            seen.append(len(inputs[0] if inputs else next(iter(named.values()))))
 
     hook = model.register_forward_pre_hook(count, with_kwargs=True)
     _finish()
