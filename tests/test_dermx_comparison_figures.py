@@ -35,7 +35,7 @@ def test_differences_carry_their_sign_and_interval() -> None:
     assert re.findall(r"<t[hd]>(.+?)</t[hd]>", html) == [
         *("networks", *QUANTITIES[:2]),
         *("b − a", "+0.03 (−0.01 to +0.08)", "−0.20 (−0.30 to −0.10)"),
-        *("c − a", "0.00 (– to –)", "–"),
+        *("c − a", "+0.00 (– to –)", "–"),
     ]
     assert "No trials of these networks yet" in figures.gaps(table.head(0), "caption").data
 

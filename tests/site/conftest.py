@@ -21,7 +21,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 LOOKS = [("file", 390, "light"), ("file", 1280, "dark"), ("http", 390, "dark"), ("http", 1280, "light")]
 """How pages are opened: from disk or from a server, width in pixels, colour scheme; each page in two of these that
-differ in everything, the first and last or those between, by turns."""
+differ in everything, the first and last or those between, by turns, and weekly in the other two."""
 
 
 @pytest.fixture(scope="session")
@@ -96,8 +96,8 @@ class Visit:
             self.strangers.append(url)
 
 
-@pytest.fixture(scope="session")
-def visits(browser: Browser, roots: dict[str, str], pages: list[str]) -> list[Visit]:
+@pytest.fixture(scope="session", params=["by turns", pytest.param("the others", marks=pytest.mark.weekly)])
+def visits(request: pytest.FixtureRequest, browser: Browser, roots: dict[str, str], pages: list[str]) -> list[Visit]:
     """Every page in two looks, opened once; screenshots are kept beside the site for people."""
     measure = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
     shots = paths.BUILD / "smoke" / "screenshots"
@@ -108,7 +108,7 @@ def visits(browser: Browser, roots: dict[str, str], pages: list[str]) -> list[Vi
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
         )
-        for page in pages[int(number in (1, 2)) :: 2]:
+        for page in pages[int((number in (1, 2)) == (request.param == "by turns")) :: 2]:
             visit = Visit(page, look)
             tab = context.new_page()
             visit.watch(tab, roots[transport])

@@ -96,7 +96,7 @@ def _common(table: pd.DataFrame, recipes: Sequence[str]) -> pd.DataFrame:
 
 def _marks(said: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return what networks find in the explained images, bool (n, c) by network and ``there``, and the names of c."""
-    names = marked_names(said)
+    names = dermx_scores.marked_names(said)
     answers = dermx_scores.characteristics(said, names)
     marks = {name: answers[name].to_numpy().reshape(-1, len(names)) for name in answers}
     return {name: table for name, table in marks.items() if name not in ("image", "fold", "name")}, names
@@ -109,11 +109,6 @@ def _gap(
     table = per_class.differences(there, found, names, against, **options)
     one = table[(table["name"] == MEAN) & (table["score"] == "f1")].iloc[0]
     return one["difference"], one["low"], one["high"], len(there)
-
-
-def marked_names(said: pd.DataFrame) -> list[str]:
-    """Return the characteristics that a table speaks of, in its order."""
-    return [column.removeprefix(MARKED) for column in said if column.startswith(MARKED)]
 
 
 def precision(
@@ -132,7 +127,7 @@ def precision(
         A line for each network, diagnosis ("right" or "wrong") and cut-off (NaN for right ones): recipe, diagnosis,
         cutoff, precision and chance, means over images, and images, how many have one.
     """
-    names, rows = marked_names(said), []
+    names, rows = dermx_scores.marked_names(said), []
     shares = expected.set_index("name").loc[names, list(DISEASES)]
     for recipe, part in said.dropna(subset=names).groupby("recipe", sort=False):
         labels, guesses = part["label"].to_numpy(), part[list(DISEASES)].to_numpy().argmax(axis=1)
@@ -170,6 +165,17 @@ def skills(cases: pd.DataFrame, bounds: pd.DataFrame, ceiling: str, *, resamples
     skill = functools.partial(attention_bounds.skill, values, images, BLIND, ceiling)
     low, high = bootstrap.interval(skill, images.max() + 1, resamples=resamples, seed=seed)
     return skill().assign(low=low["skill"], high=high["skill"])
+
+
+def falls(repainted: pd.DataFrame) -> pd.DataFrame:
+    """Return how far probabilities fell when a characteristic was painted out: the table with fall, and asked of what.
+
+    Asked is "the one that is gone", "other characteristics" or "the disease".
+    """
+    asked = pd.Series("other characteristics", repainted.index)
+    asked[repainted["name"] == repainted["without"]] = "the one that is gone"
+    asked[repainted["name"].isin(DISEASES)] = "the disease"
+    return repainted.assign(asked=asked, fall=repainted["before"] - repainted["after"])
 
 
 def shares(table: pd.DataFrame, column: str, value: str, *, resamples: int, seed: int) -> pd.DataFrame:

@@ -74,6 +74,11 @@ def said(
     return pd.DataFrame(known | dict(zip([*diseases, *names], told.T, strict=True)) | marked)
 
 
+def marked_names(said: pd.DataFrame) -> list[str]:
+    """Return the characteristics that a table of `said` speaks of, in its order."""
+    return [column.removeprefix(MARKED) for column in said if column.startswith(MARKED)]
+
+
 def diagnoses(said: pd.DataFrame, diseases: Sequence[str]) -> pd.DataFrame:
     """Return the answers of several networks side by side: image, fold, label, and what each of them predicts.
 
@@ -166,9 +171,8 @@ def diagnosis_table(said: pd.DataFrame) -> pd.DataFrame:
 
 def identification_table(said: pd.DataFrame) -> pd.DataFrame:
     """Return tables 5, B.16 and B.17 likewise, a row for each characteristic."""
-    told = [column for column in said if column.startswith(MARKED)]
-    names = [column.removeprefix(MARKED) for column in told]
-    known = said.dropna(subset=told)
+    names = marked_names(said)
+    known = said.dropna(subset=names)
     return pd.concat([_tidy(characteristics_by_fold(characteristics(one, names))) for one in _each(known)])
 
 

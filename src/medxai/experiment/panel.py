@@ -255,17 +255,11 @@ class Panel:
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotConverged)  # `maps` tells it of each method
-            return self._explained(rows, method, network, pixels, targets, **options)
+            return self._explained(rows, method, (network, pixels, targets), **options)
 
-    def _explained(
-        self,
-        rows: Sequence[int],
-        method: str,
-        network: nn.Module | None = None,
-        pixels: Tensor | None = None,
-        targets: Sequence[int] | None = None,
-        **options: object,
-    ) -> Tensor:
+    def _explained(self, rows: Sequence[int], method: str, other: tuple = (None,) * 3, **options: object) -> Tensor:
+        """Return the maps of `explain`, with its network, pixels and targets in one, and its warnings."""
+        network, pixels, targets = other
         pixels = self.pixels(rows) if pixels is None else pixels
         classes = torch.as_tensor(self.targets[list(rows)] if targets is None else targets)
         used = self._used(network, method)

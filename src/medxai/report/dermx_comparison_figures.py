@@ -62,19 +62,25 @@ def gaps(table: pd.DataFrame, caption: str) -> HTML:
         return HTML("<p><em>No trials of these networks yet: <code>medxai run dermx --profile full</code>.</em></p>")
     texts = table.assign(
         pair=table["model"] + " − " + table["against"],
-        text=[f"{_signed(row.value)} ({_signed(row.low)} to {_signed(row.high)})" for row in table.itertuples()],
+        text=[_ranged(row.value, row.low, row.high) for row in table.itertuples()],
     )
     lines = texts.pivot(index="pair", columns="quantity", values="text")
     lines = lines.loc[list(dict.fromkeys(texts["pair"])), list(dict.fromkeys(table["quantity"]))].fillna("–")
     return plots.table(lines.rename_axis(index="networks", columns=None), caption)
 
 
-def _signed(value: float) -> str:
-    """Return ``+.03``, ``−.10`` or ``0``, or a dash where there is none."""
-    if np.isnan(value):
-        return "–"
-    text = f"{abs(value):.2f}"
-    return "0.00" if text == "0.00" else f"{'−' if value < 0 else '+'}{text}"
+def _ranged(value: float, low: float, high: float, form: str = "+z.2f") -> str:
+    """Return ``+0.03 (−0.01 to +0.08)``; a dash for each that is not defined."""
+    value, low, high = ("–" if np.isnan(one) else f"{one:{form}}".replace("-", "−") for one in (value, low, high))
+    return f"{value} ({low} to {high})"
+
+
+def skill(table: pd.DataFrame) -> HTML:
+    """Return the table of `medxai.experiment.dermx_compared.skills`."""
+    lines = table[["score", "control", "ceiling"]].map("{:.2f}".format)
+    lines["skill"] = [_ranged(row.skill, row.low, row.high, "z.0%") for row in table.itertuples()]
+    lines = lines.rename(columns={"score": "fuzzy F1", "control": "blind map", "ceiling": "best on its grid"})
+    return plots.table(lines.rename_axis("network"), "Skill, with 95 % interval over images: all cases")
 
 
 def paired(table: pd.DataFrame, condition: str, caption: str) -> HTML:
@@ -82,10 +88,8 @@ def paired(table: pd.DataFrame, condition: str, caption: str) -> HTML:
     lines = pd.DataFrame(
         {"network": table["recipe"], condition: table[condition], "mean": table["value"].map("{:.2f}".format)}
     )
-    known = table["difference"].notna()
     lines["difference (95 %)"] = [
-        f"{_signed(row.difference)} ({_signed(row.low)} to {_signed(row.high)})" if there else ""
-        for row, there in zip(table.itertuples(), known, strict=True)
+        "" if np.isnan(row.difference) else _ranged(row.difference, row.low, row.high) for row in table.itertuples()
     ]
     return plots.table(lines.set_index("network"), caption)
 

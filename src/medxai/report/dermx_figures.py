@@ -7,7 +7,6 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from medxai import paths
-from medxai.data.ontology import DISEASES
 from medxai.report import plots
 
 LOCALISATION = {"DermX": "dermx_table_06_dermx_localization", "DermX+": "dermx_table_07_dermx_plus_localization"}
@@ -45,22 +44,6 @@ def training(history: pd.DataFrame, metrics: Sequence[str]) -> Figure:
     lines = lines.replace({"metric": {"characteristic f1": "characteristics F1"}})
     names = {"xlabel": "epoch", "ylabel": "held-out images"}
     return plots.curves(lines, x="epoch", series="recipe", panels="metric", kind="rendered", markers=True, **names)
-
-
-def skill(table: pd.DataFrame) -> HTML:
-    """Return the table of skills of networks."""
-    lines = table[["score", "control", "ceiling"]].map("{:.2f}".format)
-    lines["skill"] = [f"{row.skill:.0%} ({row.low:.0%} to {row.high:.0%})" for row in table.itertuples()]
-    lines = lines.rename(columns={"score": "fuzzy F1", "control": "blind map", "ceiling": "best on its grid"})
-    return plots.table(lines.rename_axis("network"), "Skill, with 95 % interval over images: all cases")
-
-
-def repainted(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how far probabilities fell when a characteristic was painted out, and of what they are (column asked)."""
-    asked = pd.Series("other characteristics", table.index)
-    asked[table["name"] == table["without"]] = "the one that is gone"
-    asked[table["name"].isin(DISEASES)] = "the disease"
-    return table.assign(asked=asked, fall=table["before"] - table["after"])
 
 
 def covered(table: pd.DataFrame) -> HTML:

@@ -142,8 +142,10 @@ def _reference_head(trials: tuple[int, int] | None) -> str:
     return "reference" if done == whole else f"reference, {done} of {whole} trials"
 
 
-NAMES = {"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"}
-NAMES |= {"dx": "Dx", "dxrn": "DxRN", "dxw": "DxW", "dermx": "DermX", "plus": "+"}
+NAMES = {
+    **{"f1": "F1", "iou": "IoU", "dice": "Dice", "cohens": "Cohen's", "auc": "AUC"},
+    **{"dx": "Dx", "dxrn": "DxRN", "dxw": "DxW", "dermx": "DermX", "plus": "+"},
+}
 """How parts of a metric's name are written; the others as they are."""
 
 
