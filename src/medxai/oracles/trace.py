@@ -72,9 +72,12 @@ class Trace:
     """
 
     def __init__(self, model: nn.Module, images: Tensor) -> None:
+        from torch._guards import TracingContext, tracing
+        from torch._subclasses.fake_tensor import FakeTensorMode
         from torch.fx.experimental.proxy_tensor import make_fx
 
-        with torch.no_grad():
+        # One mode that notes shapes: make_fx would make one for each value, which takes longer than all the rest.
+        with torch.no_grad(), tracing(TracingContext(FakeTensorMode())):
             graph = make_fx(torch.func.functionalize(model))(images)
         graph.graph.eliminate_dead_code()
         self.steps: dict[str, Step] = {}
