@@ -5,6 +5,7 @@ lesion.
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -25,17 +26,22 @@ PER_CLASS = 50
 
 
 def paintings(db: DermXDB, profile: Profile, *, side: int | None = None) -> LabelledImages:
-    """Paint the images of DermXDB; raters are its dermatologists (first round, all of them).
+    """Return the paintings of a profile.
 
     Parameters
     ----------
     side
         Of the pictures; the profile's ``explained_size`` without one.
     """
-    side, names = side or profile.explained_size, chosen(db, profile.painted_images)
-    folder = cache.paint_all(db, profile.painted_size, images=names, seed=SEED)
+    names = chosen(db, profile.painted_images)
+    return painted(db, names, profile.painted_size, side or profile.explained_size)
+
+
+def painted(db: DermXDB, names: Sequence[str], size: int, side: int) -> LabelledImages:
+    """Paint images of DermXDB at a size, and shrink them to a side; raters are its dermatologists, first round."""
+    folder = cache.paint_all(db, size, images=names, seed=SEED)
     pictures = np.stack([_square(cache.read(folder, name), side) for name in names])
-    labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
+    labels = db.images.loc[list(names), "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
 
     def raters(row: int) -> dict[int, np.ndarray]:
         return {rater: outlined(count, side) for rater, count in db.rater_counts(names[row]).items()}

@@ -75,7 +75,7 @@ def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
     """
     architecture = known(name)
     network = build(architecture, classes)
-    file = paths.data_root() / "weights" / FILES.get(architecture.source_name, f"{name.rpartition(':')[2]}.pth")
+    file = own_file(name)
     if file.is_file():
         state, origin = read(file), file.name
     elif name == DEFAULT and (package := _packaged()):
@@ -98,6 +98,11 @@ def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
         normalisation_of(network),
         architecture.last_convolution,
     )
+
+
+def own_file(name: str) -> Path:
+    """Return where the user's weights of a network go, whether they are there or not."""
+    return paths.data_root() / "weights" / FILES.get(known(name).source_name, f"{name.rpartition(':')[2]}.pth")
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -51,6 +51,7 @@ def optimise(
     rate: float,
     batch: int = BATCH,
     smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
 ) -> None:
     """Train the weights of a network by AdamW, in the mode that it is in.
 
@@ -66,13 +67,17 @@ def optimise(
         At most so many rows a step.
     smoothing
         Share of each label that is spread over all classes.
+    class_weights
+        float32 (classes,), how much an image of each counts; all the same without them.
     """
     truth, batches = torch.from_numpy(labels).long(), -(-len(labels) // batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2, fused=True)
+    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=rate, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * batches)
     for _ in range(epochs):
         for rows in torch.randperm(len(truth)).tensor_split(batches):
-            loss = nn.functional.cross_entropy(network(draw(rows)), truth[rows], label_smoothing=smoothing)
+            logits = network(draw(rows))
+            loss = nn.functional.cross_entropy(logits, truth[rows], class_weights, label_smoothing=smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

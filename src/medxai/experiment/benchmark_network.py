@@ -1,0 +1,114 @@
+"""An architecture of the benchmark, pre-trained once and fine-tuned on half of the paintings."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch import nn
+
+from medxai import files, paths, training
+from medxai.data import real_or_simulated
+from medxai.data.dermxdb import DISEASES, DermXDB, chosen
+from medxai.data.labelled_images import LabelledImages
+from medxai.errors import DataError
+from medxai.experiment import image_sets
+from medxai.experiment.trained_network import TrainedNetwork
+from medxai.models import weights
+from medxai.models.architectures import ARCHITECTURES, normalisation_of
+from medxai.models.benchmark_networks import create
+from medxai.models.weights import Pretrained
+from medxai.painting import cache
+from medxai.profiles import Profile
+from medxai.training.fine_tuning import fine_tune, pretrain
+from medxai.training.fit import predict
+
+SEED = 0
+OTHER_SEED = 1
+"""Of the simulated annotations that networks are pre-trained on: not those of the book."""
+TRAINED_ON = 261 / 524
+"""The paper's share of images for fine-tuning."""
+
+
+def paintings(db: DermXDB, profile: Profile) -> LabelledImages:
+    """Return the paintings of the benchmark's images, as many as the profile says, diseases in turn."""
+    of_benchmark = [name for name in chosen(db, None) if db.images.at[name, "benchmark"]]
+    if profile.benchmark_images:
+        allowed = set(of_benchmark)
+        of_benchmark = [name for name in chosen(db, len(db.images)) if name in allowed][: profile.benchmark_images]
+    return image_sets.painted(db, of_benchmark, profile.benchmark_size, profile.benchmark_size)
+
+
+def halves(images: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
+    """Split the rows of the images at random, each class alike: those to fine-tune on, and those to test on."""
+    rows = train_test_split(np.arange(len(images)), train_size=TRAINED_ON, stratify=images.labels, random_state=SEED)
+    return np.sort(rows[0]), np.sort(rows[1])
+
+
+def imagenet(name: str, profile: Profile) -> Pretrained:
+    """Return an architecture with weights of ImageNet: the user's, or at full size what a library downloads.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    if profile.name != "full" and not weights.own_file(name).is_file():
+        raise DataError(f"{weights.own_file(name)} is not there, and only a full run downloads weights of {name}")
+    return weights.pretrained(name)
+
+
+def train(db: DermXDB, start: Pretrained | None, profile: Profile, *, name: str, run: int) -> TrainedNetwork:
+    """Pre-train an architecture, or read it where that was done before, and fine-tune it.
+
+    Parameters
+    ----------
+    start
+        With weights of ImageNet; random ones without it, and pre-training then trains the whole network.
+    name, run
+        A key of `ARCHITECTURES`, and the seed of fine-tuning.
+    """
+    images = paintings(db, profile)
+    seen, unseen = halves(images)
+    normalisation = start.normalisation if start else normalisation_of(name)
+    network, origin = _pretrained(start, profile, name)
+    options = {"epochs": profile.benchmark_epochs, "seed": run}
+    network = fine_tune(network, name, images.pictures[seen], images.labels[seen], normalisation, **options)
+    probabilities = predict(network, images.pictures, normalisation)
+    layer = ARCHITECTURES[name].last_convolution
+    return TrainedNetwork(network, layer, normalisation, origin, images, seen, unseen, probabilities, images.labels)
+
+
+def _pretrained(start: Pretrained | None, profile: Profile, name: str) -> tuple[nn.Module, str]:
+    """Return an architecture after pre-training, of which the weights are kept, and what its weights come from."""
+    number, epochs, side = profile.pretraining_images, profile.pretraining_epochs, profile.benchmark_size
+    normalisation = start.normalisation if start else normalisation_of(name)
+    origin = f"{start.origin if start else 'random weights'}, then {number} paintings of simulated annotations"
+
+    def begin() -> nn.Module:
+        torch.manual_seed(SEED)
+        return create(name, len(DISEASES), pretrained=start is not None)
+
+    def make() -> bytes:
+        db = real_or_simulated.simulated_dermxdb(number, OTHER_SEED)
+        images = image_sets.painted(db, list(db.images.index), side, side)
+        options = {"epochs": epochs, "seed": SEED, "from_scratch": start is None}
+        network = pretrain(begin(), name, images.pictures, images.labels, normalisation, **options)
+        content = io.BytesIO()
+        torch.save(network.state_dict(), content)
+        return content.getvalue()
+
+    path = paths.trained(f"{name}-{_digest(name, number, epochs, side, start.digest if start else 'random')}")
+    files.once(path, make)
+    network = begin()
+    network.load_state_dict(torch.load(path, weights_only=True))
+    return network, origin
+
+
+def _digest(*told: object) -> str:
+    """Return 16 hexadecimal digits for all that pre-trained weights depend on, the program that trains among it."""
+    programs = [path.read_bytes() for path in sorted(Path(training.__file__).parent.glob("*.py"))]
+    words = repr([*told, OTHER_SEED, cache.VERSION]).encode()
+    return hashlib.sha256(b"".join([words, *programs])).hexdigest()[:16]

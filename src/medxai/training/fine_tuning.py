@@ -1,0 +1,109 @@
+"""The benchmark's training in steps: on many other paintings, then the last layers on a few with real annotations.
+
+As Jalaboi, Winther and Galimzianova (2023), section 3.2.4, with the settings of their table A2; optimiser and schedule
+are those of `medxai.training.fit.optimise`, for which they print none.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from medxai import paths
+from medxai.models.architectures import ARCHITECTURES
+from medxai.models.benchmark_networks import fix_early_layers
+from medxai.models.normalisation import Normalisation
+from medxai.training.augmentation import Changes, augmented
+from medxai.training.fit import optimise
+from medxai.training.guidance import class_weights
+
+TABLE = "benchmark_table_a2_hyperparameters"
+FROM_SCRATCH = 1e-3
+"""Highest learning rate of pre-training where the weights are random: the paper's are for weights of ImageNet."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A network's line of table A2."""
+
+    changes: Changes
+    rate: float
+
+
+def settings(name: str) -> Settings:
+    """Read the line of a network, a key of `ARCHITECTURES`."""
+    table = pd.read_csv(paths.published(TABLE), index_col=0)
+    line = table.loc[next(row for row in table.index if row.lower() == ARCHITECTURES[name].paper_name.lower())]
+    brightness = (float(line["brightness_low"]), float(line["brightness_high"]))
+    changes = Changes(float(line["rotation"]), float(line["zoom"]), shear=float(line["shear"]), brightness=brightness)
+    return Settings(changes, float(line["learning_rate"]))
+
+
+def pretrain(
+    network: nn.Module,
+    name: str,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    normalisation: Normalisation,
+    *,
+    epochs: int,
+    seed: int,
+    from_scratch: bool,
+) -> nn.Module:
+    """Train a network in place, whole from random weights, else its last layers; return it in evaluation mode.
+
+    Parameters
+    ----------
+    name
+        Of the network, a key of `ARCHITECTURES`.
+    pictures, labels
+        uint8 (n, height, width, 3) and int (n,), from 0, of every class some.
+    epochs
+        Times each picture is seen.
+    from_scratch
+        Whether the weights are random; the paper's are ImageNet's.
+    """
+    if not from_scratch:
+        return fine_tune(network, name, pictures, labels, normalisation, epochs=epochs, seed=seed)
+    network.train().requires_grad_(True)
+    return _trained(network, settings(name), FROM_SCRATCH, pictures, labels, normalisation, epochs, seed)
+
+
+def fine_tune(
+    network: nn.Module,
+    name: str,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    normalisation: Normalisation,
+    *,
+    epochs: int,
+    seed: int,
+) -> nn.Module:
+    """Train what table A2 leaves free in place, as `pretrain`; return the network in evaluation mode."""
+    fix_early_layers(network, name)
+    own = settings(name)
+    return _trained(network, own, own.rate, pictures, labels, normalisation, epochs, seed)
+
+
+def _trained(
+    network: nn.Module,
+    own: Settings,
+    rate: float,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    normalisation: Normalisation,
+    epochs: int,
+    seed: int,
+) -> nn.Module:
+    torch.manual_seed(seed)
+    network.to(memory_format=torch.channels_last)
+
+    def draw(rows: Tensor) -> Tensor:
+        seen, _ = augmented(pictures[rows.numpy()], torch.empty(0), normalisation, own.changes)
+        return seen.contiguous(memory_format=torch.channels_last)
+
+    weights = class_weights(labels, int(labels.max()) + 1)
+    optimise(network, draw, labels, epochs=epochs, rate=rate, class_weights=weights)
+    return network.eval().requires_grad_(False)
