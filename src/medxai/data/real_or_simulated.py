@@ -67,7 +67,7 @@ def _load(root: Path) -> "DermXDB":
 
 
 def _simulated(images: int, seed: int = SEED) -> Path:
-    """Return the simulated data set of this size and seed, by the simulator as it is now; write it if it is not there."""
+    """Return the simulated data set of this size and seed, by the simulator as it is now; write it if it is missing."""
     sources = sorted(Path(__file__).parent.glob("simulate*.*"))
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
     root = paths.simulated(f"dermxdb-{images}-{seed}-{version}")

@@ -115,7 +115,7 @@ def highest_f1(sensitivity: np.ndarray) -> np.ndarray:
 def exchanged(
     printed: Callable[[str], pd.DataFrame], shares: pd.Series, pair: tuple[str, str] = ("viral_warts", "vitiligo")
 ) -> pd.DataFrame:
-    """Test whether two columns of tables A4 and A5 are exchanged: rebuild table 3 with them as printed and the other way.
+    """Test whether two columns of tables A4 and A5 are exchanged: rebuild table 3 with them as printed and exchanged.
 
     Parameters
     ----------

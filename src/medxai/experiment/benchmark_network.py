@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,13 @@ TRAINED_ON = 261 / 524
 """The paper's share of images for fine-tuning."""
 
 
-def paintings(db: DermXDB, profile: Profile) -> LabelledImages:
-    """Return the paintings of the benchmark's images, as many as the profile says, diseases in turn."""
-    of_benchmark = [name for name in chosen(db, None) if db.images.at[name, "benchmark"]]
-    if profile.benchmark_images:
-        allowed = set(of_benchmark)
-        of_benchmark = [name for name in chosen(db, len(db.images)) if name in allowed][: profile.benchmark_images]
-    return image_sets.painted(db, of_benchmark, profile.benchmark_size, profile.benchmark_size)
+def paintings(db: DermXDB, profile: Profile, confounders: Sequence[str] = ()) -> LabelledImages:
+    """Return paintings of the benchmark's images, as many as the profile says, drawn at random, diseases in turn."""
+    table = db.images.loc[chosen(db, None)].query("benchmark").sample(frac=1, random_state=SEED)
+    turns = table.groupby("reference").cumcount().sort_values(kind="stable")
+    of_benchmark = list(turns.index[: profile.benchmark_images])
+    side = profile.benchmark_size
+    return image_sets.painted(db, of_benchmark, side, side, confounders)
 
 
 def halves(images: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
@@ -60,8 +61,16 @@ def imagenet(name: str, profile: Profile) -> Pretrained:
     return weights.pretrained(name)
 
 
-def train(db: DermXDB, start: Pretrained | None, profile: Profile, *, name: str, run: int) -> TrainedNetwork:
-    """Pre-train an architecture, or read it where that was done before, and fine-tune it.
+def train(
+    images: LabelledImages,
+    start: Pretrained | None,
+    profile: Profile,
+    *,
+    name: str,
+    run: int,
+    taught: np.ndarray | None = None,
+) -> TrainedNetwork:
+    """Pre-train an architecture, or read it where that was done before, and fine-tune it on half of the images.
 
     Parameters
     ----------
@@ -69,13 +78,14 @@ def train(db: DermXDB, start: Pretrained | None, profile: Profile, *, name: str,
         With weights of ImageNet; random ones without it, and pre-training then trains the whole network.
     name, run
         A key of `ARCHITECTURES`, and the seed of fine-tuning.
+    taught
+        What it is fine-tuned on in place of the images' own pictures, as many.
     """
-    images = paintings(db, profile)
     seen, unseen = halves(images)
     normalisation = start.normalisation if start else normalisation_of(name)
     network, origin = _pretrained(start, profile, name)
-    options = {"epochs": profile.benchmark_epochs, "seed": run}
-    network = fine_tune(network, name, images.pictures[seen], images.labels[seen], normalisation, **options)
+    pictures, labels = (images.pictures if taught is None else taught)[seen], images.labels[seen]
+    network = fine_tune(network, name, pictures, labels, normalisation, epochs=profile.benchmark_epochs, seed=run)
     probabilities = predict(network, images.pictures, normalisation)
     layer = ARCHITECTURES[name].last_convolution
     return TrainedNetwork(network, layer, normalisation, origin, images, seen, unseen, probabilities, images.labels)

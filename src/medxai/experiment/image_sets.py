@@ -37,9 +37,12 @@ def paintings(db: DermXDB, profile: Profile, *, side: int | None = None) -> Labe
     return painted(db, names, profile.painted_size, side or profile.explained_size)
 
 
-def painted(db: DermXDB, names: Sequence[str], size: int, side: int) -> LabelledImages:
-    """Paint images of DermXDB at a size, and shrink them to a side; raters are its dermatologists, first round."""
-    folder = cache.paint_all(db, size, images=names, seed=SEED)
+def painted(db: DermXDB, names: Sequence[str], size: int, side: int, confounders: Sequence[str] = ()) -> LabelledImages:
+    """Paint images of DermXDB at a size, and shrink them to a side; raters are its dermatologists, first round.
+
+    Confounders are as of `medxai.painting.cache.paint_all`; they are no part of the truth.
+    """
+    folder = cache.paint_all(db, size, images=names, seed=SEED, confounders=confounders)
     pictures = np.stack([_square(cache.read(folder, name), side) for name in names])
     labels = db.images.loc[list(names), "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
 
@@ -47,7 +50,7 @@ def painted(db: DermXDB, names: Sequence[str], size: int, side: int) -> Labelled
         return {rater: outlined(count, side) for rater, count in db.rater_counts(names[row]).items()}
 
     def truth(row: int) -> np.ndarray:
-        terms = cache.truth(folder, names[row]).values()
+        terms = [value for term, value in cache.truth(folder, names[row]).items() if term not in confounders]
         return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
 
     return LabelledImages("paintings", "rendered", names, pictures, labels, tuple(DISEASES), raters=raters, truth=truth)

@@ -11,11 +11,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from medxai.attribution import explain
+from medxai.attribution.cam import grad_cam
 from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.evaluation import benchmark_tables, cost, localisation, per_class
 from medxai.evaluation.benchmark_tables import TERMS
-from medxai.experiment import benchmark_network
+from medxai.experiment import benchmark_network, clever_hans
 from medxai.experiment.explained_paintings import fuzzy_maps
 from medxai.experiment.trained_network import TrainedNetwork
 from medxai.models.architectures import ARCHITECTURES
@@ -26,8 +27,6 @@ from medxai.studies import dataset
 from medxai.studies.store import Absent, Record, Study, Trial, optional
 
 SEED = 0
-SHOWN = 6
-"""Images whose maps the chapter shows, one of each disease."""
 BATCH = 16
 SMOKE = ("mobilenet_v2", "resnet50", "vgg16")
 """Architectures that stand for all in the tests."""
@@ -43,7 +42,8 @@ def _raters(db: DermXDB, profile: Profile) -> Record:
 def _run(db: DermXDB, start: Pretrained | Absent, profile: Profile, *, network: str, run: int) -> Record:
     """Train one architecture and score its diagnoses, and its maps against what the dermatologists outlined."""
     begin = None if isinstance(start, Absent) else start
-    trained = benchmark_network.train(db, begin, profile, name=network, run=run)
+    images = benchmark_network.paintings(db, profile)
+    trained = benchmark_network.train(images, begin, profile, name=network, run=run)
     found = trained.probabilities[trained.test].argmax(1)
     number = len(trained.images.classes)
     there = per_class.one_hot(trained.images.labels[trained.test], number)
@@ -55,6 +55,7 @@ def _run(db: DermXDB, start: Pretrained | Absent, profile: Profile, *, network: 
         "images": _at_images(trained, maps),
         "characteristics": _at_characteristics(db, trained, maps),
         "networks": _of_network(trained, seconds),
+        "shown": _shown(trained),
     }
     return {name: table.assign(**known).round(4) for name, table in tables.items()}
 
@@ -108,10 +109,26 @@ def _of_network(trained: TrainedNetwork, seconds: float) -> pd.DataFrame:
     return pd.DataFrame([line])
 
 
-def shown(trained: TrainedNetwork) -> np.ndarray:
-    """Return the rows whose maps are shown: the first of each disease among those tested on, int (6,)."""
+def _shown(trained: TrainedNetwork) -> pd.DataFrame:
+    """Return Grad-CAM at its own size for the first test image of each disease, a line for each cell."""
     labels = trained.images.labels[trained.test]
-    return np.array([trained.test[labels == disease][0] for disease in np.unique(labels)])
+    rows = np.array([trained.test[labels == disease][0] for disease in np.unique(labels)])
+    found = trained.probabilities[rows].argmax(1)
+    pixels = trained.normalisation.apply(trained.images.pictures[rows])
+    maps = localisation.attention(
+        grad_cam(trained.network, pixels, torch.from_numpy(found), trained.layer)[trained.layer].numpy()
+    )
+    image, y, x = np.indices(maps.shape).reshape(3, -1)
+    own = {"image": np.array(trained.images.names)[rows], "found": np.array(trained.images.classes)[found]}
+    return pd.DataFrame(
+        {**{name: values[image] for name, values in own.items()}, "y": y, "x": x, "value": maps.ravel()}
+    )
+
+
+def _watermark(db: DermXDB, start: Pretrained | Absent, profile: Profile, *, network: str) -> Record:
+    """Teach one architecture a watermark, and test whether it reads it."""
+    begin = None if isinstance(start, Absent) else start
+    return {"watermark": clever_hans.compared(db, begin, profile, name=network).assign(network=network).round(4)}
 
 
 def _trials(profile: Profile) -> list[Trial]:
@@ -121,6 +138,10 @@ def _trials(profile: Profile) -> list[Trial]:
         *(
             Trial(f"{network}_{run}", _run, ("dermxdb", network), (("network", network), ("run", run)))
             for run in range(profile.benchmark_runs)
+            for network in networks
+        ),
+        *(
+            Trial(f"watermark_{network}", _watermark, ("dermxdb", network), (("network", network),))
             for network in networks
         ),
     ]

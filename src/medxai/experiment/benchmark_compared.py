@@ -1,0 +1,105 @@
+"""What the trials of the benchmark say together: the paper's tables, the watermark, and if better means clearer."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from medxai.evaluation.per_class import MEAN
+from medxai.models.architectures import ARCHITECTURES
+from medxai.results import metric_name, tidy
+
+SCORES = ("f1", "sensitivity", "specificity")
+
+
+def paper_names(networks: pd.Series) -> pd.Series:
+    """Return how the benchmark's tables call networks."""
+    return networks.map({name: one.paper_name for name, one in ARCHITECTURES.items()})
+
+
+def _over_runs(each: pd.DataFrame, row: str, metric: str) -> pd.DataFrame:
+    """Average ``value`` over runs for each row and metric; tidy, with the deviation over runs as ``_std``."""
+    found = each.groupby([row, metric], sort=False)["value"].agg(["mean", "std"])
+    mean, spread = (found[name].unstack(metric) for name in ("mean", "std"))
+    return tidy(mean.join(spread.add_suffix("_std")).rename_axis(index="row", columns=None))
+
+
+def diagnosis_table(diagnosis: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Return table 3, A4 or A5: a score of each network and disease, mean and deviation over runs; tidy."""
+    lines = diagnosis[diagnosis["class"] != MEAN]
+    lines = lines.assign(row=paper_names(lines["network"]), metric=lines["class"].map(metric_name), value=lines[score])
+    return _over_runs(lines, "row", "metric")
+
+
+def place_table(images: pd.DataFrame) -> pd.DataFrame:
+    """Return table 4: fuzzy scores of the maps of rightly diagnosed images, mean and deviation over runs; tidy."""
+    means = images[images["right"]].groupby(["network", "run"], sort=False)[list(SCORES)].mean().reset_index()
+    lines = means.melt(["network", "run"], var_name="metric", value_name="value")
+    return _over_runs(lines.assign(row=paper_names(lines["network"])), "row", "metric")
+
+
+def characteristic_table(characteristics: pd.DataFrame) -> pd.DataFrame:
+    """Return figure 5: sensitivity to each characteristic by network, and the mean; tidy, without deviations."""
+    lines = characteristics.assign(metric=_columns(characteristics["network"]), value=characteristics["sensitivity"])
+    mean = lines.groupby(["metric", "run"], sort=False)["value"].mean().reset_index().assign(term=MEAN)
+    both = pd.concat([lines, mean], ignore_index=True)
+    return tidy(
+        both.groupby(["term", "metric"], sort=False)["value"].mean().unstack("metric").rename_axis(columns=None)
+    )
+
+
+def _columns(networks: pd.Series) -> pd.Series:
+    """Return the columns of the published figure 5: ``efficientnet_b0``, ``mobilenetv2``."""
+    return paper_names(networks).str.lower().str.replace("-", "_")
+
+
+def better_and_clearer(diagnosis: pd.DataFrame, place: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:
+    """Correlate over networks the macro F1 of the diagnosis with the fuzzy F1 of the maps.
+
+    Parameters
+    ----------
+    diagnosis, place
+        `diagnosis_table` and `place_table`, or the published ones.
+    resamples, seed
+        Of the bootstrap over networks.
+
+    Returns
+    -------
+    dict
+        ``correlation``, Spearman's, with the ends ``low`` and ``high`` of its 95 % interval, and ``networks``.
+    """
+    macro = diagnosis[~diagnosis["metric"].str.endswith("_std")].groupby("row")["value"].mean()
+    both = pd.concat([macro, place[place["metric"] == "f1"].set_index("row")["value"]], axis=1, join="inner")
+    values = both.to_numpy()
+    draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    drawn = [spearmanr(*values[draw].T).statistic for draw in draws if (np.ptp(values[draw], axis=0) > 0).all()]
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
+    correlation = spearmanr(*values.T).statistic if len(values) > 2 else np.nan
+    return {"correlation": correlation, "low": low, "high": high, "networks": len(values)}
+
+
+def watermark_table(hans: pd.DataFrame) -> pd.DataFrame:
+    """Say of each network, training and version of the test what the letters do.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns network, taught, version; ``accuracy`` of all images, ``sensitivity`` to vitiligo, ``false_alarms``,
+        the share of the other images taken for vitiligo, of those with letters where some have them; ``mass``, the
+        mean share of Grad-CAM on the letters where there are some, and ``area``, their share of the pixels.
+    """
+
+    def summed(part: pd.DataFrame) -> pd.Series:
+        others = part[~part["vitiligo"]]
+        marked = others[others["letters"]]
+        return pd.Series(
+            {
+                "accuracy": part["right"].mean(),
+                "sensitivity": part.loc[part["vitiligo"], "found"].mean(),
+                "false_alarms": (marked if len(marked) else others)["found"].mean(),
+                "mass": part["mass"].mean(),
+                "area": part["area"].mean(),
+            }
+        )
+
+    keys = ["network", "taught", "version"]
+    return hans.groupby(keys, sort=False)[hans.columns.difference(keys).tolist()].apply(summed).reset_index()
