@@ -1,5 +1,7 @@
 """What the trials of the benchmark say together: the paper's tables, the watermark, and if better means clearer."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
@@ -39,7 +41,7 @@ def place_table(images: pd.DataFrame) -> pd.DataFrame:
 
 def characteristic_table(characteristics: pd.DataFrame) -> pd.DataFrame:
     """Return figure 5: sensitivity to each characteristic by network, and the mean; tidy, without deviations."""
-    lines = characteristics.assign(metric=_columns(characteristics["network"]), value=characteristics["sensitivity"])
+    lines = characteristics.assign(metric=columns_of(characteristics["network"]), value=characteristics["sensitivity"])
     mean = lines.groupby(["metric", "run"], sort=False)["value"].mean().reset_index().assign(term=MEAN)
     both = pd.concat([lines, mean], ignore_index=True)
     return tidy(
@@ -47,9 +49,9 @@ def characteristic_table(characteristics: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _columns(networks: pd.Series) -> pd.Series:
-    """Return the columns of the published figure 5: ``efficientnet_b0``, ``mobilenetv2``."""
-    return paper_names(networks).str.lower().str.replace("-", "_")
+def columns_of(networks: Iterable[str]) -> list[str]:
+    """Return the columns of networks in the published figure 5: ``efficientnet_b0``, ``mobilenetv2``."""
+    return [ARCHITECTURES[name].paper_name.lower().replace("-", "_") for name in networks]
 
 
 def better_and_clearer(diagnosis: pd.DataFrame, place: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:

@@ -9,7 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from medxai.models.architectures import ARCHITECTURES
 from medxai.report.findings import DataKind
@@ -26,18 +28,35 @@ def bubbles(diagnosis: Mapping[str, pd.DataFrame], place: Mapping[str, pd.DataFr
 
     Tables are tidy, as `medxai.experiment.benchmark_compared` gives them; a bubble's area is the network's size.
     """
-    figure, panels = plt.subplots(1, len(place), figsize=(WIDTH, 4.2), squeeze=False, layout="constrained")
-    for axes, (source, maps) in zip(panels[0], place.items(), strict=True):
+    figure, panels = plt.subplots(len(place), figsize=(WIDTH, 3.6 * len(place)), squeeze=False, layout="constrained")
+    for axes, (source, maps) in zip(panels[:, 0], place.items(), strict=True):
         scores = diagnosis[source][~diagnosis[source]["metric"].str.endswith("_std")]
-        macro = scores.groupby("row")["value"].mean()
         f1 = maps[maps["metric"] == "f1"].set_index("row")["value"]
-        for number, name in enumerate(name for name in PARAMETERS if name in macro and name in f1):
-            size = 14 * PARAMETERS[name] ** 0.75
-            axes.scatter(macro[name], f1[name], size, color=COLOURS[number % len(COLOURS)], alpha=0.6, lw=0)
-            axes.annotate(name, (macro[name], f1[name]), (0, 5), textcoords="offset points", ha="center", fontsize=8)
+        both = pd.DataFrame({"x": scores.groupby("row")["value"].mean(), "y": f1}).reindex(PARAMETERS).dropna()
+        colours = [COLOURS[number % len(COLOURS)] for number in range(len(both))]
+        axes.scatter(
+            both["x"], both["y"], [14 * PARAMETERS[name] ** 0.75 for name in both.index], colours, alpha=0.6, lw=0
+        )
         axes.set(title=source, xlabel="macro F1 of the diagnosis", ylabel="fuzzy F1 of the maps")
-        axes.margins(0.2)
+        axes.margins(0.15)
+        _label(axes, both)
     return mark_data(figure, kind, "area: number of weights")
+
+
+def _label(axes: Axes, points: pd.DataFrame) -> None:
+    """Write names beside points, each as near as there is room among those written."""
+    axes.figure.draw_without_rendering()
+    written: list[Bbox] = []
+    for name, point in points.iterrows():
+        for up in (7, -15, 19, -27, 31, -39):
+            text = axes.annotate(
+                name, (point["x"], point["y"]), (0, up), textcoords="offset points", ha="center", fontsize=8
+            )
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in written) or up == -39:
+                written.append(box)
+                break
+            text.remove()
 
 
 def maps(shown: pd.DataFrame, images: Sequence[str], side: int) -> dict[str, list[np.ndarray]]:
@@ -73,7 +92,7 @@ def searchable(lines: pd.DataFrame, caption: str, name: str) -> HTML:
         '<label>Search <input type="search" autocomplete="off"></label><button type="reset">Show all</button>'
         '<p role="status" aria-live="polite"></p></form>'
     )
-    whole = table(lines, caption).data
+    whole = table(lines, caption).data.replace("overflow-x: auto", "overflow: auto; max-height: 32rem", 1)
     return HTML(form + re.sub("<table ", f'<table id="table-{name}" ', whole, count=1))
 
 
