@@ -4,13 +4,24 @@ import numpy as np
 import pytest
 import torch
 
+from medxai.attribution import feature_maps
 from medxai.models import backbones, benchmark_networks
 from medxai.models.normalisation import IMAGENET
 from medxai.training import fine_tuning
 
 
 def test_every_network_says_what_goes_on_to_learn():
-    assert set(benchmark_networks.FINE_TUNED) == set(backbones.ARCHITECTURES)
+    assert set(benchmark_networks.FINE_TUNED) == set(benchmark_networks.BENCHMARK)
+
+
+@pytest.mark.parametrize("name", backbones.MODERN)
+def test_networks_of_today_take_any_size_with_the_same_weights(name):
+    network = backbones.create(name, 1000)
+    weights = sum(weight.numel() for weight in network.parameters())
+    assert weights / 1e6 == pytest.approx(backbones.MODERN[name].published_parameters, rel=2e-3)
+    with torch.no_grad():
+        assert {network(torch.zeros(1, 3, side, side)).shape for side in (96, 224)} == {(1, 1000)}
+    assert feature_maps.last_maps(network, torch.randn(1, 3, 96, 96)) == backbones.MODERN[name].last_convolution
 
 
 @pytest.fixture(scope="module")
@@ -53,5 +64,5 @@ def test_settings_are_the_papers():
     assert own.rate == 0.0001
     assert own.changes[:4] == (20.0, 0.5, 0.0, 0.25)
     assert own.changes.brightness == (0.75, 1.25)
-    for name in backbones.ARCHITECTURES:
+    for name in benchmark_networks.BENCHMARK:
         assert fine_tuning.settings(name).rate in (0.01, 0.001, 0.0001)

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from medxai.evaluation.per_class import MEAN
-from medxai.models.architectures import ARCHITECTURES
+from medxai.models.benchmark_networks import BENCHMARK
 from medxai.results import metric_name, tidy
 
 SCORES = ("f1", "sensitivity", "specificity")
@@ -15,7 +15,7 @@ SCORES = ("f1", "sensitivity", "specificity")
 
 def paper_names(networks: pd.Series) -> pd.Series:
     """Return how the benchmark's tables call networks."""
-    return networks.map({name: one.paper_name for name, one in ARCHITECTURES.items()})
+    return networks.map({name: one.paper_name for name, one in BENCHMARK.items()})
 
 
 def _over_runs(each: pd.DataFrame, row: str, metric: str) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def characteristic_table(characteristics: pd.DataFrame) -> pd.DataFrame:
 
 def columns_of(networks: Iterable[str]) -> list[str]:
     """Return the columns of networks in the published figure 5: ``efficientnet_b0``, ``mobilenetv2``."""
-    return [ARCHITECTURES[name].paper_name.lower().replace("-", "_") for name in networks]
+    return [BENCHMARK[name].paper_name.lower().replace("-", "_") for name in networks]
 
 
 def better_and_clearer(diagnosis: pd.DataFrame, place: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:

@@ -18,8 +18,8 @@ from medxai.errors import DataError
 from medxai.experiment import image_sets
 from medxai.experiment.trained_network import TrainedNetwork
 from medxai.models import weights
-from medxai.models.architectures import ARCHITECTURES, normalisation_of
-from medxai.models.benchmark_networks import create
+from medxai.models.architectures import normalisation_of
+from medxai.models.benchmark_networks import BENCHMARK, create
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
@@ -77,7 +77,7 @@ def train(
     start
         With weights of ImageNet; random ones without it, and pre-training then trains the whole network.
     name, run
-        A key of `ARCHITECTURES`, and the seed of fine-tuning.
+        A key of `BENCHMARK`, and the seed of fine-tuning.
     taught
         What it is fine-tuned on in place of the images' own pictures, as many.
     """
@@ -87,7 +87,7 @@ def train(
     pictures, labels = (images.pictures if taught is None else taught)[seen], images.labels[seen]
     network = fine_tune(network, name, pictures, labels, normalisation, epochs=profile.benchmark_epochs, seed=run)
     probabilities = predict(network, images.pictures, normalisation)
-    layer = ARCHITECTURES[name].last_convolution
+    layer = BENCHMARK[name].last_convolution
     return TrainedNetwork(network, layer, normalisation, origin, images, seen, unseen, probabilities, images.labels)
 
 

@@ -4,7 +4,10 @@ import torch
 from torch import nn
 
 from medxai.models import backbones
+from medxai.models.architectures import ARCHITECTURES, MODERN
 
+BENCHMARK = ARCHITECTURES | MODERN
+"""The paper's eleven, and three that came after them."""
 IN_MIXED_7C = ("branch3x3_1", "branch3x3_2a", "branch3x3_2b", "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3a")
 IN_MIXED_7C += ("branch3x3dbl_3b", "branch_pool")
 FINE_TUNED: dict[str, tuple[str, ...]] = {
@@ -19,9 +22,12 @@ FINE_TUNED: dict[str, tuple[str, ...]] = {
     "resnet50v2": (),
     "vgg16": (),
     "xception": (),
+    "vit_small": ("blocks.11", "norm"),
+    "swin_tiny": ("layers.3.blocks.1", "norm"),
+    "convnext_tiny": ("stages.3.blocks.2", "head.norm"),
 }
 """Modules that are trained beside the last layer: those behind the "last fixed layer" of the paper's table A2, which
-names layers of Keras. Four networks are fixed to their end."""
+names layers of Keras. Four networks are fixed to their end. Of those that are not in the table, the last block."""
 
 
 def create(name: str, classes: int, *, pretrained: bool = False) -> nn.Module:

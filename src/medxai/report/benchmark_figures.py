@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from medxai.models.architectures import ARCHITECTURES
+from medxai.models.benchmark_networks import BENCHMARK
 from medxai.report.findings import DataKind
 from medxai.report.plots import COLOURS, WIDTH, mark_data, table
 
-PARAMETERS = {one.paper_name: one.published_parameters for one in ARCHITECTURES.values()}
+PARAMETERS = {one.paper_name: one.published_parameters for one in BENCHMARK.values()}
 """Millions of weights, by the name in the tables."""
 VERSIONS = ("as taught", "moved", "removed", "swapped")
 TAUGHT = {"plain": "without letters", "tied": "letters on vitiligo", "scattered": "letters anywhere"}

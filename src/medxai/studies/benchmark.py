@@ -19,7 +19,7 @@ from medxai.evaluation.benchmark_tables import TERMS
 from medxai.experiment import benchmark_network, clever_hans
 from medxai.experiment.explained_paintings import fuzzy_maps
 from medxai.experiment.trained_network import TrainedNetwork
-from medxai.models.architectures import ARCHITECTURES
+from medxai.models.benchmark_networks import BENCHMARK
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
@@ -28,7 +28,7 @@ from medxai.studies.store import Absent, Record, Study, Trial, optional
 
 SEED = 0
 BATCH = 16
-SMOKE = ("mobilenet_v2", "resnet50", "vgg16")
+SMOKE = ("mobilenet_v2", "vgg16", "vit_small")
 """Architectures that stand for all in the tests."""
 METHOD = "grad_cam"
 
@@ -132,7 +132,7 @@ def _watermark(db: DermXDB, start: Pretrained | Absent, profile: Profile, *, net
 
 
 def _trials(profile: Profile) -> list[Trial]:
-    networks = SMOKE if profile.name == "smoke" else tuple(ARCHITECTURES)
+    networks = SMOKE if profile.name == "smoke" else tuple(BENCHMARK)
     return [
         Trial("raters", _raters, ("dermxdb",)),
         *(
@@ -159,7 +159,7 @@ STUDY = Study(
     trials=_trials,
     data={
         "dermxdb": real_or_simulated.open_dermxdb,
-        **{name: lambda profile, name=name: optional(lambda: _start(name, profile)) for name in ARCHITECTURES},
+        **{name: lambda profile, name=name: optional(lambda: _start(name, profile)) for name in BENCHMARK},
     },
     seed=SEED,
 )

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai import paths
-from medxai.models.architectures import ARCHITECTURES
-from medxai.models.benchmark_networks import fix_early_layers
+from medxai.models.benchmark_networks import BENCHMARK, fix_early_layers
 from medxai.models.normalisation import Normalisation
 from medxai.training.augmentation import Changes, augmented
 from medxai.training.fit import optimise
@@ -33,9 +32,10 @@ class Settings:
 
 
 def settings(name: str) -> Settings:
-    """Read the line of a network, a key of `ARCHITECTURES`."""
+    """Read the line of a network, a key of `BENCHMARK`; that of EfficientNet-B0 for those that have none."""
     table = pd.read_csv(paths.published(TABLE), index_col=0)
-    line = table.loc[next(row for row in table.index if row.lower() == ARCHITECTURES[name].paper_name.lower())]
+    lines = {row.lower(): line for row, line in table.iterrows()}
+    line = lines.get(BENCHMARK[name].paper_name.lower(), lines["efficientnet-b0"])
     brightness = (float(line["brightness_low"]), float(line["brightness_high"]))
     changes = Changes(float(line["rotation"]), float(line["zoom"]), shear=float(line["shear"]), brightness=brightness)
     return Settings(changes, float(line["learning_rate"]))
@@ -57,7 +57,7 @@ def pretrain(
     Parameters
     ----------
     name
-        Of the network, a key of `ARCHITECTURES`.
+        Of the network, a key of `BENCHMARK`.
     pictures, labels
         uint8 (n, height, width, 3) and int (n,), from 0, of every class some.
     epochs
