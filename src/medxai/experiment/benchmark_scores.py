@@ -14,6 +14,7 @@ from medxai.data.dermxdb import DermXDB
 from medxai.errors import UnsupportedModel
 from medxai.evaluation import cost, localisation, suite
 from medxai.evaluation.benchmark_tables import TERMS
+from medxai.experiment.explained_paintings import fuzzy_maps
 from medxai.experiment.panel import Panel
 from medxai.experiment.trained_network import TrainedNetwork
 from medxai.profiles import Profile
