@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from medxai.models.benchmark_networks import BENCHMARK
+from medxai.report.comparison_figures import TITLES
 from medxai.report.findings import DataKind
 from medxai.report.plots import COLOURS, WIDTH, mark_data, table
 
@@ -21,6 +22,11 @@ PARAMETERS = {one.paper_name: one.published_parameters for one in BENCHMARK.valu
 """Millions of weights, by the name in the tables."""
 VERSIONS = ("as taught", "moved", "removed", "swapped")
 TAUGHT = {"plain": "without letters", "tied": "letters on vitiligo", "scattered": "letters anywhere"}
+
+
+def method_title(name: str) -> str:
+    """Return what a method or control is called; ``▸`` marks what is no method."""
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def bubbles(diagnosis: Mapping[str, pd.DataFrame], place: Mapping[str, pd.DataFrame], kind: DataKind) -> Figure:
