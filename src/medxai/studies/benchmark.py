@@ -5,13 +5,17 @@ One trial is one training of one architecture; one more computes the dermatologi
 
 import functools
 
-from medxai.data import real_or_simulated
+from medxai import paths
+from medxai.data import photo_sets, real_or_simulated
 from medxai.data.dermxdb import DermXDB
+from medxai.data.photo_sets import ArtefactSet, ImageSet
 from medxai.evaluation import benchmark_tables, per_class
-from medxai.experiment import benchmark_network, clever_hans
+from medxai.experiment import benchmark_network, clever_hans, pasted_shortcuts
 from medxai.experiment import benchmark_scores as scores
+from medxai.experiment.pasted_shortcuts import KINDS, STRENGTHS
+from medxai.experiment.trained_network import start
 from medxai.models.benchmark_networks import BENCHMARK
-from medxai.models.weights import Pretrained
+from medxai.models.weights import DEFAULT, Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.studies import dataset
@@ -28,9 +32,9 @@ def _raters(db: DermXDB, profile: Profile) -> Record:
     return benchmark_tables.dermatologists(db, dataset.overlaps(db), number=profile.bootstrap, seed=SEED, test=test)
 
 
-def _run(db: DermXDB, start: Pretrained | Absent, profile: Profile, *, network: str, run: int) -> Record:
+def _run(db: DermXDB, weights: Pretrained | Absent, profile: Profile, *, network: str, run: int) -> Record:
     """Train one architecture and score its diagnoses, and its maps against what the dermatologists outlined."""
-    begin = None if isinstance(start, Absent) else start
+    begin = None if isinstance(weights, Absent) else weights
     images = benchmark_network.paintings(db, profile)
     trained = benchmark_network.train(images, begin, profile, name=network, run=run)
     found = trained.probabilities[trained.test].argmax(1)
@@ -50,14 +54,30 @@ def _run(db: DermXDB, start: Pretrained | Absent, profile: Profile, *, network: 
     return {name: table.assign(**known).round(4) for name, table in tables.items()}
 
 
-def _watermark(db: DermXDB, start: Pretrained | Absent, profile: Profile, *, network: str) -> Record:
+def _watermark(db: DermXDB, weights: Pretrained | Absent, profile: Profile, *, network: str) -> Record:
     """Teach one architecture a watermark, and test whether it reads it."""
-    begin = None if isinstance(start, Absent) else start
+    begin = None if isinstance(weights, Absent) else weights
     return {"watermark": clever_hans.compared(db, begin, profile, name=network).assign(network=network).round(4)}
+
+
+def _artefact(
+    photographs: ImageSet | Absent,
+    artefacts: ArtefactSet | Absent,
+    weights: Pretrained,
+    profile: Profile,
+    *,
+    kind: str,
+    strength: float,
+) -> Record:
+    """Teach the book's network a real artefact, and ask which explanation sees it."""
+    if isinstance(photographs, Absent) or isinstance(artefacts, Absent):
+        return {}
+    return pasted_shortcuts.compared(photographs, artefacts, weights, profile, kind=kind, strength=strength)
 
 
 def _trials(profile: Profile) -> list[Trial]:
     networks = SMOKE if profile.name == "smoke" else tuple(BENCHMARK)
+    kinds, strengths = (KINDS, STRENGTHS) if profile.name == "full" else (KINDS[:1], STRENGTHS[-1:])
     return [
         Trial("raters", _raters, ("dermxdb",)),
         *(
@@ -69,12 +89,26 @@ def _trials(profile: Profile) -> list[Trial]:
             Trial(f"watermark_{network}", _watermark, ("dermxdb", network), (("network", network),))
             for network in networks
         ),
+        *(
+            Trial(
+                f"{kind}_{strength:g}",
+                _artefact,
+                ("isic_uda1", "ham10000_artefacts", DEFAULT),
+                (("kind", kind), ("strength", strength)),
+            )
+            for kind in kinds
+            for strength in strengths
+        ),
     ]
 
 
 @functools.cache
 def _start(network: str, profile: Profile) -> Pretrained:
     return benchmark_network.imagenet(network, profile)
+
+
+def _artefacts() -> ArtefactSet:
+    return photo_sets.ham10000_artefacts(paths.data_root() / "ham10000_artefacts")
 
 
 STUDY = Study(
@@ -84,6 +118,9 @@ STUDY = Study(
     trials=_trials,
     data={
         "dermxdb": real_or_simulated.open_dermxdb,
+        "isic_uda1": lambda _: optional(lambda: photo_sets.isic_uda1(paths.data_root() / "isic_uda1")),
+        "ham10000_artefacts": lambda _: optional(_artefacts),
+        DEFAULT: lambda _: start(),
         **{name: lambda profile, name=name: optional(lambda: _start(name, profile)) for name in BENCHMARK},
     },
     seed=SEED,
