@@ -38,7 +38,6 @@ def test_every_library_has_a_snippet():
 
 
 def test_cells_are_counted():
-    pytest.importorskip("captum")
     from medxai.report import library_figures
     from medxai.studies import libraries
 

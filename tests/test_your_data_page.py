@@ -236,6 +236,8 @@ class TestCommand:
             ({"FOLDER": "nowhere"}, "nowhere is not there"),
             ({"--model": "timm:nothing"}, "timm has no classifier 'nothing'"),
             ({"--output": "report.pdf"}, "no name of a report"),
+            # Before anything is read; the file is written under a longer name first.
+            ({"FOLDER": "nowhere", "--output": f"{'x' * 245}.html"}, "cannot be written (File name too long)"),
             ({"--classes": "3"}, "expected fc.weight of shape (3, 96), got (2, 96)"),
             ({"--methods": "magic"}, "method 'magic' is unknown"),
             ({"--target": "2"}, "a class from 0 to 1"),

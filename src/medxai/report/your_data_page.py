@@ -209,12 +209,13 @@ def write_report(
 
 
 def check_path(path: Path | str) -> Path:
-    """Return where a report can be written; a `ValueError` if it ends in anything but ``.html`` or has no folder."""
+    """Return where a report can be written; a `ValueError` if it cannot, or ends in anything but ``.html``."""
     path = Path(path)
     if path.suffix != ".html" or path.is_dir():
         raise ValueError(f"{path} is no name of a report: expected a file that ends in .html, which is replaced")
     if not path.parent.is_dir():
         raise ValueError(f"{path.parent} is not there: expected a folder for the report")
+    files.check_place(path)
     return path
 
 
