@@ -150,6 +150,15 @@ class TestReport:
             your_data_page.write_report(results, tmp_path / name)
         assert list(tmp_path.iterdir()) == []
 
+    def test_it_says_how_often_intervals_of_so_few_images_hold(self) -> None:
+        few, more = (" ".join(your_data_page.interval_sentences(images, 2)) for images in (5, 40))
+        assert (
+            "of 5 normally distributed values they hold the true mean in 85% of cases, of 2, as for stability, in 60%"
+            in few
+        )
+        assert "of 40 normally distributed values they hold the true mean in 94% of cases" in more
+        assert your_data_page.interval_sentences(1, 1)[-1] == "One image has none."
+
     def test_a_table_marks_the_best_control_and_who_is_shown_to_differ(self, lines: pd.DataFrame) -> None:
         text = your_data_page.table(lines, ["nothing", "pixel_auc", "gini"], "A < B").data
         heads = re.findall(r'<th scope="col">(.*?)</th>', text)
