@@ -85,10 +85,16 @@ def test_the_finding_on_noise_counts_the_methods_that_noise_leads() -> None:
 
 @pytest.fixture(scope="module")
 def as_experts() -> Page:
-    """Insertion and deletion rank as the experts do, sensitivity-n on paintings only, others the other way round."""
+    """Three metrics rank as the experts do, sensitivity-n on paintings only, others the other way round."""
     both = {}
     for of in SETS:
-        agree = {"pixel_auc", "insertion", "deletion", *(("sensitivity_n",) if of == "paintings" else ())}
+        agree = {
+            "pixel_auc",
+            "insertion",
+            "deletion",
+            "max_sensitivity",
+            *(("sensitivity_n",) if of == "paintings" else ()),
+        }
 
         def value(metric: str, i: float, agree: set[str] = agree) -> float:
             upwards = (METRICS[metric].better == "higher") == (metric in agree)
@@ -104,14 +110,18 @@ def as_experts() -> Page:
 
 def test_the_finding_on_metrics_names_those_that_agree_on_both_sets(as_experts: Page) -> None:
     sentence, alt = as_experts.said["finding-metrics"]
-    assert sentence.startswith("Of 9 metrics that need no expert, 2 are shown")
-    exact = "(1.00 [1.00, 1.00] and 1.00 [1.00, 1.00])"
-    assert sentence.endswith(f": deletion {exact}, insertion {exact}.")
-    assert "The intervals of 2 metrics lie above zero in both" in alt
+    assert sentence.startswith("Of 9 metrics that need no expert, 3 are shown")
+    exact = "1.00 [1.00, 1.00] and 1.00 [1.00, 1.00]"
+    few = f"max-sensitivity ({exact}, of only 5 and 5 images)"
+    assert sentence.endswith(f": deletion ({exact}), insertion ({exact}), {few}.")
+    assert "The intervals of 3 metrics lie above zero in both" in alt
 
 
 def test_the_chapter_says_which_place_the_centre_has_in_them(as_experts: Page) -> None:
-    assert as_experts.glued == {"centre_in_each": "deletion 2, insertion 2", "ranked": len(METHODS) + len(CONTROLS)}
+    assert as_experts.glued == {
+        "centre_in_each": "deletion 2, insertion 2, max-sensitivity 2",
+        "ranked": len(METHODS) + len(CONTROLS),
+    }
 
 
 def test_the_cascade_is_of_absolute_values() -> None:
