@@ -1,4 +1,4 @@
-"""Integrated gradients of a score whose integral can be written down; they run captum, so captum is no second opinion."""
+"""Integrated gradients of a score whose integral is known in closed form; ours run captum, so that is no check."""
 
 import pytest
 import torch
