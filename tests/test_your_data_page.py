@@ -150,6 +150,15 @@ class TestReport:
             your_data_page.write_report(results, tmp_path / name)
         assert list(tmp_path.iterdir()) == []
 
+    def test_it_says_how_often_intervals_of_so_few_images_hold(self) -> None:
+        few, more = (" ".join(your_data_page.interval_sentences(images, 2)) for images in (5, 40))
+        assert (
+            "of 5 normally distributed values they hold the true mean in 85% of cases, of 2, as for stability, in 60%"
+            in few
+        )
+        assert "of 40 normally distributed values they hold the true mean in 94% of cases" in more
+        assert your_data_page.interval_sentences(1, 1)[-1] == "One image has none."
+
     def test_a_table_marks_the_best_control_and_who_is_shown_to_differ(self, lines: pd.DataFrame) -> None:
         text = your_data_page.table(lines, ["nothing", "pixel_auc", "gini"], "A < B").data
         heads = re.findall(r'<th scope="col">(.*?)</th>', text)
@@ -236,6 +245,8 @@ class TestCommand:
             ({"FOLDER": "nowhere"}, "nowhere is not there"),
             ({"--model": "timm:nothing"}, "timm has no classifier 'nothing'"),
             ({"--output": "report.pdf"}, "no name of a report"),
+            # Before anything is read; the file is written under a longer name first.
+            ({"FOLDER": "nowhere", "--output": f"{'x' * 245}.html"}, "cannot be written (File name too long)"),
             ({"--classes": "3"}, "expected fc.weight of shape (3, 96), got (2, 96)"),
             ({"--methods": "magic"}, "method 'magic' is unknown"),
             ({"--target": "2"}, "a class from 0 to 1"),
