@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from medxai import paths
+from medxai.report import library_figures
+from medxai.studies import libraries
 
 PAGE = (paths.ROOT / "notebooks/02_libraries.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -38,10 +40,6 @@ def test_every_library_has_a_snippet():
 
 
 def test_cells_are_counted():
-    pytest.importorskip("captum")
-    from medxai.report import library_figures
-    from medxai.studies import libraries
-
     rows = ["medxai: deeplift", "captum: deeplift"]
     tables = {
         name: pd.DataFrame({"row": rows, "value": values, "reason": ["", "no"]})

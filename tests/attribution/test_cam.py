@@ -1,19 +1,15 @@
 """Class activation maps against the papers' equations, captum and torchcam; every network that CAM is defined on."""
 
 import pytest
+import torch
+from captum.attr import GuidedBackprop, GuidedGradCam, LayerGradCam
+from explained_networks import CLASSES, Small, architecture, images, slim_and_whole
+from torch import nn
 
-torch = pytest.importorskip("torch")
-captum = pytest.importorskip("captum")
-torchcam = pytest.importorskip("torchcam")
-
-from captum.attr import GuidedBackprop, GuidedGradCam, LayerGradCam  # noqa: E402
-from explained_networks import CLASSES, Small, architecture, images, slim_and_whole  # noqa: E402
-from torch import nn  # noqa: E402
-
-from grad_cam_by_hand import one_by_one  # noqa: E402
-from medxai.attribution import _inputs, cam, explain, feature_maps  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
-from medxai.models import backbones  # noqa: E402
+from grad_cam_by_hand import one_by_one
+from medxai.attribution import _inputs, cam, explain, feature_maps
+from medxai.errors import UnsupportedModel
+from medxai.models import backbones
 
 X = images(12, 3, dtype=torch.double)
 TARGET = torch.tensor([0, 4, 2])

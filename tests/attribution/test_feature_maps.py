@@ -1,15 +1,12 @@
 """Maps are (n, channels, h, w) however the network holds them, or are refused by name."""
 
 import pytest
+import torch
+from explained_networks import Small, images
+from torch import nn
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Small, images  # noqa: E402
-from torch import nn  # noqa: E402
-
-from medxai.attribution import examples, explain, feature_maps  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
+from medxai.attribution import examples, explain, feature_maps
+from medxai.errors import UnsupportedModel
 
 X = images(16, 2, dtype=torch.double)
 METHODS = {

@@ -1,14 +1,11 @@
 """Gradient methods against closed forms of a linear network, finite differences and captum."""
 
 import pytest
+import torch
+from captum.attr import GradientShap, LayerActivation, NoiseTunnel, Saliency
+from explained_networks import Linear, Small, images
 
-torch = pytest.importorskip("torch")
-captum = pytest.importorskip("captum")
-
-from captum.attr import GradientShap, LayerActivation, NoiseTunnel, Saliency  # noqa: E402
-from explained_networks import Linear, Small, images  # noqa: E402
-
-from medxai.attribution import explain, gradients  # noqa: E402
+from medxai.attribution import explain, gradients
 
 X = images(8, 3, dtype=torch.double)
 TARGET = torch.tensor([0, 4, 2])

@@ -9,17 +9,13 @@ small images and networks with each kind of block, each week has the whole netwo
 import math
 
 import pytest
+from explained_networks import slim_and_whole
 
-torch = pytest.importorskip("torch")
-from explained_networks import slim_and_whole  # noqa: E402
-
-pytest.importorskip("captum")
-
-from medxai.attribution import METHODS  # noqa: E402
-from medxai.models import backbones  # noqa: E402
-from medxai.models.architectures import DEFAULT  # noqa: E402
-from medxai.oracles import cases  # noqa: E402
-from medxai.studies import libraries  # noqa: E402
+from medxai.attribution import METHODS
+from medxai.models import backbones
+from medxai.models.architectures import DEFAULT
+from medxai.oracles import cases
+from medxai.studies import libraries
 
 EXACT = 8.0
 """Digits; float64 leaves more to whatever has nothing in between in float32."""

@@ -5,13 +5,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from explained_networks import Linear, Small, images
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Linear, Small, images  # noqa: E402
-
-from medxai.attribution import explain, perturbation  # noqa: E402
+from medxai.attribution import explain, perturbation
 
 X = images(8, 2, dtype=torch.double)
 TARGET = torch.tensor([0, 4])

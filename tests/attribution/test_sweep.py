@@ -7,19 +7,15 @@ on each of two networks. `python tests/attribution/test_sweep.py [NETWORK ...]` 
 import functools
 
 import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-pytest.importorskip("timm")
-
-import timm  # noqa: E402
-import torchvision  # noqa: E402
-from torch import nn  # noqa: E402
-
-from medxai.attribution import METHODS, feature_maps  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
-from medxai.oracles import cases, gradients  # noqa: E402
-from medxai.studies import libraries  # noqa: E402
+from medxai.attribution import METHODS, feature_maps
+from medxai.errors import UnsupportedModel
+from medxai.oracles import cases, gradients
+from medxai.studies import libraries
 
 SMALL = {"img_size": 64}
 NETWORKS: dict[str, tuple[int, dict]] = {
