@@ -344,16 +344,16 @@ def test_refusals_of_methods():
     with pytest.raises(UnsupportedModel, match="before the first layer"):
         deep_taylor(nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)).double().eval(), images(), 1)
     with pytest.raises(UnsupportedModel, match="out of the range"):
-        deep_taylor(_Negated(Network()), images(), 1)
+        deep_taylor(_Extrapolating(Network()), images(), 1)
 
 
-class _Negated(nn.Module):
+class _Extrapolating(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(-x)
+        return self.network(2 * x - x.flip(3))
 
 
 @pytest.mark.parametrize(
