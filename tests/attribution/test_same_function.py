@@ -210,12 +210,12 @@ def test_constant_factors_after_a_layer_are_its_own(name):
 
     class Multiplied(Written):
         def normal(self, x: Tensor) -> Tensor:
-            return (1 - self.norm(x) * torch.arange(-1.5, 2).view(4, 1, 1).double()) / -2
+            return (self.norm(x) * torch.arange(-1.5, 2).view(4, 1, 1).double() - 1) / -2
 
     whole = Network()
     with torch.no_grad():
-        factor = torch.arange(-1.5, 2).double() / 2
-        whole.norm.bias.copy_(whole.norm.bias * factor - 0.5)
+        factor = torch.arange(-1.5, 2).double() / -2
+        whole.norm.bias.copy_(whole.norm.bias * factor + 0.5)
         whole.norm.weight.mul_(factor)
     x = images()
     close(methods(Multiplied())[name](Multiplied(), x, 1), methods(whole)[name](whole, x, 1))

@@ -67,7 +67,9 @@ def operation_of(trace: Trace, model: nn.Module, images: Tensor, layer: str) -> 
     handle.remove()
     values = trace.values(images)
     same = [name for name in trace.steps if values[name].shape == seen[-1].shape]
-    return min(reversed(same), key=lambda name: float((values[name] - seen[-1]).abs().max()))
+    found = min(reversed(same), key=lambda name: float((values[name] - seen[-1]).abs().max()))
+    torch.testing.assert_close(values[found], seen[-1], rtol=1e-6, atol=1e-9)
+    return found
 
 
 def layer_integrated_gradients(
