@@ -9,15 +9,11 @@ The lock cannot hold shap, whose numba asks for an older numpy: ``uv pip install
 """
 
 import math
-import re
-import warnings
 
 import pandas as pd
-from torch import Tensor
 
-from medxai.attribution import METHODS
 from medxai.models import backbones
-from medxai.oracles.cases import SEED, TRUTH, Case, Explain, case, ours, undefined
+from medxai.oracles.cases import SEED, TRUTH, Explain, case, measure, ours, undefined
 from medxai.oracles.libraries import OFFERED, installed
 from medxai.profiles import Profile
 from medxai.results import TIDY
@@ -25,36 +21,12 @@ from medxai.studies.store import Record, Study, Trial
 
 RIGHT = 2.0
 """Digits from which on a map counts as right: an error of 1 %, which nobody would see."""
-FIRST_SENTENCE = re.compile(r".*?(?=[.!] |[.!]?\n|[.!]?$)")
 QUICK = ("mobilenet_v2",)
 """The network of the smaller profiles."""
 
 
 CLAIMS: dict[str, dict[str, Explain]] = {"medxai": {method: ours(method) for method in TRUTH}, **OFFERED}
 """By library, what computes the methods that it offers."""
-
-
-def measure(one: Case, method: str, truth: Tensor | None, claim: Explain) -> tuple[float, str]:
-    """Return the agreement in digits, and what went wrong: NaN and the library's words where nothing came back.
-
-    A map of a method that is not defined on the network (``truth`` is None) agrees with nothing: 0 digits. So does one
-    that is not finite. Class activation maps have no unit, and are compared at the scale at which they agree best.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = claim(one)
-    except Exception as error:  # whatever a library raises is the result
-        return math.nan, f"{type(error).__name__}: {FIRST_SENTENCE.match(str(error))[0]}"
-    if truth is None:
-        return 0.0, "gives a map though the method is not defined"
-    if METHODS[method].family == "class activation":
-        found = found * (found * truth).sum() / found.square().sum()
-    unit = truth.abs().max()  # PatternNet reaches 1e239 in a deep network, whose square is infinite
-    wrong = ((found - truth) / unit).norm().item() / (truth / unit).norm().item()
-    if not math.isfinite(wrong):
-        return 0.0, "not finite"
-    return min(16.0, max(0.0, -math.log10(max(wrong, 1e-16)))), ""
 
 
 def network(profile: Profile, *, name: str) -> Record:
