@@ -9,9 +9,7 @@ import math
 import warnings
 from dataclasses import dataclass, field
 
-import timm
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from medxai.attribution import METHODS, feature_maps
@@ -127,6 +125,9 @@ def make(name: str) -> nn.Module:
 
     Its batch normalisation has the statistics of four random images.
     """
+    import timm  # takes seconds, as torchvision does
+    import torchvision
+
     library, _, model = name.partition(":")
     family, draw = NETWORKS[name], torch.Generator().manual_seed(cases.SEED)
     with torch.random.fork_rng(devices=[]):
