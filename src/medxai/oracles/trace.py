@@ -27,6 +27,7 @@ LINEAR = {
     *(aten._adaptive_avg_pool2d.default, aten.view.default, aten._unsafe_view.default, aten.constant_pad_nd.default),
     *(aten.transpose.int, aten.t.default, aten.expand.default, aten.select.int, aten.stack.default, *PARTS),
     *(aten.slice.Tensor, aten.clone.default, aten.permute.default, aten.unsqueeze.default, aten.squeeze.dims),
+    *(aten.sum.dim_IntList, aten.upsample_nearest2d.default, aten.upsample_bilinear2d.default),
 }
 
 

@@ -76,6 +76,11 @@ def names() -> list[str]:
     return list(backbones.ARCHITECTURES)
 
 
+def family_names() -> list[str]:
+    """Return the families' networks, as their trials and tables are called."""
+    return [file_name(name) for name in families.NETWORKS]
+
+
 def trials(profile: Profile) -> list[Trial]:
     """Return one trial for each network."""
     full = profile.name == "full"
