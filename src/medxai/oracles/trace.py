@@ -69,7 +69,8 @@ class Step:
             output = self.run(*leaves)
         if not output.requires_grad:
             return [torch.zeros_like(value) for value in values]
-        found = iter(torch.autograd.grad(output, [one for one in leaves if one.requires_grad], gradient))
+        wanted = [one for one in leaves if one.requires_grad]
+        found = iter(torch.autograd.grad(output, wanted, gradient, allow_unused=True, materialize_grads=True))
         return [next(found) if one.requires_grad else torch.zeros_like(one) for one in leaves]
 
 
@@ -163,8 +164,10 @@ class Trace:
         def run(*values: Tensor) -> Tensor:
             filled = iter(values)
             chosen = {item: next(filled) for item in inputs}
-            given = (fx.node.map_arg(one, lambda item: chosen[item]) for one in (args, kwargs))
-            result = node.target(*next(given), **next(given))
+            here, named = (fx.node.map_arg(one, lambda item: chosen[item]) for one in (args, kwargs))
+            if node.target is aten.copy.default:  # which has no derivative
+                return here[1].expand_as(here[0]).clone()
+            result = node.target(*here, **named)
             return result[0] if isinstance(result, tuple) else result
 
         product = node.target is aten.mul.Tensor
