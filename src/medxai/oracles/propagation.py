@@ -18,11 +18,26 @@ def _known(step: Step, inputs: list[Tensor]) -> None:
         raise NotImplementedError(f"no rule for {step.operation}")
 
 
+def _of_itself(trace: Trace, one: str, other: str) -> bool:
+    """Tell whether one of two factors is a function of the other value by value, as SiLU's gate is of its input."""
+
+    def sources(name: str) -> list[str]:
+        found = [name]
+        while (step := trace.steps.get(found[-1])) and (
+            step.kind == "rectifier" or (step.affine and step.affine.single)
+        ):
+            found += step.inputs
+        return found
+
+    return one in sources(other) or other in sources(one)
+
+
 def _gradient(trace: Trace, images: Tensor, target: Tensor, rectify: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Walk the gradient with `rectify(input, gradient)` at every ReLU and ReLU6."""
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, gradient: Tensor) -> list[Tensor]:
-        _known(step, inputs)
+        if step.kind != "product" or _of_itself(trace, *step.inputs):
+            _known(step, inputs)
         if _is_relu(step):
             return [rectify(step, inputs, gradient)]
         return step.back(inputs, gradient)
