@@ -129,4 +129,4 @@ def swept(tables: Mapping[str, pd.DataFrame | None]) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-STUDY = Study("libraries", chapter="02_libraries", version=3, trials=trials, data={}, seed=SEED)
+STUDY = Study("libraries", chapter="02_libraries", version=4, trials=trials, data={}, seed=SEED)
