@@ -17,7 +17,10 @@ PAGE = (paths.ROOT / "notebooks/02_libraries.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=re.findall(r"^### (.*)", PAGE, re.MULTILINE)[: len(SNIPPETS)])
+TITLES = re.findall(r"^### (.*)", PAGE.partition("(reproductions)=")[2], re.MULTILINE)[: len(SNIPPETS)]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=TITLES)
 @pytest.mark.filterwarnings("ignore")
 def test_a_snippet_prints_what_its_comments_say(snippet):
     if "import shap" in snippet and importlib.util.find_spec("shap") is None:
