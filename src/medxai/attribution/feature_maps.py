@@ -109,7 +109,7 @@ def last_maps(model: nn.Module, images: Tensor) -> str:
     Raises
     ------
     UnsupportedModel
-        If there are none.
+        If there are none, or if the pixels of a layer after them cannot be followed.
     """
     maps: list[Output] = []
     lost = ""
