@@ -151,7 +151,7 @@ def case(name: str) -> cases.Case:
     size, model = NETWORKS[name].size, make(name)
     draw = torch.Generator().manual_seed(cases.SEED + 1)
     images, baselines, sample = (
-        torch.rand(number, 3, size, size, generator=draw, dtype=torch.double) for number in (1, 2, 2)
+        torch.rand(number, 3, size, size, generator=draw, dtype=torch.double) for number in (1, 2, 4)
     )
     with torch.no_grad():
         target = model(images).argmax(1)

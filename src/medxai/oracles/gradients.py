@@ -119,10 +119,11 @@ def grad_cam(trace: Trace, images: Tensor, target: Tensor, name: str, read: Read
 def grad_cam_plus_plus(trace: Trace, images: Tensor, target: Tensor, name: str, read: Read) -> Tensor:
     """Chattopadhay et al. (2018), equation 19, term by term for Y = exp(logit) as their section 3.3 differentiates it.
 
-    Divided by Y: the logits here are small enough that Y neither overflows nor vanishes in float64.
+    Divided by Y, which is multiplied by a constant beforehand, so that it neither overflows nor vanishes.
     """
     maps, slope = _maps(trace, images, target, name, read)
-    score = trace.values(images)[trace.output].gather(1, target[:, None])[:, :, None, None].exp()
+    logit = trace.values(images)[trace.output].gather(1, target[:, None])[:, :, None, None]
+    score = (logit - logit.floor()).exp()
     first, second, third = score * slope, score * slope**2, score * slope**3
     below = 2 * second + (maps.sum((2, 3), keepdim=True) * third)
     alpha = torch.where(slope == 0, 0, second / torch.where(below == 0, 1, below))
