@@ -325,15 +325,28 @@ class TestEvaluate:
         with pytest.raises(ValueError, match=re.escape(said)):
             evaluate(bright(), images, progress=False, **options)
 
+    @pytest.mark.parametrize("logits", [(3.0, 3.0, -2.0, 3.0), (-2.0,)])
+    def test_findings_that_do_not_exclude_each_other(self, images: LabelledImages, logits: tuple) -> None:
+        model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, len(logits)))
+        nn.init.normal_(model[2].weight, std=1e-3)
+        model[2].bias.data = torch.tensor(logits)
+        number = logits.index(-2.0)
+        options = {"methods": ["gradient"], "samples": 1, "checked": 0, "progress": False, "target": number}
+        found = evaluate(model, few(images), multi_label=len(logits) > 1, **options)
+        assert found.model.multi_label
+        assert found.model.probabilities[0, number] == pytest.approx(1 / (1 + np.exp(2)), abs=1e-2)
+        assert found.model.classes[number] == f"finding {number}"
+        # Scores are of that probability, too; of one logit there is no other.
+        without = evaluate(model, few(images), **options)
+        drop = found.scores["occlusion_drop_equal_area"]
+        assert (len(logits) == 1) == drop.equals(without.scores["occlusion_drop_equal_area"])
+
     def test_models_that_cannot_be_explained(self, images: LabelledImages) -> None:
         flat = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         endless = nn.Sequential(flat, nn.Linear(3, 2))
         nn.init.constant_(endless[1].weight, torch.inf)
         for model, said in (
-            (
-                nn.Sequential(flat, nn.Linear(3, 1)),
-                r"returns \(1, 1\) for one image: expected logits .* at least two",
-            ),
+            (flat[:1], r"returns \(1, 3, 1, 1\) for one image: expected logits \(1, classes\)"),
             (nn.Conv2d(3, 2, 1), rf"returns \(1, 2, {SIDE}, {SIDE}\)"),
             (endless, "logits are not finite"),
             (

@@ -16,7 +16,7 @@ from torch import nn
 from medxai import cli
 from medxai.attribution import CONTROLS, METHODS
 from medxai.data.labelled_images import LabelledImages
-from medxai.models.architectures import build, known
+from medxai.models.architectures import build, known, normalisation_of
 from medxai.report import your_data_page
 from medxai.studies import your_data, your_data_example
 from medxai.studies.your_data import evaluate, summary
@@ -232,6 +232,22 @@ class TestCommand:
         assert "timm:test_resnet" in text
         assert "Grad-CAM" in text
         assert "SmoothGrad" not in text
+
+    @pytest.mark.parametrize("options", [["--classes", "3", "--multi-label", "--target", "2"], ["--classes", "1"]])
+    def test_findings_that_do_not_exclude_each_other(self, folder: Path, tmp_path: Path, options: list) -> None:
+        torch.manual_seed(0)
+        number = int(options[1])
+        network = build(known(TINY), number).eval()
+        torch.save(network.state_dict(), tmp_path / "w.pth")
+        command = ["explain", str(folder / "images"), "--model", TINY, "--weights", str(tmp_path / "w.pth"), *options]
+        command += ["--size", "48", "--methods", "gradient", "--samples", "1"]
+        assert cli.main([*command, "--output", str(tmp_path / "r.html")]) == 0
+        text = (tmp_path / "r.html").read_text(encoding="utf-8")
+        images = your_data.read_folder(folder / "images", size=48)
+        with torch.no_grad():
+            wanted = network(normalisation_of(network).apply(images.pictures[:1]))[0, number - 1].sigmoid()
+        assert f"<h3>toy_0.png: finding {number - 1}, probability {wanted:.2f}</h3>" in text
+        assert "of each finding for itself, by a sigmoid" in text
 
     def test_without_a_model_it_explains_the_default_network(self, folder: Path, tmp_path: Path) -> None:
         output = tmp_path / "report.html"

@@ -6,16 +6,13 @@ one engine runs all that propagate.
 """
 
 import pytest
+import torch
+from explained_networks import architecture, images, slim_and_whole
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import architecture, images, slim_and_whole  # noqa: E402
-
-from medxai.attribution import explain  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
-from medxai.models import backbones  # noqa: E402
-from medxai.oracles import cases  # noqa: E402
+from medxai.attribution import explain
+from medxai.errors import UnsupportedModel
+from medxai.models import backbones
+from medxai.oracles import cases
 
 METHODS = {
     "gradient": {},

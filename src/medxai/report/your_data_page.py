@@ -23,6 +23,7 @@ from medxai.attribution import CONTROLS, METHODS
 from medxai.evaluation import bootstrap
 from medxai.evaluation.metrics import METRICS
 from medxai.evaluation.sanity import STILL_ALIKE
+from medxai.experiment.own_network import OwnNetwork
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
 from medxai.studies import your_data
@@ -34,6 +35,8 @@ OUTLINED = (230, 159, 0)
 """Colour of the outlines: orange of `plots`, on grey, on red and blue and on viridis to be told apart."""
 LARGEST = 320
 """Side of a picture on the page, in pixels."""
+PRESENT = 0.5
+"""Least probability of a finding that counts as predicted."""
 MEANS = "Means over the images, with 95 % intervals"
 
 
@@ -211,7 +214,8 @@ def write_report(
         style=Path(__file__).with_name(STYLE).read_text(encoding="utf-8"),
         empty=sum(not _outline(results, row).any() for row in range(len(results.images))),
         explained=pd.Series([results.model.classes[target] for target in results.model.targets]).value_counts(),
-        predicted=(results.model.probabilities.argmax(1) == results.model.targets).sum(),
+        predicted=_predicted(results.model),
+        present=PRESENT,
         pictures=[list(_panels(results, row)) for row in range(min(shown, len(results.images)))],
         versions={**provenance.versions(PACKAGES), "medxai": provenance.commit()},
     )
@@ -220,6 +224,13 @@ def write_report(
     except OSError as error:
         raise ValueError(f"{path} cannot be written ({error.strerror or error}): choose another place") from error
     return path
+
+
+def _predicted(own: OwnNetwork) -> int:
+    """Count the images for which the model predicts the class, or finding, that is explained."""
+    if own.multi_label:
+        return int((own.probabilities[np.arange(len(own.targets)), own.targets] >= PRESENT).sum())
+    return int((own.probabilities.argmax(1) == own.targets).sum())
 
 
 def check_path(path: Path | str) -> Path:
