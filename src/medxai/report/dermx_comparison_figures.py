@@ -61,7 +61,7 @@ def gaps(table: pd.DataFrame, caption: str) -> HTML:
     if table.empty:
         return HTML("<p><em>No trials of these networks yet: <code>medxai run dermx --profile full</code>.</em></p>")
     texts = table.assign(
-        pair=table["model"] + " − " + table["against"],
+        pair=(table["model"] + " − " + table["against"]).str.replace("_", "-"),
         text=[_ranged(row.value, row.low, row.high) for row in table.itertuples()],
     )
     lines = texts.pivot(index="pair", columns="quantity", values="text")
