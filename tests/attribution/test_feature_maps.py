@@ -122,15 +122,18 @@ def test_windows_and_merged_patches_keep_their_places():
     assert feature_maps.named_layers(Windows(), X, "merge")["merge"].layout == feature_maps.Layout(3)
 
 
+class Sort(nn.Module):
+    """Pixels change places by their values, so that nothing can follow them."""
+
+    def forward(self, maps):
+        return maps.sort(2).values
+
+
 def test_what_cannot_be_followed_is_refused_by_name():
     class Sorted(Small):
-        class Sort(nn.Module):
-            def forward(self, maps):
-                return maps.sort(2).values
-
         def __init__(self):
             super().__init__()
-            self.sort = self.Sort()
+            self.sort = Sort()
 
         def forward(self, batch):
             return self.head(self.sort(self.second(self.first(batch))).mean((2, 3)))
@@ -150,13 +153,9 @@ def test_a_transformer_that_ignores_its_tokens_is_refused_and_not_explained_at_i
 
 def test_what_cannot_be_followed_does_not_hide_the_maps_after_it():
     class Shuffled(Transformer):
-        class Sort(nn.Module):
-            def forward(self, maps):
-                return maps.sort(2).values
-
         def __init__(self):
             super().__init__()
-            self.sort = self.Sort()
+            self.sort = Sort()
 
         def forward(self, batch):
             return super().forward(batch + self.sort(batch))
@@ -165,4 +164,4 @@ def test_what_cannot_be_followed_does_not_hide_the_maps_after_it():
     with torch.no_grad():
         assert feature_maps.last_maps(Shuffled(), X) == "blocks.1.norm"
     with torch.no_grad(), pytest.raises(UnsupportedModel, match="the pixels of what '0' gives"):
-        feature_maps.last_maps(nn.Sequential(Shuffled.Sort(), nn.Flatten(), nn.Linear(768, 4)).double(), X)
+        feature_maps.last_maps(nn.Sequential(Sort(), nn.Flatten(), nn.Linear(768, 4)).double(), X)

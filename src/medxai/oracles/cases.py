@@ -163,8 +163,8 @@ def _from_baseline(function: Callable[..., Tensor], *arguments: float) -> Explai
     return lambda one: function(one.trace, one.images, one.target, one.baselines[:1], *arguments)
 
 
-def _at_maps_from_baseline(function: Callable[..., Tensor], steps: int) -> Explain:
-    return lambda one: _from_baseline(function, steps, one.maps, one.read)(one)
+def _at_maps_from_baseline(function: Callable[..., Tensor]) -> Explain:
+    return lambda one: _from_baseline(function, STEPS, one.maps, one.read)(one)
 
 
 def _patterns(attribution: bool) -> Explain:
@@ -207,8 +207,8 @@ TRUTH: dict[str, Explain] = {
     "saliency": lambda one: one.gradient.abs(),
     "gradient_x_input": lambda one: one.images * one.gradient,
     "integrated_gradients": _from_baseline(gradients.integrated_gradients, STEPS),
-    "layer_integrated_gradients": _at_maps_from_baseline(gradients.layer_integrated_gradients, STEPS),
-    "expressive_gradients": _at_maps_from_baseline(gradients.expressive_gradients, STEPS),
+    "layer_integrated_gradients": _at_maps_from_baseline(gradients.layer_integrated_gradients),
+    "expressive_gradients": _at_maps_from_baseline(gradients.expressive_gradients),
     "smoothgrad": _walk(gradients.smoothgrad, STEPS, NOISE, SEED),
     "gradient_shap": lambda one: gradients.gradient_shap(one.trace, one.images, one.target, one.baselines, STEPS, SEED),
     "guided_backpropagation": _walk(propagation.guided_backpropagation),
@@ -272,7 +272,7 @@ def ours(method: str) -> Explain:
 
 
 FIRST_SENTENCE = re.compile(r".*?(?=[.!] |[.!]?\n|[.!]?$)")
-DIGITS = 16.0
+ALL_DIGITS = 16.0
 """Of float64: no agreement counts as better."""
 
 
@@ -296,4 +296,4 @@ def measure(one: Case, method: str, truth: Tensor | None, claim: Explain) -> tup
     wrong = ((found - truth) / unit).norm().item() / (truth / unit).norm().item()
     if not math.isfinite(wrong):
         return 0.0, "not finite"
-    return min(DIGITS, max(0.0, -math.log10(max(wrong, 1e-16)))), ""
+    return max(0.0, -math.log10(max(wrong, 10**-ALL_DIGITS))), ""

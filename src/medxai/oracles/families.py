@@ -1,7 +1,7 @@
 """A small network of each family of torchvision and timm, and whether a method is right on it or refuses it by name.
 
-Random weights and biases, float64, small images. Where a network's last maps lie among what it computes is written down
-here, and not found, as `medxai.attribution.feature_maps` finds it.
+Random weights and biases, float64, small images. How a network holds its last maps (channels last, as tokens) is
+written down here, and not found, as `medxai.attribution.feature_maps` finds it.
 """
 
 import functools
@@ -182,7 +182,7 @@ def judged(name: str, method: str) -> tuple[float, str]:
     except NotImplementedError as error:
         return 0.0, f"gives a map, and the oracle has {error}"
     if not truth.any():  # nothing speaks for the class, as may be in a Grad-CAM
-        return (0.0, "gives a map where nothing speaks for the class") if found.any() else (cases.DIGITS, "")
+        return (0.0, "gives a map where nothing speaks for the class") if found.any() else (cases.ALL_DIGITS, "")
     return cases.measure(one, method, truth, lambda _: found)
 
 

@@ -6,7 +6,7 @@ slow references of `medxai.oracles`. A value is the agreement in decimal digits,
 is refused or fails has none, and the words of the refusal are kept. At full size also one trial for a small network of
 each family of torchvision and timm, with our methods (`medxai.oracles.families`).
 
-The lock cannot hold shap, whose numba asks for an older numpy: ``uv pip install shap==0.51.0`` before a reference run.
+shap is no dependency, as it brings numba and its compiler: ``uv pip install shap==0.51.0`` before a reference run.
 """
 
 import math
