@@ -24,7 +24,7 @@ TITLES = re.findall(r"^### (.*)", PAGE.partition("(reproductions)=")[2], re.MULT
 @pytest.mark.filterwarnings("ignore")
 def test_a_snippet_prints_what_its_comments_say(snippet):
     if "import shap" in snippet and importlib.util.find_spec("shap") is None:
-        pytest.skip("shap is no dependency of the book, as it brings numba and its compiler; install it to run this one")
+        pytest.skip("shap is no dependency, as it brings numba and its compiler; install it to run this one")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(snippet, "snippet", "exec"), {})
