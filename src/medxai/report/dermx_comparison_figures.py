@@ -86,7 +86,7 @@ def skill(table: pd.DataFrame) -> HTML:
 def paired(table: pd.DataFrame, condition: str, caption: str) -> HTML:
     """Return the table of `medxai.experiment.dermx_compared.paired`: means, and differences with their intervals."""
     lines = pd.DataFrame(
-        {"network": table["recipe"], condition: table[condition], "mean": table["value"].map("{:.2f}".format)}
+        {"network": table["recipe"], condition: table[condition], "mean": table["value"].map("{:z.2f}".format)}
     )
     lines["difference (95 %)"] = [
         "" if np.isnan(row.difference) else _ranged(row.difference, row.low, row.high) for row in table.itertuples()
