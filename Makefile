@@ -7,6 +7,8 @@ PYTHON ?= python3
 MEDXAI_DATA ?= data/external
 export MEDXAI_DATA
 export MPLBACKEND = Agg
+# Dozens of processes import the same packages: one compiles them, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 # Spaces in names are escaped: make takes them for the end of a name.
