@@ -1,7 +1,7 @@
 """Every method on a small network of each family of torchvision and timm: right by an oracle, or refused by name.
 
-All of it each week; at each push a quarter of the methods, by turns, on each of two networks. What the weekly run finds
-is published: `medxai run libraries NETWORK --profile full`.
+All of it each week; at each push a tenth (`make sweep`), two or three methods on each network, by turns. What the whole
+finds is published: `medxai run libraries NETWORK --profile full`.
 """
 
 import math
@@ -11,15 +11,13 @@ import pytest
 
 from medxai.oracles import families
 
-PUSHED = ("torchvision:shufflenet_v2_x0_5", "timm:vit_tiny_patch16_224")
-
 
 def cells() -> Iterator:
     """Each network with each method."""
     for number, network in enumerate(families.NETWORKS):
         for place, method in enumerate(families.MAPS):
-            quick = network in PUSHED and (number + place) % 4 == 0
-            marks = () if quick else pytest.mark.weekly
+            turn = (number + place) % 10 == 0
+            marks = (pytest.mark.weekly, pytest.mark.pushed) if turn else pytest.mark.weekly
             yield pytest.param(network, method, id=f"{network}-{method}", marks=marks)
 
 
