@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from medxai import memory, paths, profiles
+from medxai import files, memory, paths, profiles
 from medxai.book.target import EDITIONS, Target
 
 
@@ -22,6 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(error, file=sys.stderr)
         return 1 if isinstance(error, BuildFailed) else 2
+    except OSError as error:
+        if options.debug or error.errno not in files.REFUSED:
+            raise
+        print(f"{error.filename}: {error.strerror}; expected a place that can be written, with room", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -13,6 +13,8 @@ from filelock import FileLock
 from medxai.errors import DataError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+REFUSED = FULL | {errno.EROFS, errno.EACCES, errno.EPERM}
+"""What the disk says where nothing can be written, by the fault of no program."""
 
 
 def write(path: Path, content: str | bytes) -> None:
