@@ -4,16 +4,13 @@ import urllib.error
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
+from torchvision.models import get_model, get_model_weights
 
-torch = pytest.importorskip("torch")
-timm = pytest.importorskip("timm")
-
-from torch import nn  # noqa: E402
-from torchvision.models import get_model, get_model_weights  # noqa: E402
-
-from medxai import paths  # noqa: E402
-from medxai.errors import DataError  # noqa: E402
-from medxai.models import backbones  # noqa: E402
+from medxai import paths
+from medxai.errors import DataError
+from medxai.models import backbones
 
 
 @pytest.fixture(scope="module", params=backbones.NETWORKS)

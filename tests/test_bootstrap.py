@@ -54,6 +54,25 @@ def test_mean_intervals_are_percentiles_of_a_loop() -> None:
     assert found["images"].tolist() == [4, 3]
 
 
+@pytest.mark.parametrize("images", [5, 20])
+def test_percentile_intervals_of_few_images_hold_less_often_than_they_say(images: int) -> None:
+    """2000 means of normal values; four standard errors of a share are allowed."""
+    found = bootstrap.mean_intervals(pd.DataFrame(np.random.default_rng(images).normal(size=(images, 2000))))
+    held = ((found["low"] < 0) & (found["high"] > 0)).mean()
+    expected = bootstrap.coverage(images)
+    assert held == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 2000))
+    assert expected < 0.95 - 0.1 / images
+
+
+def test_coverage_grows_to_the_level() -> None:
+    shares = [bootstrap.coverage(images) for images in (2, 5, 20, 100_000)]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(0.95, abs=1e-5)
+    assert bootstrap.coverage(100_000, level=0.8) == pytest.approx(0.8, abs=1e-5)
+    with pytest.raises(ValueError, match="images is 1: expected at least 2"):
+        bootstrap.coverage(1)
+
+
 def test_undefined_means() -> None:
     values = pd.DataFrame({"none": [np.nan] * 3, "one": [np.nan, 4.0, np.nan], "same": [2, 2, 2]})
     found = bootstrap.mean_intervals(values)

@@ -23,6 +23,15 @@ def test_debug_shows_where_an_error_comes_from() -> None:
         cli.main(["--debug", "build", "--chapters", "77_nothing"])
 
 
+@pytest.mark.skipif(not Path("/sys").exists(), reason="only Linux has a folder in which nobody can write")
+def test_a_place_that_nobody_can_write_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["student", "/sys/notebooks"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("/sys/")
+    assert said.endswith("; expected a place that can be written, with room\n")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.metrics import roc_auc_score
 
 from medxai import profiles, report, results
 from medxai.attribution import CONTROLS
@@ -94,6 +96,24 @@ def test_a_fold_has_every_method_and_control_on_every_image_by_every_metric(reco
     assert scores["right"].all()
     assert (scores[["set", "fold"]] == ["paintings", 0]).all(axis=None)
     assert "refused" not in record
+
+
+def test_a_row_of_scores_is_computed_once_more_from_the_map_it_stems_from(record) -> None:
+    """Gradient times input of the last image, for its own class, on the plain network: place and drop by hand."""
+    line, images, network = record["scores"].query("method == 'gradient_x_input'").iloc[-1], drawn(), tiny()
+    row = images.names.index(line["image"])
+    pixels = HALF.apply(images.pictures[[row]]).requires_grad_()
+    target = "abc".index(line["class"])
+    of_map = (torch.autograd.grad(network(pixels)[0, target], pixels)[0] * pixels).sum(1)[0].detach().numpy()
+    experts, attention = images.reference(row).ravel(), np.maximum(of_map, 0).ravel() / of_map.max()
+    hidden = torch.where(torch.from_numpy(attention.reshape(SIDE, SIDE) >= 0.5), 0, pixels)
+    inside, weights = np.repeat([1, 0], SIDE**2), np.concatenate([experts, 1 - experts])
+    expected = {
+        "fuzzy_f1": 2 * np.minimum(attention, experts).sum() / (attention.sum() + experts.sum()),
+        "pixel_auc": roc_auc_score(inside, np.tile(of_map.ravel(), 2), sample_weight=weights),
+        "occlusion_drop": (network(pixels).softmax(1) - network(hidden).softmax(1))[0, target].item(),
+    }
+    assert line[list(expected)].tolist() == pytest.approx(list(expected.values()), abs=1e-4)  # four decimals are kept
 
 
 def test_the_tables_of_a_fold_are_those_of_the_reference(record, reference) -> None:

@@ -1,12 +1,13 @@
 """Training DermX: the same numbers again, also after a kill; guidance; bad input."""
 
+import ctypes
 import multiprocessing
+import os
 import random
 import re
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -108,22 +109,30 @@ def test_lightning_is_loaded_only_by_those_who_train() -> None:
     assert dermx_module.pl.__name__ not in loaded
 
 
-def in_a_process(folder: Path, *options: object) -> multiprocessing.Process:
-    """Start a training in a process of its own, of a server that has loaded all it needs and never ran a network."""
+def in_a_process(folder: Path, epochs: int, frozen: bool, *, killed_at: int = 0) -> tuple[int, int]:
+    """Train in a process of its own, of a server that has loaded all it needs and never ran a network.
+
+    Returns its exit code and how many functions it called; at call number `killed_at`, if it is one, it kills itself.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["medxai.training.dermx_module", "medxai.training.dermx_training", "timm"])
-    process = context.Process(target=single_threaded, args=(folder, *options))
+    calls = context.RawValue("q", 0)
+    process = context.Process(target=single_threaded, args=(folder, epochs, frozen, calls, killed_at))
     process.start()
-    return process
+    process.join()
+    return process.exitcode, calls.value
 
 
-def single_threaded(folder: Path, epochs: int, frozen: bool) -> None:
+def single_threaded(folder: Path, epochs: int, frozen: bool, calls: ctypes.c_longlong, killed_at: int) -> None:
+    def count(*_: object) -> None:
+        calls.value += 1
+        if calls.value == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     torch.set_num_threads(1)
+    sys.setprofile(count)
     trained(folder, epochs=epochs, frozen=frozen)
-
-
-def changed(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
+    sys.setprofile(None)
 
 
 @pytest.mark.parametrize(
@@ -131,27 +140,17 @@ def changed(path: Path) -> int:
     [(2, False), (3, True), *(pytest.param(20, frozen, marks=pytest.mark.weekly) for frozen in (False, True))],
 )
 def test_a_training_that_is_killed_ends_as_one_that_is_not(tmp_path: Path, kills: int, frozen: bool) -> None:
-    epochs, moments = 3 * kills + 3, random.Random(kills)
-    unbroken = in_a_process(tmp_path / "unbroken", epochs, frozen)
-    unbroken.join()
-    started = time.monotonic()
-    in_a_process(tmp_path / "probe", 2, frozen).join()
-    most = time.monotonic() - started
-    checkpoint, killed = tmp_path / "killed" / "checkpoint.pt", 0
-    for number in range(kills):
-        before, process = changed(checkpoint), in_a_process(tmp_path / "killed", epochs, frozen)
-        while number % 2 and changed(checkpoint) == before and process.is_alive():  # at least one epoch more
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, most / 2 if number % 2 else most))
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL)
-        killed += process.exitcode == -signal.SIGKILL
-    assert killed >= kills - 1
+    epochs, moments = 2 * kills + 2, random.Random(kills)
+    unbroken = in_a_process(tmp_path / "unbroken", epochs, frozen)[0]
+    # Moments are counted in calls, not in seconds, which pass as fast as other work on the machine lets them.
+    of_one, of_two = (in_a_process(tmp_path / f"probe {number}", number, frozen)[1] for number in (1, 2))
+    for number in range(kills):  # every other time after one epoch more
+        moment = moments.randint(of_one if number % 2 else 1, of_two)
+        code, calls = in_a_process(tmp_path / "killed", epochs, frozen, killed_at=moment)
+        assert (code, calls) == (-signal.SIGKILL, moment)
+    checkpoint = tmp_path / "killed" / "checkpoint.pt"
     assert checkpoint.exists()
-    last = in_a_process(tmp_path / "killed", epochs, frozen)
-    last.join()
-    assert last.exitcode == unbroken.exitcode == 0
+    assert unbroken == in_a_process(tmp_path / "killed", epochs, frozen)[0] == 0
     # Both are finished, so this only reads them.
     ends = [trained(tmp_path / name, epochs=epochs, frozen=frozen) for name in ("unbroken", "killed")]
     assert same(*ends)

@@ -1,9 +1,12 @@
-"""What several processes want is made once."""
+"""What several processes want is made once; a place that cannot be written is told before the work."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from medxai import files
+from medxai.errors import DataError
 
 
 def test_of_four_that_want_a_file_one_makes_it(tmp_path):
@@ -27,3 +30,14 @@ def test_one_that_fails_lets_the_next_try(tmp_path):
         except ZeroDivisionError:
             assert not (tmp_path / "file").exists()
     assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_a_place_that_cannot_be_written_is_refused_and_a_good_one_left_as_it_was(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    files.check_place(tmp_path / "file")
+    files.check_place(tmp_path / "new" / "file")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert not list((tmp_path / "new").iterdir())
+    for place, why in ((tmp_path / ("x" * 300), "File name too long"), (tmp_path / "file" / "in", "")):
+        with pytest.raises(DataError, match=rf"cannot be written \(.*{why}.*\): choose another place"):
+            files.check_place(place)

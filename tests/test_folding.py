@@ -3,14 +3,12 @@
 import copy
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from medxai.attribution import cam  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
-from medxai.models import backbones, folding  # noqa: E402
+from medxai.attribution import cam
+from medxai.errors import UnsupportedModel
+from medxai.models import backbones, folding
 
 
 def network(name):

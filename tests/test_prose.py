@@ -6,12 +6,13 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from medxai.book import methods
 from medxai.data.dermxdb import CHARACTERISTICS
-from medxai.paths import ROOT
+from medxai.paths import ROOT, published
 
 PAGES = sorted([*ROOT.glob("book/*.md"), *ROOT.glob("notebooks/*.md")])
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
@@ -175,6 +176,22 @@ def test_terms_quizzes_and_citations_exist(page: Path) -> None:
 def test_every_reference_is_cited() -> None:
     used = set().union(*(cited(page.read_text(encoding="utf-8")) for page in PAGES), methods.citations())
     assert bibliography() == used
+
+
+def test_erratum_d17_is_what_the_overlap_of_the_printed_numbers_gives() -> None:
+    """Mean ± deviation of a network and of the experts that touch overlap; as printed, with two digits."""
+    table = pd.read_csv(published("dermx_table_05_identification_f1"), index_col=0).drop(index="Mean")
+    outside = {}
+    for network in ("dermx", "dermx_plus"):
+        mean, std, expert, experts_std = (
+            table[f"{of}_{part}"] for of in (network, "expert") for part in ("mean", "std")
+        )
+        below = (mean + std).round(2) < (expert - experts_std).round(2)
+        above = (mean - std).round(2) > (expert + experts_std).round(2)
+        outside[network] = [*table.index[below], *table.index[above]]
+    assert outside == {"dermx": ["Scale", "Scar"], "dermx_plus": ["Scale", "Plaque", "Scar"]}
+    erratum = " ".join((ROOT / "book/errata.md").read_text(encoding="utf-8").split())
+    assert "both networks are below for scale and above for scar, and DermX+ is above for plaque" in erratum
 
 
 def cited(text: str) -> set[str]:

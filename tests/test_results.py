@@ -74,6 +74,15 @@ def test_a_trial_that_is_there_is_not_run_again(capsys):
     assert "trial 2 of 2: a ... (estimated less than a minute left)" in said
 
 
+def test_where_the_reference_cannot_be_written_no_trial_is_run():
+    calls = []
+    results.folder_of("toy").parent.mkdir(parents=True, exist_ok=True)
+    results.folder_of("toy").write_text("a file where the folder should be")
+    with pytest.raises(DataError, match="cannot be written"):
+        sitting.write_reference(counted(calls), SMOKE, "medxai run toy")
+    assert calls == []
+
+
 @pytest.mark.parametrize(
     "changes", [{"version": 2}, {"data": {"d": lambda profile: type("Other", (Real,), {"digest": "other"})()}}]
 )

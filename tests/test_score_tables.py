@@ -120,6 +120,18 @@ def test_counts_of_verdicts_name_what_does_not_occur():
     assert score_tables.counted(pd.Series(["open", "open"])).to_dict() == {"better": 0, "open": 2, "worse": 0}
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_summary_takes_metrics_and_controls_that_are_not_there() -> None:
+    """One image has no intervals, a metric no value, and no control a value of it: not a word of pandas about it."""
+    means = {"pixel_auc": 0.5, "iou": np.nan, "gini": 0.2}
+    scores = of_means({"gradient": means, "centre_gaussian": means | {"deletion": 0.3}}, images=1)
+    found = score_tables.summary(scores, resamples=100).set_index(["metric", "method"])
+    one = found.loc[("pixel_auc", "gradient")]
+    assert (one["difference"], one["control"], one["verdict"]) == (0, "centre_gaussian", "open")
+    assert found.loc["iou", ["value", "difference", "control", "verdict"]].isna().all(axis=None)
+    assert found[["difference", "p"]].dtypes.tolist() == [float, float]
+
+
 def test_the_report_card_holds_verdicts_and_whether_maps_change(noisy):
     alike = {"gradient": 0.1, "saliency": 0.95, "cam": np.nan, "centre_gaussian": 1.0, "uniform_random": 1.0}
     scores = noisy.assign(parameter_randomisation=noisy["method"].map(alike))

@@ -45,6 +45,12 @@ def test_a_record_that_failed_leaves_nothing(results):
     assert not [file for file in results.rglob("*") if file.is_file()]
 
 
+def test_where_nothing_can_be_written_nothing_is_computed(results):
+    (results / "dataset").write_text("a file where the folder should be")
+    with pytest.raises(DataError, match=r"x\.json cannot be written"):
+        store.stored(results / "dataset" / "x.json", lambda: pytest.fail("computed"))
+
+
 @dataclass(frozen=True)
 class Data:
     kind: str = "simulated"

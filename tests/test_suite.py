@@ -61,6 +61,24 @@ def test_scores_do_not_depend_on_the_other_maps(known):
         np.testing.assert_allclose(together[name][-1], value[0], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_finding_by_itself_is_one_of_two_classes(known, others):
+    """A sigmoid of z is a softmax of 0 and z, whatever a model says of other findings."""
+    model, image, contributions = known
+
+    class Findings(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            score = model(images)[:, 1]
+            return torch.stack([score, *[5 + score] * others], dim=1)
+
+    two, one = (
+        suite.faithful(network, image, target, contributions[None], EFFORT, multi_label=target == 0)
+        for network, target in ((model, 1), (Findings(), 0))
+    )
+    for name, value in (two.scores | two.curves).items():
+        np.testing.assert_allclose((one.scores | one.curves)[name], value, rtol=1e-9, atol=1e-12)
+
+
 def test_place_is_scored_against_the_reference():
     generator = np.random.default_rng(0)
     reference = (generator.random((SIDE, SIDE)) > 0.7).astype(float)

@@ -285,7 +285,9 @@ class TestEvaluate:
 
     def test_one_image_loses_only_the_checks_that_need_several(self, images: LabelledImages) -> None:
         """As a folder of one image and a network whose last maps have one pixel do."""
-        model = nn.Sequential(nn.Conv2d(3, 4, SIDE), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2))
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # by chance no feature might be above zero, and the gradient be zero
+            model = nn.Sequential(nn.Conv2d(3, 4, SIDE), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2))
         found = evaluate(model, few(images, 1), methods=["gradient"], samples=4, checked=1, progress=False)
         assert found.cascade.empty
         assert found.left_out[0].startswith("The check by random weights was left out: the statistics of batch")
@@ -323,15 +325,28 @@ class TestEvaluate:
         with pytest.raises(ValueError, match=re.escape(said)):
             evaluate(bright(), images, progress=False, **options)
 
+    @pytest.mark.parametrize("logits", [(3.0, 3.0, -2.0, 3.0), (-2.0,)])
+    def test_findings_that_do_not_exclude_each_other(self, images: LabelledImages, logits: tuple) -> None:
+        model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, len(logits)))
+        nn.init.normal_(model[2].weight, std=1e-3)
+        model[2].bias.data = torch.tensor(logits)
+        number = logits.index(-2.0)
+        options = {"methods": ["gradient"], "samples": 1, "checked": 0, "progress": False, "target": number}
+        found = evaluate(model, few(images), multi_label=len(logits) > 1, **options)
+        assert found.model.multi_label
+        assert found.model.probabilities[0, number] == pytest.approx(1 / (1 + np.exp(2)), abs=1e-2)
+        assert found.model.classes[number] == f"finding {number}"
+        # Scores are of that probability, too; of one logit there is no other.
+        without = evaluate(model, few(images), **options)
+        drop = found.scores["occlusion_drop_equal_area"]
+        assert (len(logits) == 1) == drop.equals(without.scores["occlusion_drop_equal_area"])
+
     def test_models_that_cannot_be_explained(self, images: LabelledImages) -> None:
         flat = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         endless = nn.Sequential(flat, nn.Linear(3, 2))
         nn.init.constant_(endless[1].weight, torch.inf)
         for model, said in (
-            (
-                nn.Sequential(flat, nn.Linear(3, 1)),
-                r"returns \(1, 1\) for one image: expected logits .* at least two",
-            ),
+            (flat[:1], r"returns \(1, 3, 1, 1\) for one image: expected logits \(1, classes\)"),
             (nn.Conv2d(3, 2, 1), rf"returns \(1, 2, {SIDE}, {SIDE}\)"),
             (endless, "logits are not finite"),
             (

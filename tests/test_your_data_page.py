@@ -16,7 +16,7 @@ from torch import nn
 from medxai import cli
 from medxai.attribution import CONTROLS, METHODS
 from medxai.data.labelled_images import LabelledImages
-from medxai.models.architectures import build, known
+from medxai.models.architectures import build, known, normalisation_of
 from medxai.report import your_data_page
 from medxai.studies import your_data, your_data_example
 from medxai.studies.your_data import evaluate, summary
@@ -150,6 +150,15 @@ class TestReport:
             your_data_page.write_report(results, tmp_path / name)
         assert list(tmp_path.iterdir()) == []
 
+    def test_it_says_how_often_intervals_of_so_few_images_hold(self) -> None:
+        few, more = (" ".join(your_data_page.interval_sentences(images, 2)) for images in (5, 40))
+        assert (
+            "of 5 normally distributed values they hold the true mean in 85% of cases, of 2, as for stability, in 60%"
+            in few
+        )
+        assert "of 40 normally distributed values they hold the true mean in 94% of cases" in more
+        assert your_data_page.interval_sentences(1, 1)[-1] == "One image has none."
+
     def test_a_table_marks_the_best_control_and_who_is_shown_to_differ(self, lines: pd.DataFrame) -> None:
         text = your_data_page.table(lines, ["nothing", "pixel_auc", "gini"], "A < B").data
         heads = re.findall(r'<th scope="col">(.*?)</th>', text)
@@ -224,6 +233,22 @@ class TestCommand:
         assert "Grad-CAM" in text
         assert "SmoothGrad" not in text
 
+    @pytest.mark.parametrize("options", [["--classes", "3", "--multi-label", "--target", "2"], ["--classes", "1"]])
+    def test_findings_that_do_not_exclude_each_other(self, folder: Path, tmp_path: Path, options: list) -> None:
+        torch.manual_seed(0)
+        number = int(options[1])
+        network = build(known(TINY), number).eval()
+        torch.save(network.state_dict(), tmp_path / "w.pth")
+        command = ["explain", str(folder / "images"), "--model", TINY, "--weights", str(tmp_path / "w.pth"), *options]
+        command += ["--size", "48", "--methods", "gradient", "--samples", "1"]
+        assert cli.main([*command, "--output", str(tmp_path / "r.html")]) == 0
+        text = (tmp_path / "r.html").read_text(encoding="utf-8")
+        images = your_data.read_folder(folder / "images", size=48)
+        with torch.no_grad():
+            wanted = network(normalisation_of(network).apply(images.pictures[:1]))[0, number - 1].sigmoid()
+        assert f"<h3>toy_0.png: finding {number - 1}, probability {wanted:.2f}</h3>" in text
+        assert "of each finding for itself, by a sigmoid" in text
+
     def test_without_a_model_it_explains_the_default_network(self, folder: Path, tmp_path: Path) -> None:
         output = tmp_path / "report.html"
         command = ["explain", str(folder / "images"), "--methods", "gradient", "--size", "64", "--samples", "1"]
@@ -236,6 +261,8 @@ class TestCommand:
             ({"FOLDER": "nowhere"}, "nowhere is not there"),
             ({"--model": "timm:nothing"}, "timm has no classifier 'nothing'"),
             ({"--output": "report.pdf"}, "no name of a report"),
+            # Before anything is read; the file is written under a longer name first.
+            ({"FOLDER": "nowhere", "--output": f"{'x' * 245}.html"}, "cannot be written (File name too long)"),
             ({"--classes": "3"}, "expected fc.weight of shape (3, 96), got (2, 96)"),
             ({"--methods": "magic"}, "method 'magic' is unknown"),
             ({"--target": "2"}, "a class from 0 to 1"),

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from medxai import memory, paths, profiles
+from medxai import files, memory, paths, profiles
 from medxai.book.target import EDITIONS, Target
 
 
@@ -22,6 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(error, file=sys.stderr)
         return 1 if isinstance(error, BuildFailed) else 2
+    except OSError as error:
+        if options.debug or error.errno not in files.REFUSED:
+            raise
+        print(f"{error.filename}: {error.strerror}; expected a place that can be written, with room", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -53,13 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     network = "efficientnet_lite0"  # models.architectures.DEFAULT, whose import takes longer than --help may
     explained.add_argument("--model", default=network, metavar="LIBRARY:NAME", help=f"(default: {network})")
     explained.add_argument("--weights", type=Path, metavar="FILE", help="state_dict to load (default: ImageNet's)")
-    explained.add_argument(
-        "--classes",
-        type=int,
-        metavar="N",
-        help="how many; they exclude each other (default: ImageNet's)",
-    )
-    explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the predicted one)")
+    explained.add_argument("--classes", type=int, metavar="N", help="how many (default: ImageNet's)")
+    findings = "classes are findings that do not exclude each other: sigmoid, not softmax"
+    explained.add_argument("--multi-label", action="store_true", help=findings)
+    explained.add_argument("--target", type=int, metavar="N", help="class from 0 (default: the most probable one)")
     explained.add_argument("--masks", type=Path, metavar="FOLDER", help="masks of the same names, or NAME_mask")
     explained.add_argument("--methods", metavar="A,B", help="names of methods (default: a quick choice)")
     explained.add_argument("--size", type=int, default=224, help="side of the images in pixels (default: 224)")
@@ -113,7 +115,8 @@ def _explain(options: argparse.Namespace) -> None:
     model = your_data.load_model(options.model, classes=options.classes, weights=options.weights)
     own = options.weights and f"{options.model} with the weights in {paths.shown(options.weights)}"
     methods = options.methods and [name.strip() for name in options.methods.split(",")]
-    results = your_data.evaluate(model, images, target=options.target, methods=methods, samples=options.samples)
+    given = {"target": options.target, "multi_label": options.multi_label, "samples": options.samples}
+    results = your_data.evaluate(model, images, methods=methods, **given)
     page = your_data_page.write_report(results, options.output, model=own or pretrained(options.model).origin)
     print(f"written: {paths.shown(page)}")
 

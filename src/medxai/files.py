@@ -13,17 +13,40 @@ from filelock import FileLock
 from medxai.errors import DataError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+REFUSED = FULL | {errno.EROFS, errno.EACCES, errno.EPERM}
+"""What the disk says where nothing can be written, by the fault of no program."""
 
 
 def write(path: Path, content: str | bytes) -> None:
     """Write `content` to `path`: a reader sees the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = _temporary(path)
     try:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place where `write` could not write, before the work whose result is to go there.
+
+    Raises
+    ------
+    DataError
+        With what the disk says: the folder is read-only, the name too long.
+    """
+    temporary = _temporary(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror or error}): choose another place") from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def write_if_changed(path: Path, content: str | bytes) -> bool:
@@ -90,7 +113,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"{target} is there already: move it away first")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = _temporary(target)
     with disk_refusals(target):
         shutil.rmtree(part, ignore_errors=True)  # of a killed process that had the same number
         part.mkdir(parents=True)

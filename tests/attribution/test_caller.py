@@ -6,15 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from explained_networks import Linear, Small, images
+from torch import nn
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Linear, Small, images  # noqa: E402
-from torch import nn  # noqa: E402
-
-from medxai.attribution import explain, gradients  # noqa: E402
-from medxai.errors import NotConverged, UnsupportedModel  # noqa: E402
+from medxai.attribution import explain, gradients
+from medxai.errors import NotConverged, UnsupportedModel
 
 X = images(8, 2, dtype=torch.double)
 METHODS = {

@@ -3,16 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from explained_networks import Small, images
+from scipy.stats import ttest_ind
+from torch import nn
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Small, images  # noqa: E402
-from scipy.stats import ttest_ind  # noqa: E402
-from torch import nn  # noqa: E402
-
-from medxai.attribution import concepts, examples  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
+from medxai.attribution import concepts, examples
+from medxai.errors import UnsupportedModel
 
 
 class Colours(nn.Module):

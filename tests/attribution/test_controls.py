@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from explained_networks import Small, images
+from scipy import ndimage
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Small, images  # noqa: E402
-from scipy import ndimage  # noqa: E402
-
-from medxai.attribution import CONTROLS, METHODS, explain  # noqa: E402
-from medxai.evaluation.localisation import hit_rate, pixel_auc  # noqa: E402
+from medxai.attribution import CONTROLS, METHODS, explain
+from medxai.evaluation.localisation import hit_rate, pixel_auc
 
 X = images(12, 3, dtype=torch.double)
 RANDOM = ["uniform_random", "smoothed_random"]

@@ -1,15 +1,12 @@
 """Maps are (n, channels, h, w) however the network holds them, or are refused by name."""
 
 import pytest
+import torch
+from explained_networks import Small, images
+from torch import nn
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Small, images  # noqa: E402
-from torch import nn  # noqa: E402
-
-from medxai.attribution import examples, explain, feature_maps  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
+from medxai.attribution import examples, explain, feature_maps
+from medxai.errors import UnsupportedModel
 
 X = images(16, 2, dtype=torch.double)
 METHODS = {
@@ -125,15 +122,18 @@ def test_windows_and_merged_patches_keep_their_places():
     assert feature_maps.named_layers(Windows(), X, "merge")["merge"].layout == feature_maps.Layout(3)
 
 
+class Sort(nn.Module):
+    """Pixels change places by their values, so that nothing can follow them."""
+
+    def forward(self, maps):
+        return maps.sort(2).values
+
+
 def test_what_cannot_be_followed_is_refused_by_name():
     class Sorted(Small):
-        class Sort(nn.Module):
-            def forward(self, maps):
-                return maps.sort(2).values
-
         def __init__(self):
             super().__init__()
-            self.sort = self.Sort()
+            self.sort = Sort()
 
         def forward(self, batch):
             return self.head(self.sort(self.second(self.first(batch))).mean((2, 3)))
@@ -149,3 +149,19 @@ def test_a_transformer_that_ignores_its_tokens_is_refused_and_not_explained_at_i
     nn.init.zeros_(model.head.weight)
     with pytest.raises(UnsupportedModel, match="the logits depend on no pixel of the maps of 'norm'"):
         explain(model, X, 1, "grad_cam")
+
+
+def test_what_cannot_be_followed_does_not_hide_the_maps_after_it():
+    class Shuffled(Transformer):
+        def __init__(self):
+            super().__init__()
+            self.sort = Sort()
+
+        def forward(self, batch):
+            return super().forward(batch + self.sort(batch))
+
+    assert feature_maps.last_maps(Shuffled(), X) == "blocks.1.norm"
+    with torch.no_grad():
+        assert feature_maps.last_maps(Shuffled(), X) == "blocks.1.norm"
+    with torch.no_grad(), pytest.raises(UnsupportedModel, match="the pixels of what '0' gives"):
+        feature_maps.last_maps(nn.Sequential(Sort(), nn.Flatten(), nn.Linear(768, 4)).double(), X)

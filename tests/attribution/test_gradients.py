@@ -1,14 +1,12 @@
 """Gradient methods against closed forms of a linear network, finite differences and captum."""
 
 import pytest
+import torch
+from captum.attr import GradientShap, LayerActivation, NoiseTunnel, Saliency
+from explained_networks import Linear, Small, images
+from torch import nn
 
-torch = pytest.importorskip("torch")
-captum = pytest.importorskip("captum")
-
-from captum.attr import GradientShap, LayerActivation, NoiseTunnel, Saliency  # noqa: E402
-from explained_networks import Linear, Small, images  # noqa: E402
-
-from medxai.attribution import explain, gradients  # noqa: E402
+from medxai.attribution import explain, gradients
 
 X = images(8, 3, dtype=torch.double)
 TARGET = torch.tensor([0, 4, 2])
@@ -195,3 +193,23 @@ def test_explain_reduces_channels(small):
 def test_bad_options(small, method, options, message):
     with pytest.raises(ValueError, match=message):
         explain(small, X, TARGET, method, **options)
+
+
+@pytest.mark.parametrize("method", ["gradient", "saliency", "smoothgrad", "gradient_shap", "grad_cam"])
+def test_one_image_has_the_map_that_it_has_among_others(method):
+    """Normalised maps as tokens: PyTorch's own derivative of one image alone is wrong there."""
+
+    class Tokens(Small):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.tokens = nn.BatchNorm2d(5).double(), nn.LayerNorm(5).double()
+            nn.init.uniform_(self.norm.running_var)
+
+        def forward(self, batch):
+            tokens = self.norm(self.second(self.first(batch))).flatten(2).transpose(1, 2)
+            return self.head(self.tokens(tokens).mean(1))
+
+    options = {"layer": "first"} if method == "grad_cam" else {}
+    one, among = (explain(Tokens(), some, 1, method, **options)[:1] for some in (X[:1], X))
+    assert among.any()
+    torch.testing.assert_close(one, among, rtol=1e-9, atol=1e-12)

@@ -3,15 +3,12 @@
 import copy
 
 import pytest
+import torch
+from explained_networks import Small, images
+from torch import nn
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Small, images  # noqa: E402
-from torch import nn  # noqa: E402
-
-from medxai.attribution import METHODS, concepts, examples, explain  # noqa: E402
-from medxai.errors import UnsupportedModel  # noqa: E402
+from medxai.attribution import METHODS, concepts, examples, explain
+from medxai.errors import UnsupportedModel
 
 X = images(8, 2, dtype=torch.double)
 

@@ -9,17 +9,13 @@ small images and networks with each kind of block, each week has the whole netwo
 import math
 
 import pytest
+from explained_networks import slim_and_whole
 
-torch = pytest.importorskip("torch")
-from explained_networks import slim_and_whole  # noqa: E402
-
-pytest.importorskip("captum")
-
-from medxai.attribution import METHODS  # noqa: E402
-from medxai.models import backbones  # noqa: E402
-from medxai.models.architectures import DEFAULT  # noqa: E402
-from medxai.oracles import cases  # noqa: E402
-from medxai.studies import libraries  # noqa: E402
+from medxai.attribution import METHODS
+from medxai.models import backbones
+from medxai.models.architectures import DEFAULT
+from medxai.oracles import cases
+from medxai.studies import libraries
 
 EXACT = 8.0
 """Digits; float64 leaves more to whatever has nothing in between in float32."""
@@ -84,7 +80,7 @@ def test_every_map_has_an_oracle():
 def test_right_or_refused(one, method, record_property):
     why = cases.undefined(one.model.name, method)
     truth = None if why else cases.TRUTH[method](one)
-    digits, words = libraries.measure(one, method, truth, cases.ours(method))
+    digits, words = cases.measure(one, method, truth, cases.ours(method))
     if why:
         assert math.isnan(digits)
         assert words.startswith("UnsupportedModel")
@@ -96,10 +92,10 @@ def test_right_or_refused(one, method, record_property):
 
 def test_the_measure_finds_what_is_wrong():
     one = cases.case("mobilenet_v2")
-    assert libraries.measure(one, "gradient", one.gradient, lambda _: 1.02 * one.gradient)[0] < libraries.RIGHT
-    assert libraries.measure(one, "gradient", one.gradient, lambda _: one.gradient * math.nan) == (0.0, "not finite")
-    assert libraries.measure(one, "grad_cam", one.gradient, lambda _: 3 * one.gradient)[0] > 15
-    assert libraries.measure(one, "gradient", None, lambda _: one.gradient)[0] == 0
-    digits, words = libraries.measure(one, "gradient", one.gradient, lambda _: 1 / 0)
+    assert cases.measure(one, "gradient", one.gradient, lambda _: 1.02 * one.gradient)[0] < libraries.RIGHT
+    assert cases.measure(one, "gradient", one.gradient, lambda _: one.gradient * math.nan) == (0.0, "not finite")
+    assert cases.measure(one, "grad_cam", one.gradient, lambda _: 3 * one.gradient)[0] > 15
+    assert cases.measure(one, "gradient", None, lambda _: one.gradient)[0] == 0
+    digits, words = cases.measure(one, "gradient", one.gradient, lambda _: 1 / 0)
     assert math.isnan(digits)
     assert words == "ZeroDivisionError: division by zero"

@@ -5,13 +5,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from explained_networks import Linear, Small, images
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("captum")
-
-from explained_networks import Linear, Small, images  # noqa: E402
-
-from medxai.attribution import explain, perturbation  # noqa: E402
+from medxai.attribution import explain, perturbation
 
 X = images(8, 2, dtype=torch.double)
 TARGET = torch.tensor([0, 4])
@@ -192,3 +189,19 @@ def test_regions_of_each_image(small):
 def test_bad_options(small, method, options, message):
     with pytest.raises(ValueError, match=message):
         explain(small, X, TARGET, method, **options)
+
+
+@pytest.mark.parametrize("method", ["occlusion", "shapley_value_sampling", "kernel_shap", "lime"])
+def test_differences_that_are_small_beside_the_score_are_seen(linear, method):
+    class Raised(Linear):
+        def forward(self, batch):
+            return super().forward(batch) + 1e6
+
+    options = {} if method == "occlusion" else {"samples": 16, "features": QUARTERS}
+    same = explain(linear, X, TARGET, method, baseline=BASELINE, **options)
+    torch.testing.assert_close(
+        explain(Raised(), X, TARGET, method, baseline=BASELINE, **options),
+        same,
+        rtol=1e-3,
+        atol=1e-4 * same.abs().max(),
+    )

@@ -1,6 +1,7 @@
 """A rule goes by what an operation computes: one function has one map however it is written, or is refused by name."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -150,6 +151,74 @@ def test_one_function_has_one_map(name, other):
     if name == "reveal_cancel" and other is InBatch:
         pytest.skip("contributions are known of the last linear operation only, here not the convolution")
     close(methods(other())[name](other(), x, 1), methods(Network())[name](Network(), x, 1))
+
+
+class Factors(Network):
+    """Constant factors of the images, of a layer's output, of another factor's, and of a ReLU's before a layer."""
+
+    def __init__(self, written: Callable[[Tensor], Tensor] | None = None, factor: float = 1, shift: float = 0) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels, eps=0) for channels in (2, 4)).double().eval()
+        for norm in self.norms:
+            nn.init.constant_(norm.weight, factor)
+            nn.init.constant_(norm.bias, shift)
+        self.written = written or self.normalised
+
+    def normalised(self, x: Tensor) -> Tensor:
+        return self.norms[x.shape[1] // 4](x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.written(self.norm(self.first(self.written(x)))).relu()
+        x = x + self.written(self.written(self.second(self.written(x)))).relu()
+        return self.last(x.mean((2, 3)))
+
+
+def frozen(x: Tensor) -> Tensor:
+    norm = FrozenBatchNorm2d(x.shape[1], eps=0).double()
+    norm.weight.fill_(-0.5)
+    norm.bias.fill_(0.25)
+    return norm(x)
+
+
+WRITTEN = {
+    "frozen": (frozen, -0.5, 0.25),
+    "negative factor": (lambda x: x * -0.5, -0.5, 0),
+    "factor before": (lambda x: 0.3 * x, 0.3, 0),
+    "255": (lambda x: x / 255, 1 / 255, 0),
+    "1 - x": (lambda x: 1 - x, -1, 1),
+    "-x": (lambda x: -x, -1, 0),
+    "shift in steps": (lambda x: torch.sub(x, 0.1, alpha=3), 1, -0.3),
+    "by tensors": (lambda x: (x.new_tensor(0.5) - x).div_(x.new_full((x.shape[1], 1, 1), 4)), -0.25, 0.125),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_constant_factor_is_a_batch_normalisation(name, written):
+    x, (function, *numbers) = images(), WRITTEN[written]
+    one, other = Factors(function), Factors(None, *numbers)
+    with torch.no_grad():
+        close(one(x), other(x))
+    found, expected = (methods(network)[name](network, x, 1) for network in (one, other))
+    size = float(expected.abs().max())  # PatternNet divides by factors, four in a row
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9 * size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constant_factors_after_a_layer_are_its_own(name):
+    """However many follow: as weights that were multiplied beforehand."""
+
+    class Multiplied(Written):
+        def normal(self, x: Tensor) -> Tensor:
+            return (self.norm(x) * torch.arange(-1.5, 2).view(4, 1, 1).double() - 1) / -2
+
+    whole = Network()
+    with torch.no_grad():
+        factor = torch.arange(-1.5, 2).double() / -2
+        whole.norm.bias.copy_(whole.norm.bias * factor + 0.5)
+        whole.norm.weight.mul_(factor)
+    x = images()
+    close(methods(Multiplied())[name](Multiplied(), x, 1), methods(whole)[name](whole, x, 1))
 
 
 @pytest.mark.parametrize("groups", [1, 2])

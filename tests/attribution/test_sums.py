@@ -3,16 +3,15 @@
 import copy
 
 import pytest
+import torch
+from explained_networks import slim_and_whole
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-from explained_networks import slim_and_whole  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from medxai.attribution.propagation.deeplift import deeplift  # noqa: E402
-from medxai.attribution.propagation.lrp import deep_taylor, lrp_alpha_beta, lrp_epsilon, lrp_gamma  # noqa: E402
-from medxai.attribution.propagation.rectifiers import deconvnet, guided_backpropagation  # noqa: E402
-from medxai.models import backbones  # noqa: E402
-from medxai.oracles import cases  # noqa: E402
+from medxai.attribution.propagation.deeplift import deeplift
+from medxai.attribution.propagation.lrp import deep_taylor, lrp_alpha_beta, lrp_epsilon, lrp_gamma
+from medxai.attribution.propagation.rectifiers import deconvnet, guided_backpropagation
+from medxai.models import backbones
+from medxai.oracles import cases
 
 RULES = {"epsilon": lrp_epsilon, "gamma": lrp_gamma, "alpha_beta": lrp_alpha_beta, "deep_taylor": deep_taylor}
 

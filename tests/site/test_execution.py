@@ -29,3 +29,12 @@ def test_every_figure_of_a_chapter_is_a_picture(built_site: Path, name: str) -> 
     figures = [one for one in data if one.get("text/plain", "").startswith("<Figure")]
     assert figures
     assert all("image/png" in one for one in figures)
+
+
+@pytest.mark.parametrize("name", chapters.names())
+def test_a_chapter_prints_no_warning(built_site: Path, name: str) -> None:
+    """Of a map that has not converged the chapter itself speaks; what is left on stderr are bars of progress."""
+    notebook = nbformat.read(Target("smoke").chapters / f"{name}.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    said = [output["text"] for output in outputs if output.get("name") == "stderr"]
+    assert [text for text in said if not text.startswith("\r") and text.strip()] == []

@@ -1,13 +1,16 @@
 """What every method needs first: checked arguments, the score to explain, and a model that stays as it was."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from medxai.errors import UnsupportedModel
 
@@ -34,7 +37,7 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
         In one sentence, if an argument is not what it should be.
     """
     _check_model(model, images)
-    with preserved(model), torch.inference_mode(False), torch.enable_grad(), _exact(images):
+    with preserved(model), torch.inference_mode(False), torch.enable_grad(), _exact(images), _OneImage():
         try:
             yield images.detach().clone(), _checked_target(target, images)
         except RuntimeError as error:
@@ -51,6 +54,20 @@ def _exact(images: Tensor) -> Iterator[None]:
     """Leave the caller's automatic mixed precision for what the model itself asks for."""
     with torch.autocast("cpu", enabled=False), torch.autocast(images.device.type, enabled=False):
         yield
+
+
+class _OneImage(TorchFunctionMode):
+    """Hands batch normalisation the gradient of a single image with the strides that those of several have.
+
+    The gradient of one image's tokens may have any stride along its batch axis. PyTorch's processors then take it for
+    channels-last, and the derivative by the image is wrong, without a word (2.15; two images are right).
+    """
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        output = function(*args, **(kwargs or {}))
+        if function in (torch.batch_norm, functional.batch_norm) and len(output) == 1 and output.requires_grad:
+            output.register_hook(lambda slope: slope.as_strided(slope.shape, (slope[0].numel(), *slope.stride()[1:])))
+        return output
 
 
 _ALONE = threading.RLock()

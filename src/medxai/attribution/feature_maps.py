@@ -109,13 +109,14 @@ def last_maps(model: nn.Module, images: Tensor) -> str:
     Raises
     ------
     UnsupportedModel
-        If there are none.
+        If there are none, or if the pixels of a layer after them cannot be followed.
     """
     maps: list[Output] = []
+    lost = ""
     for one in reversed(_outputs(model, images)):
-        if one.lost:
-            why = "could not be followed, so that the last maps are not known: name a layer"
-            raise UnsupportedModel(f"the pixels of what {one.name!r} gives {why}")
+        if one.lost:  # what comes before it is not the last, whatever it is
+            lost = one.name
+            break
         if one.passed_on or one.layout is None or one.pixels == 1:
             continue
         if one.layout.grid is None and not maps:
@@ -127,6 +128,9 @@ def last_maps(model: nn.Module, images: Tensor) -> str:
     for one in maps:
         if one.name in used:
             return one.name
+    if lost:
+        why = "could not be followed, so that the last maps are not known: name a layer"
+        raise UnsupportedModel(f"the pixels of what {lost!r} gives {why}")
     size = f"{images.shape[-2]} x {images.shape[-1]}"
     if maps:
         raise UnsupportedModel(f"the logits depend on no pixel of the maps of {maps[0].name!r} or of a layer before it")
@@ -248,11 +252,12 @@ def _outputs(model: nn.Module, images: Tensor) -> list[Output]:
         found[module] = Output(next(clock), names[module], module, shown, places, lost, passed)
 
     handles = [module.register_forward_hook(note) for module in names]
-    image = images[:1].detach().requires_grad_().clone()  # what depends on it is seen by its graph
-    mode.places[image] = _grid(image)
     try:
-        with torch.enable_grad(), checking(), mode:
-            model(image)
+        with torch.enable_grad(), checking():
+            image = images[:1].detach().requires_grad_().clone()  # what depends on it is seen by its graph
+            mode.places[image] = _grid(image)
+            with mode:
+                model(image)
     finally:
         for handle in handles:
             handle.remove()

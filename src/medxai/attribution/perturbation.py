@@ -208,11 +208,23 @@ def _image_by_image(
         for index in range(len(images)):
             torch.default_generator.manual_seed(_inputs.seed_of(generator))  # captum draws from it
             where = slice(index, index + 1)
-            values = one(partial(_scores, model, target[where]), images[where], start[where], regions[where])
+            values = one(_differences(model, target[where]), images[where], start[where], regions[where])
             maps.append(values[:, :1])
         return torch.cat(maps).to(images.dtype)
 
 
-def _scores(model: nn.Module, target: Tensor, images: Tensor) -> Tensor:
-    """Scores (n,) of one target for changed copies of one image."""
-    return _inputs.scores(model, images, target.expand(len(images)))
+def _differences(model: nn.Module, target: Tensor) -> Callable[[Tensor], Tensor]:
+    """Give scores (n,) of one target for changed copies of one image, less the very first.
+
+    These methods look at differences alone, and captum rounds what it is given to float32: differences that are small
+    beside the scores would be lost.
+    """
+    first: list[Tensor] = []
+
+    def scores(images: Tensor) -> Tensor:
+        found = _inputs.scores(model, images, target.expand(len(images)))
+        if not first:
+            first.append(found[0].clone())
+        return found - first[0]
+
+    return scores

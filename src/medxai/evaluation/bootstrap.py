@@ -2,7 +2,7 @@
 
 Percentile intervals of few images are too narrow. In simulations with normal, uniform and skewed values, an interval of
 level 0.95 covers the true mean in 79 to 85 % of samples of 5 images, in 86 to 91 % of 10, in 91 to 93 % of 20 and in
-93 to 94 % of 50.
+93 to 94 % of 50. `coverage` says it for normal values; pages that show such intervals say it, too.
 
 Common parameters: ``values`` are numbers, a row for each image and a column for each quantity, NaN where an image has
 none; ``groups``, int (n,), of images that are drawn together, as near copies must be (``None``: each image is its own
@@ -109,6 +109,32 @@ def mean_intervals(
         high=np.where(defined, high["value"], np.nan),
         images=counts.sum(axis=0).astype(int),
     )
+
+
+def coverage(images: int, level: float = 0.95) -> float:
+    r"""How often a percentile interval of the mean of normal values holds the true mean, a share; skewed values: less.
+
+    With few images it is less than `level`. A resampled mean is spread by :math:`\hat\sigma / \sqrt n`, where
+    :math:`\hat\sigma` divides by :math:`n`, and its quantiles are nearly those :math:`z` of the normal distribution
+    (Hesterberg 2015, The American Statistician 69:371-386, narrowness bias); of a sample mean, Student's distribution
+    :math:`T_{n-1}` says how far it is off:
+
+    .. math:: 2\, T_{n-1}\!\left(z \sqrt{(n - 1) / n}\right) - 1.
+
+    Parameters
+    ----------
+    images
+        How many are drawn independently, groups of near copies counted once; at least 2.
+    level
+        What the interval promises, between 0 and 1.
+    """
+    from scipy import stats
+
+    _check_settings(images, 1, level)
+    if images < 2:
+        raise ValueError("images is 1: expected at least 2 for an interval")
+    reach = stats.norm.ppf((1 + level) / 2) * math.sqrt((images - 1) / images)
+    return float(2 * stats.t.cdf(reach, images - 1) - 1)
 
 
 def differences(

@@ -21,6 +21,9 @@ NOT_COMPARED = ("fuzzy_sensitivity", "fuzzy_specificity", "completeness_gap")
 """Metrics by which no method is compared with controls: a map of everything, or of nothing, has the best of the first
 two, and only some methods are made for the sum of which the last speaks."""
 
+COMPARED = dict.fromkeys(("difference", "low", "high", "p"), float) | {"images": int, "control": str, "verdict": str}
+"""Columns of `compare` and what they hold."""
+
 
 def methods_of(scores: pd.DataFrame) -> list[str]:
     """Return the methods of a table, without controls and the truth, in the order of the table."""
@@ -99,7 +102,7 @@ def compare(
     """
     control, methods = control or best_control(scores, metric), methods_of(scores)
     if control is None or not methods:
-        return pd.DataFrame(columns=["difference", "low", "high", "p", "images", "control", "verdict"])
+        return pd.DataFrame(columns=list(COMPARED)).astype(COMPARED)
     values, groups = wide(scores, metric)
     options = {"resamples": resamples, "seed": seed, "level": level}
     found = bootstrap.differences(values[[*methods, control]], control, groups=groups, **options)

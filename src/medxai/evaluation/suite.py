@@ -96,14 +96,22 @@ class Faithful:
 
 
 def faithful(
-    model: nn.Module, image: Tensor, target: int, maps: np.ndarray, effort: Effort, *, seed: int = 0
+    model: nn.Module,
+    image: Tensor,
+    target: int,
+    maps: np.ndarray,
+    effort: Effort,
+    *,
+    seed: int = 0,
+    multi_label: bool = False,
 ) -> Faithful:
     """Ask whether the model uses what maps (m, h, w) of an image (c, h, w) show.
 
     Covered pixels get the mean colour, 0 after normalisation. Drops and curves are of the probability of the target,
-    as in the thesis and for deletion (Petsiuk et al. 2018); sums are compared with the logit, which maps explain.
+    as in the thesis and for deletion (Petsiuk et al. 2018), `multi_label` as of `score_of`; sums are compared with the
+    logit, which maps explain.
     """
-    probability, logit = score_of(model, target), score_of(model, target, probability=False)
+    probability, logit = score_of(model, target, multi_label), score_of(model, target, probability=False)
     size = batch(min(image.shape[1:]))
     areas = localisation.attention(maps) >= HALF
     drops = faithfulness.occlusion_drop(probability, image, np.concatenate([areas, largest(maps)]), batch_size=size)
@@ -132,11 +140,21 @@ def concentration(maps: np.ndarray) -> dict[str, np.ndarray]:
     return {"gini": complexity.gini(maps), "entropy": complexity.entropy(maps)}
 
 
-def score_of(model: nn.Module, target: int, *, probability: bool = True) -> Callable[[Tensor], Tensor]:
-    """Return what gives the probability, or the logit, (n,) of one class for images (n, c, h, w)."""
+def score_of(
+    model: nn.Module, target: int, multi_label: bool = False, *, probability: bool = True
+) -> Callable[[Tensor], Tensor]:
+    """Return what gives the probability, or the logit, (n,) of one class for images (n, c, h, w).
+
+    With `multi_label` classes do not exclude each other, and a probability is the sigmoid of a logit, not a softmax.
+    """
 
     def score(images: Tensor) -> Tensor:
         logits = model(images)
-        return (logits.softmax(1) if probability else logits)[:, target]
+        return (probabilities(logits, multi_label) if probability else logits)[:, target]
 
     return score
+
+
+def probabilities(logits: Tensor, multi_label: bool) -> Tensor:
+    """Return the probabilities (n, classes) that logits stand for, each by itself if classes do not exclude others."""
+    return logits.sigmoid() if multi_label else logits.softmax(1)

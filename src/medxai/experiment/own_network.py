@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.data.labelled_images import LabelledImages
+from medxai.evaluation import suite
 from medxai.models.networks import normalisation_of
 from medxai.models.normalisation import Normalisation
 
@@ -22,8 +23,10 @@ class OwnNetwork:
     """Its class and size, in words."""
     normalisation: Normalisation
     classes: tuple[str, ...]
+    multi_label: bool
+    """Whether classes are findings that do not exclude each other."""
     probabilities: np.ndarray
-    """float64 (n, classes)."""
+    """float64 (n, classes); they sum to 1 over classes that exclude each other."""
     targets: np.ndarray
     """int (n,)."""
 
@@ -35,6 +38,7 @@ def checked(
     target: int | Sequence[int] | None = None,
     classes: Sequence[str] | None = None,
     normalise: tuple[Sequence[float], Sequence[float]] | None = None,
+    multi_label: bool = False,
 ) -> OwnNetwork:
     """Return a copy of a model that gives the images finite logits; parameters as of `medxai.studies.your_data`.
 
@@ -46,12 +50,16 @@ def checked(
     network = copy.deepcopy(model).float().eval().requires_grad_(False)
     wanted = normalisation_of(model) if normalise is None else _checked_normalisation(normalise)
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    probabilities = _probabilities(network, wanted.apply(images.pictures).contiguous().to(device))
-    number = probabilities.shape[1]
-    names = tuple(f"class {i}" for i in range(number)) if classes is None else tuple(classes)
+    logits = _logits(network, wanted.apply(images.pictures).contiguous().to(device))
+    number = logits.shape[1]
+    multi_label = multi_label or number == 1  # a softmax of one logit is 1, whatever the image
+    probabilities = suite.probabilities(logits.double(), multi_label).cpu().numpy()
+    kind = "finding" if multi_label else "class"
+    names = tuple(f"{kind} {i}" for i in range(number)) if classes is None else tuple(classes)
     if len(names) != number:
         raise ValueError(f"classes are {len(names)} names: expected {number}, one for each logit of the model")
-    return OwnNetwork(network, _described(model), wanted, names, probabilities, _targets(target, probabilities))
+    targets = _targets(target, probabilities)
+    return OwnNetwork(network, _described(model), wanted, names, multi_label, probabilities, targets)
 
 
 def _checked_normalisation(normalise: tuple) -> Normalisation:
@@ -61,7 +69,7 @@ def _checked_normalisation(normalise: tuple) -> Normalisation:
     return Normalisation(mean, deviation)
 
 
-def _probabilities(network: nn.Module, pixels: Tensor) -> np.ndarray:
+def _logits(network: nn.Module, pixels: Tensor) -> Tensor:
     with torch.no_grad():
         try:
             logits = [network(one[None].clone()) for one in pixels]
@@ -69,16 +77,13 @@ def _probabilities(network: nn.Module, pixels: Tensor) -> np.ndarray:
             size, said = f"{pixels.shape[-2]} x {pixels.shape[-1]}", str(error).partition("\n")[0].rstrip(".")
             raise ValueError(f"the model fails on an image of {size} pixels: {type(error).__name__}: {said}") from error
     first = logits[0]
-    if not isinstance(first, Tensor) or first.ndim != 2 or len(first) != 1 or first.shape[1] < 2:
+    if not isinstance(first, Tensor) or first.ndim != 2 or len(first) != 1 or not first.numel():
         found = tuple(first.shape) if isinstance(first, Tensor) else type(first).__name__
-        raise ValueError(
-            f"the model returns {found} for one image: expected logits (1, classes) of at least two classes; "
-            "give a model with one logit z as a model with the logits 0 and z"
-        )
+        raise ValueError(f"the model returns {found} for one image: expected logits (1, classes)")
     logits = torch.cat(logits)
     if not logits.isfinite().all():
         raise ValueError("the model's logits are not finite: expected finite ones")
-    return logits.double().softmax(1).cpu().numpy()
+    return logits
 
 
 def _targets(target: int | Sequence[int] | None, probabilities: np.ndarray) -> np.ndarray:

@@ -117,6 +117,8 @@ class Panel:
     fold
         Whether to work on a copy of the network with its normalisations folded into its convolutions, which gives the
         same maps to the last digits a quarter faster.
+    multi_label
+        Whether classes are findings that do not exclude each other: probabilities in scores are then a sigmoid.
 
     Raises
     ------
@@ -135,6 +137,7 @@ class Panel:
     seed: int = 0
     progress: bool = True
     fold: bool = False
+    multi_label: bool = False
     _fitted: "WeakKeyDictionary[nn.Module, tuple[nn.Module, Patterns]]" = field(
         default_factory=WeakKeyDictionary, repr=False
     )
@@ -339,7 +342,8 @@ class Panel:
         """Score maps (m, side, side) of one image: (m,) by metric, and shares and curves (m, k) by name."""
         effort = suite.Effort.of(self.samples)
         image, target = self.pixels([row])[0], int(self.targets[row])
-        found = suite.faithful(self._used(None), image, target, stack, effort, seed=self.seed)
+        options = {"seed": self.seed, "multi_label": self.multi_label}
+        found = suite.faithful(self._used(None), image, target, stack, effort, **options)
         values = {**found.scores, **suite.concentration(stack)}
         kept = np.linspace(0, effort.steps, CURVE_POINTS).round().astype(int)
         curves = {name: (kept / effort.steps, curve[:, kept]) for name, curve in found.curves.items()}

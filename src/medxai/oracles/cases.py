@@ -1,9 +1,13 @@
 """Test cases: the benchmark's networks, and the map that each method of `medxai.attribution` must give for them.
 
-`TRUTH` computes that map slowly; `ours` calls the method itself, with the same options.
+`TRUTH` computes that map slowly; `ours` calls the method itself, with the same options; `measure` says how well both
+agree.
 """
 
 import functools
+import math
+import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -38,8 +42,10 @@ class Case:
     baselines: Tensor
     """(2, 3, side, side), not constant. Methods with one baseline take the first."""
     sample: Tensor
-    layer: str
-    """One of the last that give maps."""
+    layer: str | None
+    """One of the last that give maps; None for whichever a method takes."""
+    read: Callable[[Tensor], Tensor] = lambda output: output
+    """Makes maps (n, k, h, w) of the layer's output."""
 
     @property
     def side(self) -> int:
@@ -144,17 +150,21 @@ def _walk(function: Callable[..., Tensor], *arguments: float) -> Explain:
 
 
 def _at_maps(function: Callable[..., Tensor]) -> Explain:
-    return lambda one: function(one.trace, one.images, one.target, one.maps)
+    return lambda one: function(one.trace, one.images, one.target, one.maps, one.read)
 
 
 def _cam(one: Case) -> Tensor:
     last = feature_maps.last_maps(one.model, one.images)
     name = gradients.operation_of(one.trace, one.model, one.images, last)
-    return gradients.cam(one.trace, one.images, one.target, name)
+    return gradients.cam(one.trace, one.images, one.target, name, one.read)
 
 
 def _from_baseline(function: Callable[..., Tensor], *arguments: float) -> Explain:
     return lambda one: function(one.trace, one.images, one.target, one.baselines[:1], *arguments)
+
+
+def _at_maps_from_baseline(function: Callable[..., Tensor]) -> Explain:
+    return lambda one: _from_baseline(function, STEPS, one.maps, one.read)(one)
 
 
 def _patterns(attribution: bool) -> Explain:
@@ -197,10 +207,8 @@ TRUTH: dict[str, Explain] = {
     "saliency": lambda one: one.gradient.abs(),
     "gradient_x_input": lambda one: one.images * one.gradient,
     "integrated_gradients": _from_baseline(gradients.integrated_gradients, STEPS),
-    "layer_integrated_gradients": lambda one: _from_baseline(gradients.layer_integrated_gradients, STEPS, one.maps)(
-        one
-    ),
-    "expressive_gradients": lambda one: _from_baseline(gradients.expressive_gradients, STEPS, one.maps)(one),
+    "layer_integrated_gradients": _at_maps_from_baseline(gradients.layer_integrated_gradients),
+    "expressive_gradients": _at_maps_from_baseline(gradients.expressive_gradients),
     "smoothgrad": _walk(gradients.smoothgrad, STEPS, NOISE, SEED),
     "gradient_shap": lambda one: gradients.gradient_shap(one.trace, one.images, one.target, one.baselines, STEPS, SEED),
     "guided_backpropagation": _walk(propagation.guided_backpropagation),
@@ -261,3 +269,31 @@ def ours(method: str) -> Explain:
         return METHODS[method].function(one.model, one.images, one.target, **options)
 
     return run
+
+
+FIRST_SENTENCE = re.compile(r".*?(?=[.!] |[.!]?\n|[.!]?$)")
+ALL_DIGITS = 16.0
+"""Of float64: no agreement counts as better."""
+
+
+def measure(one: Case, method: str, truth: Tensor | None, claim: Explain) -> tuple[float, str]:
+    """Return the agreement in digits, and what went wrong: NaN and the library's words where nothing came back.
+
+    A map of a method that is not defined on the network (``truth`` is None) agrees with nothing: 0 digits. So does one
+    that is not finite. Class activation maps have no unit, and are compared at the scale at which they agree best.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = claim(one)
+    except Exception as error:  # whatever a library raises is the result
+        return math.nan, f"{type(error).__name__}: {FIRST_SENTENCE.match(str(error))[0]}"
+    if truth is None:
+        return 0.0, "gives a map though the method is not defined"
+    if METHODS[method].family == "class activation":
+        found = found * (found * truth).sum() / found.square().sum()
+    unit = truth.abs().max()  # PatternNet reaches 1e239 in a deep network, whose square is infinite
+    wrong = ((found - truth) / unit).norm().item() / (truth / unit).norm().item()
+    if not math.isfinite(wrong):
+        return 0.0, "not finite"
+    return max(0.0, -math.log10(max(wrong, 10**-ALL_DIGITS))), ""

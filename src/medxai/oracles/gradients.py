@@ -1,8 +1,11 @@
 """Gradient methods and class activation maps, from derivatives that are carried back operation by operation.
 
 All take a `Trace`, images (N, C, H, W) of its shape and targets (N,). Methods of the image return (N, C, H, W), those
-of a layer's maps (N, 1, H, W), resized bilinearly.
+of a layer's maps (N, 1, H, W), resized bilinearly; `name` is that of the operation that gives the layer's output, and
+`read` makes maps (N, K, h, w) of it.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medxai.oracles.trace import Step, Trace, one_hot, walk
+
+Read = Callable[[Tensor], Tensor]
 
 
 def gradient(trace: Trace, images: Tensor, target: Tensor) -> Tensor:
@@ -67,51 +72,58 @@ def operation_of(trace: Trace, model: nn.Module, images: Tensor, layer: str) -> 
     handle.remove()
     values = trace.values(images)
     same = [name for name in trace.steps if values[name].shape == seen[-1].shape]
-    return min(reversed(same), key=lambda name: float((values[name] - seen[-1]).abs().max()))
+    found = min(reversed(same), key=lambda name: float((values[name] - seen[-1]).abs().max()))
+    torch.testing.assert_close(values[found], seen[-1], rtol=1e-6, atol=1e-9)
+    return found
+
+
+def _maps(trace: Trace, images: Tensor, target: Tensor, name: str, read: Read) -> tuple[Tensor, Tensor]:
+    """Return the maps of a layer, and the derivative by them."""
+    return read(trace.values(images)[name]), read(_derivatives(trace, images, target, name)[1])
 
 
 def layer_integrated_gradients(
-    trace: Trace, images: Tensor, target: Tensor, baseline: Tensor, steps: int, name: str
+    trace: Trace, images: Tensor, target: Tensor, baseline: Tensor, steps: int, name: str, read: Read
 ) -> Tensor:
     """Jalaboi (2023), section 2.4, with the notation of `medxai.attribution.gradients`."""
     difference = images - baseline
     points = [baseline + step / steps * difference for step in range(1, steps + 1)]
-    slope = sum(_derivatives(trace, point, target, name)[1] for point in points) / steps
-    change = trace.values(images)[name] - trace.values(baseline.expand_as(images))[name]
+    slope = sum(_maps(trace, point, target, name, read)[1] for point in points) / steps
+    change = read(trace.values(images)[name]) - read(trace.values(baseline.expand_as(images))[name])
     return resized((change * slope).sum(1, keepdim=True), images)
 
 
 def expressive_gradients(
-    trace: Trace, images: Tensor, target: Tensor, baseline: Tensor, steps: int, name: str
+    trace: Trace, images: Tensor, target: Tensor, baseline: Tensor, steps: int, name: str, read: Read
 ) -> Tensor:
     """Return the mean of the two maps, each divided by its largest absolute value."""
     low = integrated_gradients(trace, images, target, baseline, steps).sum(1, keepdim=True)
-    high = layer_integrated_gradients(trace, images, target, baseline, steps, name)
+    high = layer_integrated_gradients(trace, images, target, baseline, steps, name, read)
     return sum(one / one.abs().amax((1, 2, 3), keepdim=True) for one in (low, high)) / 2
 
 
-def cam(trace: Trace, images: Tensor, target: Tensor, name: str) -> Tensor:
+def cam(trace: Trace, images: Tensor, target: Tensor, name: str, read: Read) -> Tensor:
     """Zhou et al. (2016), equation 2, with the weights of the last affine operation."""
-    maps = trace.values(images)[name]
+    maps = read(trace.values(images)[name])
     head = [step.affine.weight for step in trace.steps.values() if step.kind == "affine"][-1]
     head = head.T if head.ndim == 2 else head.flatten(1)  # (classes, maps)
     return resized(sum_over_maps(head[target], maps), images)
 
 
-def grad_cam(trace: Trace, images: Tensor, target: Tensor, name: str) -> Tensor:
+def grad_cam(trace: Trace, images: Tensor, target: Tensor, name: str, read: Read) -> Tensor:
     """Selvaraju et al. (2017), equations 1 and 2."""
-    slope = _derivatives(trace, images, target, name)[1]
-    return resized(sum_over_maps(slope.mean((2, 3)), trace.values(images)[name]).clamp(min=0), images)
+    maps, slope = _maps(trace, images, target, name, read)
+    return resized(sum_over_maps(slope.mean((2, 3)), maps).clamp(min=0), images)
 
 
-def grad_cam_plus_plus(trace: Trace, images: Tensor, target: Tensor, name: str) -> Tensor:
+def grad_cam_plus_plus(trace: Trace, images: Tensor, target: Tensor, name: str, read: Read) -> Tensor:
     """Chattopadhay et al. (2018), equation 19, term by term for Y = exp(logit) as their section 3.3 differentiates it.
 
-    Divided by Y: the logits here are small enough that Y neither overflows nor vanishes in float64.
+    Divided by Y, which is multiplied by a constant beforehand, so that it neither overflows nor vanishes.
     """
-    values = trace.values(images)
-    maps, slope = values[name], _derivatives(trace, images, target, name)[1]
-    score = values[trace.output].gather(1, target[:, None])[:, :, None, None].exp()
+    maps, slope = _maps(trace, images, target, name, read)
+    logit = trace.values(images)[trace.output].gather(1, target[:, None])[:, :, None, None]
+    score = (logit - logit.floor()).exp()
     first, second, third = score * slope, score * slope**2, score * slope**3
     below = 2 * second + (maps.sum((2, 3), keepdim=True) * third)
     alpha = torch.where(slope == 0, 0, second / torch.where(below == 0, 1, below))

@@ -18,11 +18,26 @@ def _known(step: Step, inputs: list[Tensor]) -> None:
         raise NotImplementedError(f"no rule for {step.operation}")
 
 
+def _of_itself(trace: Trace, one: str, other: str) -> bool:
+    """Tell whether one of two factors is a function of the other value by value, as SiLU's gate is of its input."""
+
+    def sources(name: str) -> list[str]:
+        found = [name]
+        while (step := trace.steps.get(found[-1])) and (
+            step.kind == "rectifier" or (step.affine and step.affine.single)
+        ):
+            found += step.inputs
+        return found
+
+    return one in sources(other) or other in sources(one)
+
+
 def _gradient(trace: Trace, images: Tensor, target: Tensor, rectify: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Walk the gradient with `rectify(input, gradient)` at every ReLU and ReLU6."""
 
     def rule(step: Step, inputs: list[Tensor], output: Tensor, gradient: Tensor) -> list[Tensor]:
-        _known(step, inputs)
+        if step.kind != "product" or _of_itself(trace, *step.inputs):
+            _known(step, inputs)
         if _is_relu(step):
             return [rectify(step, inputs, gradient)]
         return step.back(inputs, gradient)
@@ -79,6 +94,8 @@ def lrp_epsilon(trace: Trace, images: Tensor, target: Tensor, epsilon: float) ->
 
     def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, source: str) -> Tensor:
         stabilised = torch.where(z >= 0, z + epsilon, z - epsilon)
+        if affine.single:  # without a shift the one input is all of it
+            stabilised = torch.where(affine.bias == 0, z, stabilised)
         return x * back(affine, x, affine.weight, ratio(arrived, stabilised))
 
     return relevance(trace, images, target, affine_rule)
@@ -133,11 +150,14 @@ def deep_taylor(trace: Trace, images: Tensor, target: Tensor, low: Tensor, high:
     Where inputs are of either sign, w+ a is read as the positive products; a neuron without any shares by the others.
     """
 
-    # The first layer sees the image, or the image in a frame of zeros, of which nothing can be lower or higher.
+    # The first layer sees the image, or the image in a frame of zeros, of which nothing can be lower or higher, or
+    # multiplied and shifted.
     bounds = {trace.image: (low.expand_as(images), high.expand_as(images))}
     for name, step in trace.steps.items():
-        if step.operation is aten.constant_pad_nd.default and step.inputs == [trace.image]:
-            bounds[name] = tuple(step.run(bound) for bound in bounds[trace.image])
+        scaled = step.affine is not None and step.affine.single
+        if (step.operation is aten.constant_pad_nd.default or scaled) and step.inputs[0] in bounds:
+            ends = [step.run(bound) for bound in bounds[step.inputs[0]]]
+            bounds[name] = torch.minimum(*ends), torch.maximum(*ends)
 
     def box(affine: Affine, x: Tensor, arrived: Tensor, low: Tensor, high: Tensor) -> Tensor:
         up, down = affine.weight.clamp(min=0), affine.weight.clamp(max=0)
@@ -146,6 +166,8 @@ def deep_taylor(trace: Trace, images: Tensor, target: Tensor, low: Tensor, high:
         return sum(part * back(affine, x, weight, ratio(arrived, below)) for part, weight in terms)
 
     def affine_rule(affine: Affine, x: Tensor, z: Tensor, arrived: Tensor, source: str) -> Tensor:
+        if source in bounds and affine.single:
+            return arrived
         if source in bounds:
             return box(affine, x, arrived, *bounds[source])
         without_bias = affine._replace(bias=torch.zeros_like(affine.bias))
@@ -203,7 +225,7 @@ def _is_relu(step: Step) -> bool:
 def _pattern(step: Step, x: Tensor, y: Tensor, rectified: bool) -> Tensor:
     """Return ``(E+[xy] - E+[x] E[y]) / (w' E+[xy] - w' E+[x] E[y])`` from all patches x, cut out one by one."""
     weight = step.affine.weight
-    if step.operation is aten.native_batch_norm.default:
+    if step.affine.single:
         return ratio(torch.ones_like(weight), weight)
     if step.operation is aten.convolution.default:
         stride, padding, dilation, _, _, groups = step.affine.options

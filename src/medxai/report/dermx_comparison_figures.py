@@ -61,7 +61,7 @@ def gaps(table: pd.DataFrame, caption: str) -> HTML:
     if table.empty:
         return HTML("<p><em>No trials of these networks yet: <code>medxai run dermx --profile full</code>.</em></p>")
     texts = table.assign(
-        pair=table["model"] + " − " + table["against"],
+        pair=(table["model"] + " − " + table["against"]).str.replace("_", "-"),
         text=[_ranged(row.value, row.low, row.high) for row in table.itertuples()],
     )
     lines = texts.pivot(index="pair", columns="quantity", values="text")
@@ -86,7 +86,7 @@ def skill(table: pd.DataFrame) -> HTML:
 def paired(table: pd.DataFrame, condition: str, caption: str) -> HTML:
     """Return the table of `medxai.experiment.dermx_compared.paired`: means, and differences with their intervals."""
     lines = pd.DataFrame(
-        {"network": table["recipe"], condition: table[condition], "mean": table["value"].map("{:.2f}".format)}
+        {"network": table["recipe"], condition: table[condition], "mean": table["value"].map("{:z.2f}".format)}
     )
     lines["difference (95 %)"] = [
         "" if np.isnan(row.difference) else _ranged(row.difference, row.low, row.high) for row in table.itertuples()

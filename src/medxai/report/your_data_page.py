@@ -20,8 +20,10 @@ from PIL import Image
 
 from medxai import files, provenance
 from medxai.attribution import CONTROLS, METHODS
+from medxai.evaluation import bootstrap
 from medxai.evaluation.metrics import METRICS
 from medxai.evaluation.sanity import STILL_ALIKE
+from medxai.experiment.own_network import OwnNetwork
 from medxai.report import plots, saliency
 from medxai.report.findings import DataKind
 from medxai.studies import your_data
@@ -33,6 +35,8 @@ OUTLINED = (230, 159, 0)
 """Colour of the outlines: orange of `plots`, on grey, on red and blue and on viridis to be told apart."""
 LARGEST = 320
 """Side of a picture on the page, in pixels."""
+PRESENT = 0.5
+"""Least probability of a finding that counts as predicted."""
 MEANS = "Means over the images, with 95 % intervals"
 
 
@@ -112,6 +116,19 @@ def sanity_sentences(results: Results) -> list[str]:
     if len(said) == 1:
         return [*said, "All methods' maps change from the first step on."]
     return [*said, "As far as they stay alike, they do not show what the model has learnt."]
+
+
+def interval_sentences(images: int, checked: int) -> list[str]:
+    """Say what the intervals of means are, and how often they hold for so few images; `checked` for stability."""
+    said = "Intervals are percentiles of the bootstrap over images."
+    if images < 2:
+        return [said, "One image has none."]
+    held = (
+        f"of {images} normally distributed values they hold the true mean in {bootstrap.coverage(images):.0%} of cases"
+    )
+    if 2 <= checked < images:
+        held += f", of {checked}, as for stability, in {bootstrap.coverage(checked):.0%}"
+    return [said, f"Those of few images are too short: {held}, and not in 95%; of skewed values less often."]
 
 
 def cascade(results: Results) -> pd.DataFrame:
@@ -197,7 +214,8 @@ def write_report(
         style=Path(__file__).with_name(STYLE).read_text(encoding="utf-8"),
         empty=sum(not _outline(results, row).any() for row in range(len(results.images))),
         explained=pd.Series([results.model.classes[target] for target in results.model.targets]).value_counts(),
-        predicted=(results.model.probabilities.argmax(1) == results.model.targets).sum(),
+        predicted=_predicted(results.model),
+        present=PRESENT,
         pictures=[list(_panels(results, row)) for row in range(min(shown, len(results.images)))],
         versions={**provenance.versions(PACKAGES), "medxai": provenance.commit()},
     )
@@ -208,13 +226,21 @@ def write_report(
     return path
 
 
+def _predicted(own: OwnNetwork) -> int:
+    """Count the images for which the model predicts the class, or finding, that is explained."""
+    if own.multi_label:
+        return int((own.probabilities[np.arange(len(own.targets)), own.targets] >= PRESENT).sum())
+    return int((own.probabilities.argmax(1) == own.targets).sum())
+
+
 def check_path(path: Path | str) -> Path:
-    """Return where a report can be written; a `ValueError` if it ends in anything but ``.html`` or has no folder."""
+    """Return where a report can be written; a `ValueError` if it cannot, or ends in anything but ``.html``."""
     path = Path(path)
     if path.suffix != ".html" or path.is_dir():
         raise ValueError(f"{path} is no name of a report: expected a file that ends in .html, which is replaced")
     if not path.parent.is_dir():
         raise ValueError(f"{path.parent} is not there: expected a folder for the report")
+    files.check_place(path)
     return path
 
 
@@ -227,7 +253,17 @@ def _template(name: str) -> Template:
     """Return a template beside this module, which may call functions of it; whatever is filled in is escaped."""
     options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, **options)
-    functions = (title, listed, number, control_sentences, headline, sanity_sentences, cascade, table)
+    functions = (
+        title,
+        listed,
+        number,
+        control_sentences,
+        headline,
+        interval_sentences,
+        sanity_sentences,
+        cascade,
+        table,
+    )
     environment.globals |= {function.__name__: function for function in functions}
     environment.globals |= {"METRICS": METRICS, "CONTROLS": CONTROLS, "MEANS": MEANS, "STILL_ALIKE": STILL_ALIKE}
     return environment.get_template(name)

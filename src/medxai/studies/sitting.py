@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from medxai import profiles, provenance, results
+from medxai import files, profiles, provenance, results
 from medxai.errors import DataError
 from medxai.profiles import Profile
 from medxai.studies.store import Absent, Data, Study, Trial, write_record
@@ -65,6 +65,8 @@ def _plan(study: Study, profile: Profile, opened: Mapping[str, Data]) -> dict:
 
 def _run(study: Study, trial: Trial, profile: Profile, plan: dict, origin: dict) -> float:
     """Compute a trial, keep its tables, and return how many seconds it took."""
+    for place in (study.record_path(trial, profile), results.folder_of(study.name) / trial.name):
+        files.check_place(place)  # before the work, not after it
     start, recording = time.perf_counter(), profiles.recording(profile)
     tables = study.compute(trial, profile, recording)
     seconds = time.perf_counter() - start

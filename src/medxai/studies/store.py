@@ -172,13 +172,15 @@ def stored(path: Path, compute: Callable[[], Record]) -> Record:
     dict of DataFrame
         The tables by name, equal to the last bit whether read or computed.
     """
-    return read_record(path) if path.exists() else write_record(path, compute())
-
-
-def write_record(path: Path, tables: Record) -> Record:
-    """Store tables at `path` and return them as they are read back."""
-    files.write(path, json.dumps({name: table.to_dict("split", index=False) for name, table in tables.items()}))
+    if not path.exists():
+        files.check_place(path)  # before the work, not after it
+        write_record(path, compute())
     return read_record(path)
+
+
+def write_record(path: Path, tables: Record) -> None:
+    """Store tables at `path`."""
+    files.write(path, json.dumps({name: table.to_dict("split", index=False) for name, table in tables.items()}))
 
 
 def read_record(path: Path) -> Record:

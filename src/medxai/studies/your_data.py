@@ -80,6 +80,7 @@ def evaluate(
     classes: Sequence[str] | None = None,
     methods: Sequence[str] | Options | None = None,
     normalise: tuple[Sequence[float], Sequence[float]] | None = None,
+    multi_label: bool = False,
     samples: int = 16,
     seed: int = 0,
     checked: int = 2,
@@ -93,13 +94,11 @@ def evaluate(
     Parameters
     ----------
     model
-        Takes float32 (n, 3, side, side), returns logits (n, classes) of at least two classes that exclude each other,
-        before any softmax. Networks of independent findings (multi-label), whose logits each go through a sigmoid, are
-        not for this: probabilities here are a softmax over all classes.
+        Takes float32 (n, 3, side, side), returns logits (n, classes) before any softmax or sigmoid.
     images
         From `read_folder`, or `LabelledImages.with_masks`.
     target
-        The class to explain, from 0: one for all images or one for each; ``None`` for the class that is predicted.
+        The class to explain, from 0: one for all images or one for each; ``None`` for the most probable one.
     classes
         Their names; numbers without them.
     methods, samples, seed, progress
@@ -107,6 +106,9 @@ def evaluate(
     normalise
         Mean and standard deviation of RGB in [0, 1] that the model was trained with; what timm notes on the model, else
         ImageNet's, without.
+    multi_label
+        Whether classes are findings that do not exclude each other. Each probability is then the sigmoid of its logit,
+        not a softmax over all. So it is for a model of one logit, whose only finding is there or not.
     checked
         On how many images, the first ones, the sanity checks are made.
 
@@ -118,8 +120,10 @@ def evaluate(
     for name, value, least in (("samples", samples, 1), ("checked", checked, 0)):
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{name} is {value!r}: expected a whole number{' above 0' * least}")
-    own = own_network.checked(model, images, target=target, classes=classes, normalise=normalise)
-    methods, options = QUICK if methods is None else methods, {"seed": seed, "progress": progress}
+    given = {"target": target, "classes": classes, "normalise": normalise, "multi_label": multi_label}
+    own = own_network.checked(model, images, **given)
+    methods = QUICK if methods is None else methods
+    options = {"seed": seed, "progress": progress, "multi_label": own.multi_label}
     panel = Panel(own.network, images, own.targets, own.normalisation, samples, methods, **options)
     rows = range(len(images))
     explained = panel.maps(rows)

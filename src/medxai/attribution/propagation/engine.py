@@ -57,38 +57,39 @@ def explaining(
 
 @dataclass(frozen=True)
 class Affine:
-    """`output = linear(input, weight) + bias`: a convolution or linear layer, merged with the batch normalisation that
-    follows it, or a batch normalisation alone."""
+    """`output = linear(input, weight) + bias`: a convolution or linear layer, merged with what follows it and has one
+    constant factor for each channel, such as a batch normalisation; or constant factors alone.
+
+    A factor is a factor whatever wrote it: a batch normalisation, frozen or not, `x / 255`, `1 - x`.
+    """
 
     index: int
     """Place in the order of operations; the same in each pass through a model."""
     input: Tensor  # (n, c, h, w), or (..., c) of a linear layer
     tangent: Any  # of the input, with its shape
-    weight: Tensor  # (k, c / groups, h, w), (k, c), or (k,) of a batch normalisation alone
+    weight: Tensor
+    """(k, c / groups, h, w) or (k, c); of constant factors alone shaped to be multiplied by the input."""
     bias: Tensor
     """Shaped to be added to the output."""
     linear: Callable[[Tensor, Tensor], Tensor]
     output: Tensor  # (n, k, h, w), or (..., k) of a linear layer
-    axis: int
-    """Of the channels of the output."""
-    merged: bool = False
-    """Whether `normalised`."""
+    axis: int | None
+    """Of the channels of the output; None for constant factors alone."""
+    merged: int = 0
+    """How often `scaled`."""
 
-    def normalised(self, scale: Tensor, shift: Tensor, output: Tensor) -> "Affine":
-        """Return this layer merged with the batch normalisation `scale * output + shift`, both (k,)."""
-        weight = self.weight * scale.view(-1, *[1] * (self.weight.ndim - 1))  # scale (k,) to (k, 1, ...)
-        bias = self.bias * _along(self.axis, scale, output) + _along(self.axis, shift, output)
-        return replace(self, weight=weight, bias=bias, output=output, merged=True)
+    def scaled(self, factor: Tensor, shift: Tensor, output: Tensor) -> "Affine | None":
+        """Return this layer merged with `factor * output + shift`, None if channels do not have one factor each.
 
-    def by_channel(self, factor: object) -> Tensor | None:
-        """Return a factor of the output as (k,) if it has one value for each of several channels, else None."""
-        channels = len(self.weight)
-        if not isinstance(factor, Tensor) or factor.numel() != channels or channels == 1:
-            return None
-        shape = [1] * self.output.ndim
-        shape[self.axis] = channels
-        full = [1] * (self.output.ndim - factor.ndim) + list(factor.shape)
-        return factor.reshape(channels) if full == shape else None
+        Both are broadcast to the output, and have as many axes.
+        """
+        by_channel = factor
+        if self.axis is not None:
+            if factor.numel() != factor.shape[self.axis]:
+                return None
+            by_channel = factor.view(-1, *[1] * (self.weight.ndim - 1))  # (k, 1, ...) or (1, 1, ...)
+        weight, bias = self.weight * by_channel, self.bias * factor + shift
+        return replace(self, weight=weight, bias=bias, output=output, merged=self.merged + 1)
 
     def by_sign(self, inputs: Tensor, at_zero: float = 1.0) -> tuple[Callable[[Tensor], Tensor], ...]:
         """Split the linear map in the contributions `inputs * weight` that are positive and those that are negative.
@@ -269,20 +270,13 @@ class Propagation(TorchFunctionMode):
     def _linear(self, call: Call, origins: list[Trace], output: Any) -> list[Trace]:
         if len(origins) == 1 and origins[0].tangent is origins[0].rule is None:  # a gate in another shape
             return [Trace(origins[0].operation)] * (1 if isinstance(output, Tensor) else len(output))
-        if len(origins) == 1 and (layer := _with_constant(call, origins[0].affine, output)) is not None:
-            return [replace(self._layer(call.name, layer), source=origins[0])]
+        if (constants := call.constant_parts(output)) is not None:
+            return [self._scaled(call, origins[0], *constants, output)]
         call.tangents = self.tangents(call, origins)
         passed = self.linear(call)
         if not isinstance(output, Tensor):
             return [Trace(call.name, part) for part in passed]
-        return [
-            Trace(
-                call.name,
-                passed,
-                summands=call if call.name == "add" and len(origins) == 2 else None,
-                source=origins[0] if call.name in operations.BY_VALUE and len(origins) == 1 else None,
-            )
-        ]
+        return [Trace(call.name, passed, summands=call if call.name == "add" and len(origins) == 2 else None)]
 
     def _identity(self, call: Call, origins: list[Trace], output: Tensor) -> list[Trace]:
         if call.name in operations.DROPOUTS and call.bound().get("training", True):
@@ -309,14 +303,18 @@ class Propagation(TorchFunctionMode):
         deviation = (given["running_var"] + given.get("eps", 1e-5)).sqrt()  # (k,), as scale and shift
         scale = 1 / deviation if given.get("weight") is None else given["weight"] / deviation
         shift = -given["running_mean"] * scale + (0 if given.get("bias") is None else given["bias"])
-        layer, output = origins[0].affine, output.view_as(output)
-        if layer is not None and not layer.merged and layer.axis in (1, 1 - output.ndim):
-            return [self._layer(call.name, layer.normalised(scale, shift, output))]
-        layer = Affine(
-            call.index, call.signals[0], self.tangent(origins[0], call.name), scale, _along(1, shift, output),
-            lambda values, weights: values * _along(1, weights, values), output, 1,
-        )  # fmt: skip
-        return [self._layer(call.name, layer)]
+        return [self._scaled(call, origins[0], _along(1, scale, output), _along(1, shift, output), output)]
+
+    def _scaled(self, call: Call, origin: Trace, factor: Tensor, shift: Tensor, output: Tensor) -> Trace:
+        """Follow `factor * input + shift`: merged with the layer before it, else a layer of its own."""
+        if (factor == 1).all() and not shift.any():  # `sum` of a list begins with 0
+            return origin
+        output = output.view_as(output)
+        layer = origin.affine and origin.affine.scaled(factor, shift, output)
+        if layer is None:
+            tangent = self.tangent(origin, call.name)
+            layer = Affine(call.index, call.signals[0], tangent, factor, shift, torch.mul, output, None)
+        return replace(self._layer(call.name, layer), source=origin)
 
     def _layer(self, operation: str, layer: Affine) -> Trace:
         return Trace(operation, rule=lambda consumer: self.affine(layer, consumer), affine=layer)
@@ -372,25 +370,6 @@ class Propagation(TorchFunctionMode):
         """Raise UnsupportedModel, which names the operation and the last layer with parameters before it."""
         place = f"layer '{self.layer}' or after it" if self.layer else "the input"
         raise UnsupportedModel(f"{self.method}: '{operation}', at {place}, {reason}")
-
-
-def _with_constant(call: Call, layer: Affine | None, output: Any) -> Affine | None:
-    """Return a layer merged with what is added to its output, or with a factor for each channel; None for all else."""
-    if layer is None or call.name not in operations.BY_VALUE or call.kwargs or output.shape != layer.output.shape:
-        return None
-    one, other = call.args
-    swapped = other is call.signals[0]
-    if call.name == "add":
-        return replace(layer, bias=layer.bias + (one if swapped else other), output=output.view_as(output))
-    if swapped and call.name not in {"mul", "multiply"}:
-        return None
-    if call.name in {"sub", "subtract"}:
-        return replace(layer, bias=layer.bias - other, output=output.view_as(output))
-    factor = layer.by_channel(one if swapped else other)
-    if layer.merged or factor is None:
-        return None
-    scale = 1 / factor if call.name in operations.QUOTIENTS else factor
-    return layer.normalised(scale, torch.zeros_like(scale), output.view_as(output))
 
 
 def _along(axis: int, values: Tensor, output: Tensor) -> Tensor:

@@ -22,12 +22,12 @@ def lrp_epsilon(
     """Return each pixel's relevance for the target's logit by the epsilon rule.
 
     `R_i = sum_j a_i w_ij / (z_j + epsilon * sign(z_j)) R_j` (Bach et al. 2015, "On pixel-wise explanations", equation
-    58), z_j with its bias, which takes its share. The rules of all other operations, here and in the other functions
-    of this module: a batch normalisation is merged with the convolution or linear layer before it, otherwise it is a
-    layer of its own. Additions, concatenations and mean pooling pass relevance in proportion to the values, max-pooling
-    to the winner, activations f(z) with f(0) = 0 whole: ReLU6, SiLU. In a product with a sigmoid, as in
-    squeeze-and-excitation, the sigmoid is a gate: all relevance goes to the other factor (Arras et al. 2017, section
-    3.2; Ali et al. 2022).
+    58), z_j with its bias, which takes its share. The rules of all other operations, here and in the other functions of
+    this module: a batch normalisation, or another constant factor and shift, is merged with the convolution or linear
+    layer before it, otherwise it is a layer of its own. Additions, concatenations and mean pooling pass relevance in
+    proportion to the values, max-pooling to the winner, activations f(z) with f(0) = 0 whole: ReLU6, SiLU. In a product
+    with a sigmoid, as in squeeze-and-excitation, the sigmoid is a gate: all relevance goes to the other factor (Arras
+    et al. 2017, section 3.2; Ali et al. 2022).
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def deep_taylor(
     The paper's inputs of hidden layers are not negative. Where they are, after a skip addition or a linear layer
     without ReLU, `a_i w_ij+` is read as the positive contributions, `max(a_i w_ij, 0)`; a neuron without any passes its
     relevance in proportion to the negative ones. Other operations are as in `lrp_epsilon`. What comes before the first
-    layer, such as the normalisation of images, is carried through if it keeps each pixel between its bounds.
+    convolution or linear layer, such as the normalisation of images, moves the bounds of pixels along.
 
     Parameters
     ----------
@@ -188,7 +188,10 @@ class _Epsilon(_Relevance):
         if self.epsilon == 0:
             return passed
         sign = torch.where(layer.output >= 0, 1, -1).to(layer.output.dtype)
-        return passed * (layer.output / (layer.output + self.epsilon * sign))
+        share = layer.output / (layer.output + self.epsilon * sign)
+        if layer.axis is None:  # one input, and where there is no shift it takes all
+            share = torch.where(layer.bias == 0, 1, share)
+        return passed * share
 
 
 class _Gamma(_Relevance):
@@ -235,6 +238,15 @@ class _Box(NamedTuple):
     seeded_low: Tensor
     seeded_high: Tensor
 
+    def scaled(self, factor: Tensor) -> "_Box":
+        """Return the distances of `factor * x + shift`: where a factor is negative, low and high change places."""
+        up, down = factor.clamp(min=0), factor.clamp(max=0)
+        pairs = ((self.from_low, self.from_high), (self.seeded_low, self.seeded_high))
+        (low, high), (seeded_low, seeded_high) = (
+            (up * one + down * other, up * other + down * one) for one, other in pairs
+        )
+        return _Box(low, high, seeded_low, seeded_high)
+
 
 class _DeepTaylor(_Relevance):
     method = "deep Taylor decomposition"
@@ -269,7 +281,8 @@ class _DeepTaylor(_Relevance):
         return tangent
 
     def product(self, call: Call, origins: list[Trace]) -> Tensor:
-        if any(isinstance(origin.tangent, _Box) for origin in origins):
+        signals = (origin for origin in origins if origin.operation not in _GATES)
+        if any(isinstance(self.tangent(origin, call.name), _Box) for origin in signals):
             self.refuse(call.name, "comes before the first layer")
         return super().product(call, origins)
 
@@ -279,6 +292,8 @@ class _DeepTaylor(_Relevance):
         return super().activation(call, origin, output)
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
+        if isinstance(layer.tangent, _Box) and layer.axis is None:
+            return layer.tangent.scaled(layer.weight)
         if isinstance(layer.tangent, _Box):
             above, below, box = layer.weight.clamp(min=0), layer.weight.clamp(max=0), layer.tangent
             total = layer.linear(box.from_low, above) + layer.linear(box.from_high, below)  # (n, k, h, w), as passed

@@ -56,8 +56,13 @@ LIKE = frozenset(
 """What takes of a tensor its shape or type, and none of its values."""
 NUMBERS = frozenset(["item", "tolist", "numpy", "__array__", "__float__", "__int__", "__bool__", "__index__"])
 """What takes numbers out of a tensor."""
-BY_VALUE = frozenset(["add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv"])
-"""What changes each value by itself if the other operand is constant."""
+BY_VALUE = frozenset(
+    (
+        *("add", "sub", "subtract", "rsub", "neg", "negative"),
+        *("mul", "multiply", "div", "divide", "truediv"),
+    )
+)
+"""What makes `factor * x + shift` of each value by itself if the other operand is constant."""
 QUOTIENTS = frozenset({"div", "divide", "truediv"})
 
 _ADDITIVE = frozenset({"add", "sub", "subtract", "rsub", "cat", "concat", "concatenate", "stack", "hstack", "vstack"})
@@ -203,6 +208,16 @@ class Call:
                 key: 0 if key == "other" and isinstance(value, (int, float)) else value for key, value in kwargs.items()
             }
         return self.function(*args, **kwargs)
+
+    def constant_parts(self, output: Any) -> tuple[Tensor, Tensor] | None:
+        """Return factor and shift of what makes `factor * x + shift` of its one signal, broadcastable; else None."""
+        if self.name not in BY_VALUE or len(self.signals) > 1 or output.shape != self.signals[0].shape:
+            return None
+        one = output.new_ones([1] * output.ndim)
+        factor = self.linear_part([one])
+        if self.name in _ADDITIVE:  # the same everywhere, whatever the shape of what is added
+            factor = factor[(slice(1),) * factor.ndim]
+        return factor, self.apply([torch.zeros_like(one)])
 
 
 def leaves(value: Any) -> Iterator[Tensor]:

@@ -10,9 +10,9 @@ from medxai.attribution.propagation.coefficients import RECTIFIERS, is_rectifier
 from medxai.attribution.propagation.engine import Affine, Propagation, Trace, explaining
 from medxai.attribution.propagation.operations import Call
 
-Patterns = dict[tuple[int, bool], Tensor]
+Patterns = dict[tuple[int, int], Tensor]
 """A tensor like the weights for each convolution and linear layer: by its place in the order of operations, and by
-whether a batch normalisation is merged with it."""
+how often constant factors are merged with it."""
 
 
 def fit_patterns(model: nn.Module, images: Tensor, *, batch_size: int = 16) -> Patterns:
@@ -23,10 +23,10 @@ def fit_patterns(model: nn.Module, images: Tensor, *, batch_size: int = 16) -> P
 
         a = (E+[x y] - E+[x] E[y]) / (w' E+[x y] - w' E+[x] E[y])
 
-    For others the linear estimator, cov[x, y] / var[y], which is the same with E in place of E+. A batch normalisation
-    is merged with the convolution or linear layer before it; alone, its pattern is the inverse of its scale and needs
-    no data. A neuron that no patch activates has the pattern zero. If several operations use an output, the first
-    decides the estimator.
+    For others the linear estimator, cov[x, y] / var[y], which is the same with E in place of E+. Constant factors, such
+    as a batch normalisation's, are merged with the convolution or linear layer before them; alone, their pattern is the
+    inverse of the factor and needs no data. A neuron that no patch activates has the pattern zero. If several
+    operations use an output, the first decides the estimator.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def fit_patterns(model: nn.Module, images: Tensor, *, batch_size: int = 16) -> P
     """
     if len(images) < 2:
         raise ValueError(f"images are {len(images)}: expected at least 2, to fit patterns")
-    sums: dict[tuple[int, bool], _Sums] = {}
+    sums: dict[tuple[int, int], _Sums] = {}
     with prepared(model, images) as (images, _):
         for batch in images.split(batch_size):
             statistics = _Statistics(model)
@@ -126,11 +126,11 @@ class _Statistics(_Rectified):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        self.sums: dict[tuple[int, bool], _Sums] = {}
-        self.weights: dict[tuple[int, bool], Tensor] = {}
+        self.sums: dict[tuple[int, int], _Sums] = {}
+        self.weights: dict[tuple[int, int], Tensor] = {}
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
-        if layer.weight.ndim > 1:
+        if layer.axis is not None:
             y = layer.output.detach()
             chosen = (y > 0).to(y.dtype) if consumer in RECTIFIERS else torch.ones_like(y)
             weight = layer.weight.detach().requires_grad_()
@@ -172,7 +172,7 @@ class _PatternNet(_Rectified):
         return result
 
     def affine(self, layer: Affine, consumer: str) -> Tensor:
-        if layer.weight.ndim == 1:
+        if layer.axis is None:
             pattern = ratio(torch.ones_like(layer.weight), layer.weight)
         elif (pattern := self.patterns.get((layer.index, layer.merged))) is None or pattern.shape != layer.weight.shape:
             raise ValueError("patterns are those of another model: expected what fit_patterns gives for this one")
