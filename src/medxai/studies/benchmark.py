@@ -4,15 +4,18 @@ One trial is one training of one architecture; one more computes the dermatologi
 """
 
 import functools
+from dataclasses import dataclass
 
 from medxai import paths
 from medxai.data import photo_sets, real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.data.photo_sets import ArtefactSet, ImageSet
+from medxai.errors import DataError
 from medxai.evaluation import benchmark_tables, per_class
-from medxai.experiment import benchmark_network, clever_hans, pasted_shortcuts
+from medxai.experiment import benchmark_network, clever_hans, pasted_shortcuts, suppressor
 from medxai.experiment import benchmark_scores as scores
 from medxai.experiment.pasted_shortcuts import KINDS, STRENGTHS
+from medxai.experiment.trained_dermx import FOLDS
 from medxai.experiment.trained_network import start
 from medxai.models.benchmark_networks import BENCHMARK
 from medxai.models.weights import DEFAULT, Pretrained
@@ -22,6 +25,17 @@ from medxai.studies import dataset
 from medxai.studies.store import Absent, Record, Study, Trial, optional
 
 SEED = 0
+
+
+@dataclass(frozen=True)
+class NoWeights:
+    """In place of weights of ImageNet where none are to be had: the network starts from random ones, and says so."""
+
+    reason: str
+    kind: str = "real"
+    digest: str = "random weights"
+
+
 SMOKE = ("mobilenet_v2", "vgg16", "vit_small")
 """Architectures that stand for all in the tests."""
 
@@ -32,9 +46,9 @@ def _raters(db: DermXDB, profile: Profile) -> Record:
     return benchmark_tables.dermatologists(db, dataset.overlaps(db), number=profile.bootstrap, seed=SEED, test=test)
 
 
-def _run(db: DermXDB, weights: Pretrained | Absent, profile: Profile, *, network: str, run: int) -> Record:
+def _run(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, network: str, run: int) -> Record:
     """Train one architecture and score its diagnoses, and its maps against what the dermatologists outlined."""
-    begin = None if isinstance(weights, Absent) else weights
+    begin = None if isinstance(weights, NoWeights) else weights
     images = benchmark_network.paintings(db, profile)
     trained = benchmark_network.train(images, begin, profile, name=network, run=run)
     found = trained.probabilities[trained.test].argmax(1)
@@ -54,10 +68,20 @@ def _run(db: DermXDB, weights: Pretrained | Absent, profile: Profile, *, network
     return {name: table.assign(**known).round(4) for name, table in tables.items()}
 
 
-def _watermark(db: DermXDB, weights: Pretrained | Absent, profile: Profile, *, network: str) -> Record:
+def _watermark(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, network: str) -> Record:
     """Teach one architecture a watermark, and test whether it reads it."""
-    begin = None if isinstance(weights, Absent) else weights
+    begin = None if isinstance(weights, NoWeights) else weights
     return {"watermark": clever_hans.compared(db, begin, profile, name=network).assign(network=network).round(4)}
+
+
+def _guided(db: DermXDB, weights: Pretrained, profile: Profile, *, fold: int) -> Record:
+    """Teach DermX and its kin the watermark, and test on a fold whether guided attention keeps them from reading it."""
+    return {"guided": clever_hans.guided(db, weights, profile, fold=fold).round(4)}
+
+
+def _lamp(db: DermXDB, weights: Pretrained, profile: Profile) -> Record:
+    """Ask which maps mark the lamp, which says nothing of the class."""
+    return suppressor.compared(db, weights, profile)
 
 
 def _artefact(
@@ -78,6 +102,7 @@ def _artefact(
 def _trials(profile: Profile) -> list[Trial]:
     networks = SMOKE if profile.name == "smoke" else tuple(BENCHMARK)
     kinds, strengths = (KINDS, STRENGTHS) if profile.name == "full" else (KINDS[:1], STRENGTHS[-1:])
+    folds = range(FOLDS if profile.name == "full" else 1)
     return [
         Trial("raters", _raters, ("dermxdb",)),
         *(
@@ -89,6 +114,8 @@ def _trials(profile: Profile) -> list[Trial]:
             Trial(f"watermark_{network}", _watermark, ("dermxdb", network), (("network", network),))
             for network in networks
         ),
+        *(Trial(f"guided_{fold}", _guided, ("dermxdb", DEFAULT), (("fold", fold),)) for fold in folds),
+        Trial("lamp", _lamp, ("dermxdb", DEFAULT)),
         *(
             Trial(
                 f"{kind}_{strength:g}",
@@ -102,9 +129,12 @@ def _trials(profile: Profile) -> list[Trial]:
     ]
 
 
-@functools.cache
-def _start(network: str, profile: Profile) -> Pretrained:
-    return benchmark_network.imagenet(network, profile)
+@functools.lru_cache(maxsize=2)  # all of them together fill the memory
+def _start(network: str, profile: Profile) -> Pretrained | NoWeights:
+    try:
+        return benchmark_network.imagenet(network, profile)
+    except DataError as error:
+        return NoWeights(str(error))
 
 
 def _artefacts() -> ArtefactSet:
@@ -121,7 +151,7 @@ STUDY = Study(
         "isic_uda1": lambda _: optional(lambda: photo_sets.isic_uda1(paths.data_root() / "isic_uda1")),
         "ham10000_artefacts": lambda _: optional(_artefacts),
         DEFAULT: lambda _: start(),
-        **{name: lambda profile, name=name: optional(lambda: _start(name, profile)) for name in BENCHMARK},
+        **{name: lambda profile, name=name: _start(name, profile) for name in BENCHMARK},
     },
     seed=SEED,
 )
