@@ -113,11 +113,11 @@ def sensitivities(found: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataF
 
     `found` is as of `medxai.experiment.clever_hans.guided`; columns network, version, value, low, high, images.
     """
-    own = found[found["vitiligo"]].assign(found=lambda table: table["found"].astype(float))
-    wide = own.pivot(index="image", columns=["network", "version"], values="found")
-    order = own[["network", "version"]].drop_duplicates()
-    means = bootstrap.mean_intervals(wide, resamples=resamples, seed=seed).rename_axis(["network", "version"])
-    return order.merge(means.reset_index(), on=["network", "version"])
+    own = found[found["vitiligo"]]
+    own = own.assign(found=own["found"].astype(float), both=own["network"] + ", " + own["version"])
+    wide = own.pivot(index="image", columns="both", values="found")
+    means = bootstrap.mean_intervals(wide, resamples=resamples, seed=seed)
+    return own[["network", "version", "both"]].drop_duplicates().join(means, on="both").drop(columns="both")
 
 
 def followed(maps: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
