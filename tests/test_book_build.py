@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -352,8 +353,13 @@ def test_two_builds_at_once_are_refused(project: Project) -> None:
     assert "another build of" in result.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_what_a_killed_build_leaves_behind_is_stopped_or_keeps_the_lock(project: Project, how: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "interrupts"),
+    [(signal.SIGKILL, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_IGN)],
+)
+def test_what_a_killed_build_leaves_behind_is_stopped_or_keeps_the_lock(
+    project: Project, how: int, interrupts: signal.Handlers
+) -> None:
     code = (
         "import sys; from medxai.book import build; from medxai.book.target import Target;"
         "build.command = lambda *given: [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True);"
@@ -362,7 +368,8 @@ def test_what_a_killed_build_leaves_behind_is_stopped_or_keeps_the_lock(project:
     )
     log, environment = project.root / "_build/smoke/build.log", os.environ | {"PYTHONPATH": str(project.root / "src")}
     log.unlink()
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=project.root, env=environment)
+    shell = partial(signal.signal, signal.SIGINT, interrupts)  # ignored: as in the background of a shell
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=project.root, env=environment, preexec_fn=shell)
     while not log.exists() or not log.read_text():
         time.sleep(0.05)
     process.send_signal(how)

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -143,23 +144,26 @@ def _snakemake(target: Target, selected: list[str], kind: str, lock: int) -> Non
     """Run the graph and show how far it is; what is up to date stays as it is."""
     cores = os.cpu_count() or 1
     environment = os.environ | {"MEDXAI_DATA_KIND": kind} | workers.ENVIRONMENT
-    screen, seen = progress.Screen(), 0
+    screen, seen, events = progress.Screen(), -1, []
+    expected = functools.cache(lambda job: times.expected(target.profile, job))
     with target.log.open("w") as log:
         told = {"env": environment, "stdout": log, "stderr": log}
         process = subprocess.Popen(command(target, selected), pass_fds=[lock], **told)
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             while process.poll() is None:
-                events = progress.read(target.progress)
-                jobs = progress.jobs(events, lambda job: times.expected(target.profile, job))
-                screen.show(progress.line(jobs, cores, time.time()), news=len(events) > seen)
-                seen = len(events)
-                time.sleep(0.2)
+                size = progress.size(target.progress)
+                events = progress.read(target.progress) if size != seen else events
+                screen.show(progress.line(progress.jobs(events, expected), cores, time.time()), news=size != seen)
+                seen = size
+                time.sleep(0.5)
         except KeyboardInterrupt:
             process.wait()  # the terminal has told Snakemake too, which stops its jobs
             raise
         except SystemExit:
-            process.send_signal(signal.SIGINT)
+            # What a shell starts in the background ignores interrupts, and so do its children.
+            ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+            process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
             process.wait()
             raise
         finally:

@@ -28,6 +28,11 @@ def append(file: Path, **event: object) -> None:
         stream.write(json.dumps({"time": time.time(), **event}) + "\n")
 
 
+def size(file: Path) -> int:
+    """Return how many bytes of events there are."""
+    return file.stat().st_size if file.exists() else 0
+
+
 def read(file: Path) -> list[dict]:
     """Return the events so far; one that is being written comes the next time."""
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
