@@ -66,3 +66,16 @@ def test_settings_are_the_papers():
     assert own.changes.brightness == (0.75, 1.25)
     for name in benchmark_networks.BENCHMARK:
         assert fine_tuning.settings(name).rate in (0.01, 0.001, 0.0001)
+
+
+def test_bfloat16_trains_nearly_the_same(six, monkeypatch):
+    trained = {}
+    for kind in (False, True):
+        monkeypatch.setattr(fine_tuning, "multiplies_bfloat16", lambda kind=kind: kind)
+        torch.manual_seed(0)
+        network = benchmark_networks.create("resnet50v2", 6)
+        trained[kind] = fine_tuning.fine_tune(network, "resnet50v2", *six, IMAGENET, epochs=1, seed=0).state_dict()
+    exact, half = (weights["head.fc.weight"] for weights in trained.values())
+    assert not torch.equal(exact, half)
+    assert half.dtype == torch.float32
+    assert (exact - half).abs().mean() < 0.1 * exact.abs().mean()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai import paths
-from medxai.models.benchmark_networks import BENCHMARK, fix_early_layers
+from medxai.models.benchmark_networks import BENCHMARK, BFLOAT16, fix_early_layers
 from medxai.models.normalisation import Normalisation
 from medxai.training.augmentation import Changes, augmented
 from medxai.training.fit import optimise
@@ -68,7 +68,7 @@ def pretrain(
     if not from_scratch:
         return fine_tune(network, name, pictures, labels, normalisation, epochs=epochs, seed=seed)
     network.train().requires_grad_(True)
-    return _trained(network, settings(name), FROM_SCRATCH, pictures, labels, normalisation, epochs, seed)
+    return _trained(network, name, FROM_SCRATCH, pictures, labels, normalisation, epochs, seed)
 
 
 def fine_tune(
@@ -83,13 +83,18 @@ def fine_tune(
 ) -> nn.Module:
     """Train what table A2 leaves free in place, as `pretrain`; return the network in evaluation mode."""
     fix_early_layers(network, name)
-    own = settings(name)
-    return _trained(network, own, own.rate, pictures, labels, normalisation, epochs, seed)
+    return _trained(network, name, settings(name).rate, pictures, labels, normalisation, epochs, seed)
+
+
+def multiplies_bfloat16() -> bool:
+    """Return whether the processor multiplies matrices in bfloat16; others only imitate it, slowly."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # of torch 2.12
+    return bool(capabilities().get("amx_bf16", False))
 
 
 def _trained(
     network: nn.Module,
-    own: Settings,
+    name: str,
     rate: float,
     pictures: np.ndarray,
     labels: np.ndarray,
@@ -98,12 +103,14 @@ def _trained(
     seed: int,
 ) -> nn.Module:
     torch.manual_seed(seed)
+    changes = settings(name).changes
     network.to(memory_format=torch.channels_last)
 
     def draw(rows: Tensor) -> Tensor:
-        seen, _ = augmented(pictures[rows.numpy()], torch.empty(0), normalisation, own.changes)
+        seen, _ = augmented(pictures[rows.numpy()], torch.empty(0), normalisation, changes)
         return seen.contiguous(memory_format=torch.channels_last)
 
     weights = class_weights(labels, int(labels.max()) + 1)
-    optimise(network, draw, labels, epochs=epochs, rate=rate, class_weights=weights)
+    bfloat16 = name in BFLOAT16 and multiplies_bfloat16()
+    optimise(network, draw, labels, epochs=epochs, rate=rate, class_weights=weights, bfloat16=bfloat16)
     return network.eval().requires_grad_(False)

@@ -52,6 +52,7 @@ def optimise(
     batch: int = BATCH,
     smoothing: float = 0.0,
     class_weights: Tensor | None = None,
+    bfloat16: bool = False,
 ) -> None:
     """Train the weights of a network by AdamW, in the mode that it is in.
 
@@ -69,6 +70,8 @@ def optimise(
         Share of each label that is spread over all classes.
     class_weights
         float32 (classes,), how much an image of each counts; all the same without them.
+    bfloat16
+        Whether convolutions and matrix products are computed in bfloat16; weights and loss stay float32.
     """
     truth, batches = torch.from_numpy(labels).long(), -(-len(labels) // batch)
     learning = [weight for weight in network.parameters() if weight.requires_grad]
@@ -76,8 +79,9 @@ def optimise(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * batches)
     for _ in range(epochs):
         for rows in torch.randperm(len(truth)).tensor_split(batches):
-            logits = network(draw(rows))
-            loss = nn.functional.cross_entropy(logits, truth[rows], class_weights, label_smoothing=smoothing)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                logits = network(draw(rows))
+            loss = nn.functional.cross_entropy(logits.float(), truth[rows], class_weights, label_smoothing=smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
