@@ -8,6 +8,8 @@ from sklearn.metrics import f1_score, recall_score
 from medxai import results
 from medxai.data.ontology import DISEASES
 from medxai.evaluation import benchmark_tables as tables
+from medxai.experiment import benchmark_compared
+from medxai.models.architectures import ARCHITECTURES
 
 
 def test_f1_follows_from_rates_and_share():
@@ -77,3 +79,11 @@ def test_the_printed_rows_are_those_of_a_random_half(real_dermxdb, real_overlaps
         apart = ~both["printed"].between(both["low"] - 0.005, both["high"] + 0.005)
         outside += list(both.loc[apart, "row"])
     assert outside == ["Scar", "Sun damage"]
+
+
+def test_networks_of_another_start_are_not_ranked():
+    origins = {"vgg16": "random weights, then", "xception": "random weights", "mobilenet_v2": "mobilenet_v2, ImageNet"}
+    networks = pd.DataFrame(origins.items(), columns=["network", "origin"])
+    assert benchmark_compared.started_alike(pd.concat([networks, networks])) == ["VGG16", "Xception"]
+    paper = results.published(tables.T03)
+    assert {one.paper_name for one in ARCHITECTURES.values()} == set(paper["row"]) - {tables.EXPERTS}

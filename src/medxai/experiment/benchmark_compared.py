@@ -55,6 +55,20 @@ def columns_of(networks: Iterable[str]) -> list[str]:
     return [BENCHMARK[name].paper_name.lower().replace("-", "_") for name in networks]
 
 
+def started_alike(networks: pd.DataFrame) -> list[str]:
+    """Return, as the tables call them, the networks of the most frequent start: others are not ranked against them.
+
+    `networks` has the columns network and origin (`medxai.experiment.benchmark_scores.of_network`).
+    """
+    starts = networks.drop_duplicates("network").set_index("network")["origin"].map(start)
+    return list(paper_names(starts.index[starts == starts.mode()[0]].to_series()))
+
+
+def start(origin: str) -> str:
+    """Return ``ImageNet`` or ``random weights``, what training began with."""
+    return "ImageNet" if "ImageNet" in origin else "random weights"
+
+
 def better_and_clearer(diagnosis: pd.DataFrame, place: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:
     """Correlate over networks the macro F1 of the diagnosis with the fuzzy F1 of the maps.
 
