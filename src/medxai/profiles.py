@@ -50,6 +50,8 @@ class Profile:
         Length of fine-tuning on their half.
     benchmark_runs
         How many trainings of each architecture, of other seeds.
+    benchmark_explained
+        How many paintings each of them explains by other methods than Grad-CAM.
     pretraining_images, pretraining_epochs
         How many paintings of simulated annotations an architecture sees before, and how many times.
     samples
@@ -75,6 +77,7 @@ class Profile:
     benchmark_size: int
     benchmark_epochs: int
     benchmark_runs: int
+    benchmark_explained: int
     pretraining_images: int
     pretraining_epochs: int
     samples: int
@@ -130,6 +133,7 @@ PROFILES = {
             benchmark_size=80,
             benchmark_epochs=1,
             benchmark_runs=1,
+            benchmark_explained=1,
             pretraining_images=12,
             pretraining_epochs=1,
             samples=4,
@@ -154,6 +158,7 @@ PROFILES = {
             benchmark_size=96,
             benchmark_epochs=2,
             benchmark_runs=1,
+            benchmark_explained=1,
             pretraining_images=72,
             pretraining_epochs=1,
             samples=12,
@@ -178,6 +183,7 @@ PROFILES = {
             benchmark_size=128,
             benchmark_epochs=20,
             benchmark_runs=3,
+            benchmark_explained=4,
             pretraining_images=2_000,
             pretraining_epochs=10,
             samples=32,

@@ -76,7 +76,7 @@ def of_network(trained: TrainedNetwork, seconds: float) -> pd.DataFrame:
 
 def by_methods(trained: TrainedNetwork, profile: Profile) -> pd.DataFrame:
     """Score other methods on a few images against the dermatologists; NaN and a reason where one refuses."""
-    rows = trained.rows_to_explain(profile.explained_images)
+    rows = trained.rows_to_explain(profile.benchmark_explained)
     panel = Panel.of(trained, profile.samples, (METHOD, *OTHERS))
     maps, refused, *_ = replace(panel, progress=False).maps(rows)
     try:
