@@ -185,7 +185,7 @@ PROFILES = {
             benchmark_runs=3,
             benchmark_explained=4,
             pretraining_images=2_000,
-            pretraining_epochs=10,
+            pretraining_epochs=4,
             samples=32,
         ),
     )

@@ -1,8 +1,10 @@
 """An architecture of the benchmark, pre-trained once and fine-tuned on half of the paintings."""
 
+import functools
 import hashlib
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from medxai.experiment.trained_network import TrainedNetwork
 from medxai.models import weights
 from medxai.models.architectures import normalisation_of
 from medxai.models.benchmark_networks import BENCHMARK, create
+from medxai.models.normalisation import Normalisation
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
 from medxai.profiles import Profile
@@ -48,22 +51,29 @@ def halves(images: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(rows[0]), np.sort(rows[1])
 
 
-def imagenet(name: str, profile: Profile) -> Pretrained:
-    """Return an architecture with weights of ImageNet: the user's, or at full size what a library downloads.
+@dataclass(frozen=True)
+class NoWeights:
+    """In place of weights of ImageNet where none are to be had: a network starts from random ones, and says so."""
 
-    Raises
-    ------
-    DataError
-        If there are none.
-    """
+    reason: str
+    kind: str = "real"
+    digest: str = "random weights"
+
+
+@functools.lru_cache(maxsize=2)  # all of them together fill the memory
+def start(name: str, profile: Profile) -> Pretrained | NoWeights:
+    """Return an architecture with weights of ImageNet, the user's, or at full size what a library downloads."""
     if profile.name != "full" and not weights.own_file(name).is_file():
-        raise DataError(f"{weights.own_file(name)} is not there, and only a full run downloads weights of {name}")
-    return weights.pretrained(name)
+        return NoWeights(f"{weights.own_file(name)} is not there, and only a full run downloads weights of {name}")
+    try:
+        return weights.pretrained(name)
+    except DataError as error:
+        return NoWeights(str(error))
 
 
 def train(
     images: LabelledImages,
-    start: Pretrained | None,
+    begin: Pretrained | NoWeights,
     profile: Profile,
     *,
     name: str,
@@ -74,16 +84,15 @@ def train(
 
     Parameters
     ----------
-    start
-        With weights of ImageNet; random ones without it, and pre-training then trains the whole network.
+    begin
+        What `start` returns. Where there are no weights, pre-training trains the whole network.
     name, run
         A key of `BENCHMARK`, and the seed of fine-tuning.
     taught
         What it is fine-tuned on in place of the images' own pictures, as many.
     """
     seen, unseen = halves(images)
-    normalisation = start.normalisation if start else normalisation_of(name)
-    network, origin = _pretrained(start, profile, name)
+    network, normalisation, origin = _pretrained(begin, profile, name)
     pictures, labels = (images.pictures if taught is None else taught)[seen], images.labels[seen]
     network = fine_tune(network, name, pictures, labels, normalisation, epochs=profile.benchmark_epochs, seed=run)
     probabilities = predict(network, images.pictures, normalisation)
@@ -91,30 +100,31 @@ def train(
     return TrainedNetwork(network, layer, normalisation, origin, images, seen, unseen, probabilities, images.labels)
 
 
-def _pretrained(start: Pretrained | None, profile: Profile, name: str) -> tuple[nn.Module, str]:
-    """Return an architecture after pre-training, of which the weights are kept, and what its weights come from."""
+def _pretrained(begin: Pretrained | NoWeights, profile: Profile, name: str) -> tuple[nn.Module, Normalisation, str]:
+    """Return an architecture after pre-training, whose weights are kept, and what its weights come from."""
     number, epochs, side = profile.pretraining_images, profile.pretraining_epochs, profile.benchmark_size
-    normalisation = start.normalisation if start else normalisation_of(name)
-    origin = f"{start.origin if start else 'random weights'}, then {number} paintings of simulated annotations"
+    from_scratch = isinstance(begin, NoWeights)
+    normalisation = normalisation_of(name) if from_scratch else begin.normalisation
+    origin = f"{'random weights' if from_scratch else begin.origin}, then {number} paintings of simulated annotations"
 
-    def begin() -> nn.Module:
+    def new() -> nn.Module:
         torch.manual_seed(SEED)
-        return create(name, len(DISEASES), pretrained=start is not None)
+        return create(name, len(DISEASES), pretrained=not from_scratch)
 
     def make() -> bytes:
         db = real_or_simulated.simulated_dermxdb(number, OTHER_SEED)
         images = image_sets.painted(db, list(db.images.index), side, side)
-        options = {"epochs": epochs, "seed": SEED, "from_scratch": start is None}
-        network = pretrain(begin(), name, images.pictures, images.labels, normalisation, **options)
+        options = {"epochs": epochs, "seed": SEED, "from_scratch": from_scratch}
+        network = pretrain(new(), name, images.pictures, images.labels, normalisation, **options)
         content = io.BytesIO()
         torch.save(network.state_dict(), content)
         return content.getvalue()
 
-    path = paths.trained(f"{name}-{_digest(name, number, epochs, side, start.digest if start else 'random')}")
+    path = paths.trained(f"{name}-{_digest(name, number, epochs, side, begin.digest)}")
     files.once(path, make)
-    network = begin()
+    network = new()
     network.load_state_dict(torch.load(path, weights_only=True))
-    return network, origin
+    return network, normalisation, origin
 
 
 def _digest(*told: object) -> str:

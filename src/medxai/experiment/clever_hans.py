@@ -16,6 +16,7 @@ from medxai.data.dermxdb import DISEASES, DermXDB
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import localisation
 from medxai.experiment import benchmark_network, image_sets, trained_dermx
+from medxai.experiment.benchmark_network import NoWeights
 from medxai.experiment.dermx_checks import DiagnosisLogits
 from medxai.experiment.explained_paintings import explained_images
 from medxai.experiment.trained_dermx import Recipe
@@ -143,12 +144,12 @@ def tested(
     return pd.concat(parts, ignore_index=True)
 
 
-def compared(db: DermXDB, start: Pretrained | None, profile: Profile, *, name: str) -> pd.DataFrame:
+def compared(db: DermXDB, begin: Pretrained | NoWeights, profile: Profile, *, name: str) -> pd.DataFrame:
     """Fine-tune one architecture in each of the ways of `taught`; return `tested` of each, by column ``taught``."""
     paintings = watermarked(db, profile)
     parts = []
     for kind, pictures in taught(paintings).items():
-        trained = benchmark_network.train(paintings.plain, start, profile, name=name, run=0, taught=pictures)
+        trained = benchmark_network.train(paintings.plain, begin, profile, name=name, run=0, taught=pictures)
         found = tested(trained.network, trained.normalisation, trained.test, paintings, trained.layer)
         parts.append(found.assign(taught=kind))
     return pd.concat(parts, ignore_index=True)

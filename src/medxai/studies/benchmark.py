@@ -3,17 +3,14 @@
 One trial is one training of one architecture; one more computes the dermatologists' rows from their annotations alone.
 """
 
-import functools
-from dataclasses import dataclass
-
 from medxai import paths
 from medxai.data import photo_sets, real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.data.photo_sets import ArtefactSet, ImageSet
-from medxai.errors import DataError
 from medxai.evaluation import benchmark_tables, per_class
 from medxai.experiment import benchmark_network, clever_hans, pasted_shortcuts, suppressor
 from medxai.experiment import benchmark_scores as scores
+from medxai.experiment.benchmark_network import NoWeights
 from medxai.experiment.pasted_shortcuts import KINDS, STRENGTHS
 from medxai.experiment.trained_dermx import FOLDS
 from medxai.experiment.trained_network import start
@@ -25,15 +22,6 @@ from medxai.studies import dataset
 from medxai.studies.store import Absent, Record, Study, Trial, optional
 
 SEED = 0
-
-
-@dataclass(frozen=True)
-class NoWeights:
-    """In place of weights of ImageNet where none are to be had: the network starts from random ones, and says so."""
-
-    reason: str
-    kind: str = "real"
-    digest: str = "random weights"
 
 
 SMOKE = ("mobilenet_v2", "vit_small")
@@ -48,9 +36,8 @@ def _raters(db: DermXDB, profile: Profile) -> Record:
 
 def _run(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, network: str, run: int) -> Record:
     """Train one architecture and score its diagnoses, and its maps against what the dermatologists outlined."""
-    begin = None if isinstance(weights, NoWeights) else weights
     images = benchmark_network.paintings(db, profile)
-    trained = benchmark_network.train(images, begin, profile, name=network, run=run)
+    trained = benchmark_network.train(images, weights, profile, name=network, run=run)
     found = trained.probabilities[trained.test].argmax(1)
     number = len(trained.images.classes)
     there = per_class.one_hot(trained.images.labels[trained.test], number)
@@ -70,8 +57,7 @@ def _run(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, netw
 
 def _watermark(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, network: str) -> Record:
     """Teach one architecture a watermark, and test whether it reads it."""
-    begin = None if isinstance(weights, NoWeights) else weights
-    return {"watermark": clever_hans.compared(db, begin, profile, name=network).assign(network=network).round(4)}
+    return {"watermark": clever_hans.compared(db, weights, profile, name=network).assign(network=network).round(4)}
 
 
 def _guided(db: DermXDB, weights: Pretrained, profile: Profile, *, fold: int) -> Record:
@@ -130,14 +116,6 @@ def _trials(profile: Profile) -> list[Trial]:
     ]
 
 
-@functools.lru_cache(maxsize=2)  # all of them together fill the memory
-def _start(network: str, profile: Profile) -> Pretrained | NoWeights:
-    try:
-        return benchmark_network.imagenet(network, profile)
-    except DataError as error:
-        return NoWeights(str(error))
-
-
 def _artefacts() -> ArtefactSet:
     return photo_sets.ham10000_artefacts(paths.data_root() / "ham10000_artefacts")
 
@@ -152,7 +130,7 @@ STUDY = Study(
         "isic_uda1": lambda _: optional(lambda: photo_sets.isic_uda1(paths.data_root() / "isic_uda1")),
         "ham10000_artefacts": lambda _: optional(_artefacts),
         DEFAULT: lambda _: start(),
-        **{name: lambda profile, name=name: _start(name, profile) for name in BENCHMARK},
+        **{name: lambda profile, name=name: benchmark_network.start(name, profile) for name in BENCHMARK},
     },
     seed=SEED,
 )

@@ -21,6 +21,8 @@ def fit(
     rate: float,
     seed: int,
     upside_down: bool = True,
+    batch: int = BATCH,
+    bfloat16: bool = False,
 ) -> nn.Module:
     """Train a whole network on some pictures, flipped and shifted in colour at random; return it in evaluation mode.
 
@@ -30,15 +32,19 @@ def fit(
         Returns the network to start from; it is called once the seed (of new weights, order, augmentation) is set.
     pictures, labels
         uint8 (n, height, width, 3) and int (n,), from 0.
-    epochs, rate
+    epochs, rate, batch, bfloat16
         As of `optimise`.
     upside_down
         Whether a picture may be flipped upside down, too, and not only left to right.
     """
     torch.manual_seed(seed)
-    images = normalisation.apply(pictures)
     network = build().to(memory_format=torch.channels_last).train()
-    optimise(network, lambda rows: _augmented(images[rows], upside_down), labels, epochs=epochs, rate=rate)
+
+    def draw(rows: Tensor) -> Tensor:
+        images = normalisation.apply(pictures[rows.numpy()])
+        return _augmented(images, upside_down).contiguous(memory_format=torch.channels_last)
+
+    optimise(network, draw, labels, epochs=epochs, rate=rate, batch=batch, bfloat16=bfloat16)
     return network.eval()
 
 
