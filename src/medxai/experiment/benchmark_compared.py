@@ -125,9 +125,12 @@ def watermark_table(hans: pd.DataFrame) -> pd.DataFrame:
 def sensitivities(found: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     """Return the sensitivity to vitiligo of each network in each version of the test, with intervals over images.
 
-    `found` is as of `medxai.experiment.clever_hans.guided`; columns network, version, value, low, high, images.
+    `found` is as of `medxai.experiment.clever_hans.guided`; columns network, version, value, low, high, images. A small
+    fold may have no vitiligo; the table is then empty.
     """
     own = found[found["vitiligo"]]
+    if own.empty:
+        return pd.DataFrame(columns=["network", "version", "value", "low", "high", "images"])
     own = own.assign(found=own["found"].astype(float), both=own["network"] + ", " + own["version"])
     wide = own.pivot(index="image", columns="both", values="found")
     means = bootstrap.mean_intervals(wide, resamples=resamples, seed=seed)
