@@ -57,6 +57,30 @@ def test_what_the_table_counts():
     assert list(one[["accuracy", "sensitivity", "false_alarms", "mass", "area"]]) == [0.5, 0.5, 1.0, 0.4, 0.1]
 
 
+def test_how_often_letters_turn_a_diagnosis_by_hand():
+    """Of four images with letters two are turned, one is turned back, one stays; one without letters does not count."""
+    versions = {
+        "removed": ([False, False, True, True, False], [False] * 5),
+        "as taught": ([True, True, True, True, False], [True, True, False, False, False]),
+        "swapped": ([False, False, False, True, True], [False, False, True, True, False]),
+    }
+    vitiligo = [True, True, False, False, False]
+    parts = [
+        pd.DataFrame(
+            {"image": list("abcde"), "version": version, "vitiligo": vitiligo, "found": found, "letters": letters}
+        )
+        for version, (found, letters) in versions.items()
+    ]
+    hans = pd.concat(parts).assign(network="vgg16", taught="tied", mass=0.4, area=0.1)
+    one = benchmark_compared.turned(hans, resamples=500, seed=0).iloc[0]
+    assert one["value"] == (2 - 1) / 4
+    assert one["images"] == 4
+    assert one["low"] < 0 < one["high"]
+    plain = hans.assign(taught="plain", mass=0.1)
+    assert benchmark_compared.betrayed(pd.concat([hans, plain]))["vgg16"] == pytest.approx(4)
+    assert benchmark_compared.turned(hans.assign(letters=False), resamples=9, seed=0).empty
+
+
 def test_networks_that_explain_themselves_meet_each_version():
     smoke = profiles.get("smoke")
     found = clever_hans.guided(real_or_simulated.open_dermxdb(smoke), start(), smoke, fold=0)

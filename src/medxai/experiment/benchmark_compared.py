@@ -86,7 +86,11 @@ def better_and_clearer(diagnosis: pd.DataFrame, place: pd.DataFrame, *, resample
     """
     macro = diagnosis[~diagnosis["metric"].str.endswith("_std")].groupby("row")["value"].mean()
     both = pd.concat([macro, place[place["metric"] == "f1"].set_index("row")["value"]], axis=1, join="inner")
-    values = both.to_numpy()
+    return rank_correlation(both.to_numpy(), resamples=resamples, seed=seed)
+
+
+def rank_correlation(values: np.ndarray, *, resamples: int, seed: int) -> dict[str, float]:
+    """Correlate the two columns of values, float64 (networks, 2), by Spearman; dictionary as above, NaN below three."""
     draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
     drawn = [spearmanr(*values[draw].T).statistic for draw in draws if (np.ptp(values[draw], axis=0) > 0).all()]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
@@ -120,6 +124,38 @@ def watermark_table(hans: pd.DataFrame) -> pd.DataFrame:
 
     keys = ["network", "taught", "version"]
     return hans.groupby(keys, sort=False)[hans.columns.difference(keys).tolist()].apply(summed).reset_index()
+
+
+def turned(hans: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return how often letters turn a diagnosis into vitiligo, by network and training.
+
+    Each unseen image that can have letters is diagnosed with them and without: vitiligo in the versions *as taught* and
+    *removed*, other diseases in *swapped* and *removed* (`medxai.experiment.clever_hans.tested`).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns network and taught; ``value``, the share of the images that are called vitiligo with letters less that
+        without, ``low`` and ``high``, its 95 % interval over images, and ``images``.
+    """
+    keys = ["network", "taught", "image"]
+    without = hans[hans["version"] == "removed"].set_index(keys)["found"].astype(float)
+    there = hans[hans["letters"] & hans["version"].isin(["as taught", "swapped"])].set_index(keys)["found"].astype(float)
+    change = (there - without).dropna().rename("change").reset_index()
+    if change.empty:
+        return pd.DataFrame(columns=["network", "taught", "value", "low", "high", "images"])
+    wide = change.pivot(index="image", columns=["network", "taught"], values="change")
+    wide.columns = wide.columns.to_flat_index()
+    means = bootstrap.mean_intervals(wide, resamples=resamples, seed=seed)
+    own = pd.DataFrame(list(means.index), columns=["network", "taught"])
+    return pd.concat([own, means.reset_index(drop=True)], axis=1)
+
+
+def betrayed(hans: pd.DataFrame) -> pd.Series:
+    """Return by network how much more of Grad-CAM is on the letters if they were taught as a sign, and not: a ratio."""
+    seen = hans[(hans["version"] == "as taught") & hans["letters"]]
+    mass = seen.groupby(["network", "taught"], sort=False)["mass"].mean().unstack("taught")
+    return (mass["tied"] / mass["plain"].where(mass["plain"] > 0)).rename("value")
 
 
 def sensitivities(found: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:

@@ -49,6 +49,18 @@ def bubbles(diagnosis: Mapping[str, pd.DataFrame], place: Mapping[str, pd.DataFr
     return mark_data(figure, kind, "area: number of weights")
 
 
+def witnesses(points: pd.DataFrame, kind: DataKind) -> Figure:
+    """Draw how much more of a map is on the letters, ``y``, against what the letters do, ``x``, by network."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.0), layout="constrained")
+    axes.scatter(points["x"], points["y"], 50, COLOURS[0], alpha=0.7, lw=0)
+    axes.axhline(1, color="#888888", lw=1)
+    axes.set(xlabel="share of pictures that letters turn into vitiligo")
+    axes.set(ylabel="Grad-CAM on the letters, in times\nthat of a network taught without")
+    axes.margins(0.15)
+    _label(axes, points)
+    return mark_data(figure, kind)
+
+
 def _label(axes: Axes, points: pd.DataFrame) -> None:
     """Write names beside points, each as near as there is room among those written."""
     axes.figure.draw_without_rendering()
