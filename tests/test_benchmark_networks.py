@@ -1,10 +1,19 @@
 """What of a network learns in fine-tuning, and by which settings."""
 
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
+from medxai import profiles
 from medxai.attribution import feature_maps
+from medxai.data import real_or_simulated
+from medxai.data.dermxdb import DISEASES
+from medxai.errors import DataError
+from medxai.experiment import benchmark_network
 from medxai.models import backbones, benchmark_networks
 from medxai.models.normalisation import IMAGENET
 from medxai.training import fine_tuning
@@ -79,3 +88,67 @@ def test_bfloat16_trains_nearly_the_same(six, monkeypatch):
     assert not torch.equal(exact, half)
     assert half.dtype == torch.float32
     assert (exact - half).abs().mean() < 0.1 * exact.abs().mean()
+
+
+def _photographs(folder, diseases, number=2):
+    """Write pictures of noise into a folder for each disease."""
+    generator = np.random.default_rng(0)
+    for disease in diseases:
+        (folder / disease).mkdir(parents=True)
+        for i in range(number):
+            pixels = generator.integers(0, 255, (90, 100, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / disease / f"{i}.png")
+
+
+def test_a_clinical_set_of_ones_own_is_what_networks_are_pretrained_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDXAI_DATA", str(tmp_path))
+    smoke = profiles.get("smoke")
+    benchmark_network.start.cache_clear()
+    assert benchmark_network.start("mobilenet_v2", smoke) == benchmark_network.Start(None, None, "random weights")
+    _photographs(tmp_path / "clinical", [name.upper() for name in DISEASES])
+    benchmark_network.start.cache_clear()
+    begin = benchmark_network.start("mobilenet_v2", smoke)
+    assert begin.clinical == tmp_path / "clinical"
+    assert begin.digest != "random weights"
+    images = benchmark_network.clinical(begin.clinical, 80)
+    assert images.kind == "real"
+    assert list(images.labels) == [DISEASES.index(name) for name in sorted(DISEASES) for _ in range(2)]
+    network, _, origin = benchmark_network._pretrained(begin, smoke, "mobilenet_v2")
+    assert origin == "random weights, then photographs of clinical"
+    assert network(torch.zeros(1, 3, 80, 80)).shape == (1, len(DISEASES))
+    benchmark_network.start.cache_clear()
+
+
+def test_a_clinical_set_has_a_folder_for_each_disease(tmp_path):
+    _photographs(tmp_path, DISEASES[1:], number=1)
+    with pytest.raises(DataError, match=f"has no photograph of {DISEASES[0]}: expected some of each"):
+        benchmark_network.clinical(tmp_path, 80)
+    _photographs(tmp_path, ["melanoma"], number=1)
+    with pytest.raises(DataError, match=r"melanoma/0\.png is of no disease: expected folders called"):
+        benchmark_network.clinical(tmp_path, 80)
+
+
+def test_damaged_weights_of_the_user_are_not_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDXAI_DATA", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "vgg16.pth").write_bytes(b"no weights")
+    benchmark_network.start.cache_clear()
+    with pytest.raises(DataError, match=r"vgg16\.pth is no file of weights"):
+        benchmark_network.start("vgg16", profiles.get("smoke"))
+
+
+def test_photographs_are_shown_where_all_are_there(tmp_path):
+    """Those of a user, read as they are; the annotations stay."""
+    db = real_or_simulated.simulated_dermxdb(40, 0)
+    smoke = profiles.get("smoke")
+    assert benchmark_network.shown(db, smoke).kind == "rendered"
+    places = {name: tmp_path / f"{i}.png" for i, name in enumerate(db.images.index)}
+    for i, place in enumerate(places.values()):
+        Image.fromarray(np.full((60, 90, 3), i, np.uint8)).save(place)
+    own = dataclasses.replace(db, images=db.images.assign(photograph=pd.Series(places)))
+    images = benchmark_network.shown(own, smoke)
+    assert images.kind == "real"
+    assert [picture.max() for picture in images.pictures] == [int(places[name].stem) for name in images.names]
+    painted = benchmark_network.paintings(db, smoke)
+    assert np.array_equal(images.reference(0), painted.reference(0))
+    assert np.array_equal(images.labels, painted.labels)

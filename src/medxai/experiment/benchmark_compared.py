@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from medxai.evaluation import bootstrap
+from medxai.evaluation.benchmark_tables import EXPERTS, reaches_experts
 from medxai.evaluation.per_class import MEAN
 from medxai.models.benchmark_networks import BENCHMARK
 from medxai.results import metric_name, tidy
@@ -31,6 +32,26 @@ def diagnosis_table(diagnosis: pd.DataFrame, score: str) -> pd.DataFrame:
     lines = diagnosis[diagnosis["class"] != MEAN]
     lines = lines.assign(row=paper_names(lines["network"]), metric=lines["class"].map(metric_name), value=lines[score])
     return _over_runs(lines, "row", "metric")
+
+
+def at_expert_level(table: pd.DataFrame, experts: pd.DataFrame) -> pd.DataFrame:
+    """Say for each network and metric whether it is at expert level (`reaches_experts`); bool (networks, metrics).
+
+    Both tables are tidy, with deviations as ``_std``; the second has the row `EXPERTS`. A single run has no deviation,
+    and counts by its value.
+    """
+    wide = table[table["row"] != EXPERTS].pivot(index="row", columns="metric", values="value")
+    own = experts[experts["row"] == EXPERTS].set_index("metric")["value"]
+    metrics = [name for name in own.index if f"{name}_std" in own.index and name in wide]
+    spread = wide.reindex(columns=[f"{name}_std" for name in metrics]).fillna(0)
+    level = {
+        name: [
+            reaches_experts(*both, own[name], own[f"{name}_std"])
+            for both in zip(wide[name], spread[f"{name}_std"], strict=True)
+        ]
+        for name in metrics
+    }
+    return pd.DataFrame(level, index=wide.index)
 
 
 def place_table(images: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +161,9 @@ def turned(hans: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     """
     keys = ["network", "taught", "image"]
     without = hans[hans["version"] == "removed"].set_index(keys)["found"].astype(float)
-    there = hans[hans["letters"] & hans["version"].isin(["as taught", "swapped"])].set_index(keys)["found"].astype(float)
+    there = (
+        hans[hans["letters"] & hans["version"].isin(["as taught", "swapped"])].set_index(keys)["found"].astype(float)
+    )
     change = (there - without).dropna().rename("change").reset_index()
     if change.empty:
         return pd.DataFrame(columns=["network", "taught", "value", "low", "high", "images"])

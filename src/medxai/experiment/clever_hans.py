@@ -16,7 +16,7 @@ from medxai.data.dermxdb import DISEASES, DermXDB
 from medxai.data.labelled_images import LabelledImages
 from medxai.evaluation import localisation
 from medxai.experiment import benchmark_network, image_sets, trained_dermx
-from medxai.experiment.benchmark_network import NoWeights
+from medxai.experiment.benchmark_network import Start
 from medxai.experiment.dermx_checks import DiagnosisLogits
 from medxai.experiment.explained_paintings import explained_images
 from medxai.experiment.trained_dermx import Recipe
@@ -144,7 +144,7 @@ def tested(
     return pd.concat(parts, ignore_index=True)
 
 
-def compared(db: DermXDB, begin: Pretrained | NoWeights, profile: Profile, *, name: str) -> pd.DataFrame:
+def compared(db: DermXDB, begin: Start, profile: Profile, *, name: str) -> pd.DataFrame:
     """Fine-tune one architecture in each of the ways of `taught`; return `tested` of each, by column ``taught``."""
     paintings = watermarked(db, profile)
     parts = []

@@ -10,7 +10,7 @@ from medxai.data.photo_sets import ArtefactSet, ImageSet
 from medxai.evaluation import benchmark_tables, per_class
 from medxai.experiment import benchmark_network, clever_hans, pasted_shortcuts, suppressor
 from medxai.experiment import benchmark_scores as scores
-from medxai.experiment.benchmark_network import NoWeights
+from medxai.experiment.benchmark_network import Start
 from medxai.experiment.pasted_shortcuts import KINDS, STRENGTHS
 from medxai.experiment.trained_dermx import FOLDS
 from medxai.experiment.trained_network import start
@@ -34,10 +34,10 @@ def _raters(db: DermXDB, profile: Profile) -> Record:
     return benchmark_tables.dermatologists(db, dataset.overlaps(db), number=profile.bootstrap, seed=SEED, test=test)
 
 
-def _run(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, network: str, run: int) -> Record:
+def _run(db: DermXDB, begin: Start, profile: Profile, *, network: str, run: int) -> Record:
     """Train one architecture and score its diagnoses, and its maps against what the dermatologists outlined."""
-    images = benchmark_network.paintings(db, profile)
-    trained = benchmark_network.train(images, weights, profile, name=network, run=run)
+    images = benchmark_network.shown(db, profile)
+    trained = benchmark_network.train(images, begin, profile, name=network, run=run)
     found = trained.probabilities[trained.test].argmax(1)
     number = len(trained.images.classes)
     there = per_class.one_hot(trained.images.labels[trained.test], number)
@@ -55,9 +55,9 @@ def _run(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, netw
     return {name: table.assign(**known).round(4) for name, table in tables.items()}
 
 
-def _watermark(db: DermXDB, weights: Pretrained | NoWeights, profile: Profile, *, network: str) -> Record:
+def _watermark(db: DermXDB, begin: Start, profile: Profile, *, network: str) -> Record:
     """Teach one architecture a watermark, and test whether it reads it."""
-    return {"watermark": clever_hans.compared(db, weights, profile, name=network).assign(network=network).round(4)}
+    return {"watermark": clever_hans.compared(db, begin, profile, name=network).assign(network=network).round(4)}
 
 
 def _guided(db: DermXDB, weights: Pretrained, profile: Profile, *, fold: int) -> Record:
