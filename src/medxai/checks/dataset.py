@@ -51,6 +51,10 @@ check_pairwise_f1 = Check(
     ),
     example=lambda: (np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool), np.array([1, 1, 0, 0, 1, 0, 0, 0, 0, 0], bool)),
     hint="Count the images that both raters marked, and those that only one of them marked.",
+    meaning=lambda f1, first, second: (
+        f"Of the {np.sum(first) + np.sum(second)} marks that the two gave, {f1:.0%} stand on an image that the other "
+        "marked, too."
+    ),
 )
 
 check_mean_dice = Check(
@@ -78,6 +82,10 @@ check_mean_dice = Check(
     ),
     example=lambda: (np.array([0.0, 0.1, 0.2, 0.7, 0.9]),),
     hint="With I the intersection and U the union: IoU = I / U, and the two areas together are U + I.",
+    meaning=lambda dice, iou: (
+        f"The same outlines score {dice:.2f} by one index and {np.mean(iou):.2f} by the other: a score says little "
+        "without the name of its index."
+    ),
 )
 
 
@@ -117,4 +125,8 @@ check_ceiling = Check(
     ),
     example=lambda: (np.array([[[1, 1, 0, 0, 0]], [[1, 1, 1, 0, 0]], [[1, 0, 1, 1, 0]], [[0, 1, 1, 0, 1]]], bool),),
     hint="For each rater: the reference is the mean of the other masks; then 2 * sum(min) / (sum + sum).",
+    meaning=lambda f1, masks: (
+        f"A map that scores {f1:.2f} on this image agrees with these {len(masks)} raters as well as they do with each "
+        "other."
+    ),
 )
