@@ -47,6 +47,10 @@ check_pairwise_f1 = Check(
             _sensitivity,
             "This divides by the images of one rater only (a sensitivity). F1 treats the two raters alike.",
         ),
+        Mistake(
+            lambda a, b: _sensitivity(b, a),
+            "This divides by the images of the other rater only (a precision). F1 treats the two raters alike.",
+        ),
         Mistake(lambda a, b: 100 * _pairwise_f1(a, b), "This is in percent: give a share between 0 and 1."),
     ),
     example=lambda: (np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool), np.array([1, 1, 0, 0, 1, 0, 0, 0, 0, 0], bool)),
