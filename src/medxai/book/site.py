@@ -6,20 +6,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from sphinx_external_toc.api import SiteMap
-from sphinx_external_toc.parsing import create_toc_dict, parse_toc_yaml
+from sphinx_external_toc.parsing import create_toc_dict
 
 from medxai import paths
 from medxai.book import chapters, methods, pages, times
 from medxai.book.target import Target
+from medxai.book.toc import CHAPTERS, contents
 from medxai.errors import DataError
 from medxai.files import dump, write, write_if_changed
-
-CHAPTERS = "book/chapters/"
 
 
 class SiteFailed(RuntimeError):  # noqa: N818 - read as a statement
@@ -127,18 +125,3 @@ def _mirror(files: dict[str, str | bytes], folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder).as_posix() not in files:
             path.unlink()
-
-
-def contents(left_out: Iterable[str] = (), file: Path = paths.TABLE_OF_CONTENTS) -> SiteMap:
-    """Return the table of contents without the documents `left_out` and the parts that become empty.
-
-    It is a mapping from document names, in reading order.
-    """
-    found = parse_toc_yaml(file)
-    for name in left_out:
-        del found[name]
-    for document in found.values():
-        for part in document.subtrees:
-            part.items = [item for item in part.items if item in found]
-        document.subtrees = [part for part in document.subtrees if part.items]
-    return found
