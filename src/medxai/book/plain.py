@@ -25,8 +25,30 @@ from medxai.checks import quiz
 from medxai.errors import DataError
 
 KNOWN = {
-    *("paragraph", "heading", "inline", "text", "softbreak", "hardbreak", "em", "strong", "code_inline", "fence", "image"),
-    *("code_block", "bullet_list", "ordered_list", "list_item", "blockquote", "link", "hr", "html_block", "html_inline"),
+    *(
+        "paragraph",
+        "heading",
+        "inline",
+        "text",
+        "softbreak",
+        "hardbreak",
+        "em",
+        "strong",
+        "code_inline",
+        "fence",
+        "image",
+    ),
+    *(
+        "code_block",
+        "bullet_list",
+        "ordered_list",
+        "list_item",
+        "blockquote",
+        "link",
+        "hr",
+        "html_block",
+        "html_inline",
+    ),
     *("table", "thead", "tbody", "tr", "th", "td", "math_inline", "math_block", "amsmath"),
 }
 """Tokens of what Jupyter and Colab show as the book does."""
@@ -127,7 +149,7 @@ class _Writer:
             number = self.book.find("figures", figure["name"]).number
             parts.append(f"**Fig. {number}.** {self.text(figure['caption'])}")
         if alt:
-            parts.append(_folded("The figure in words", html.escape(alt, quote=False)))
+            parts.append(_folded("The figure in words", escape(alt)))
         caption = nbformat.v4.new_markdown_cell("\n\n".join(parts), id=f"{cell.id}-caption")
         return [cell, caption] if parts else [cell]
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import yaml
 from sphinx_external_toc.parsing import create_toc_dict
 
@@ -34,6 +35,8 @@ def make(names: str, target: Target, tell: Callable[..., None]) -> None:
     ------
     SiteFailed
         With the warnings of Sphinx; its whole output is kept in ``sphinx.log``.
+    DataError
+        If something in a chapter cannot be written as plain Markdown, for the notebooks that readers download.
     """
     selected = names.split(",")
     complete = selected == chapters.names()
@@ -49,10 +52,22 @@ def make(names: str, target: Target, tell: Callable[..., None]) -> None:
         write(target.folder / "sphinx.log", output)
         built = Path(folder) / "_build" / "html"
         check(code, output, built, expected, strict=bool(strict))
+        _make_plain(built / "_sources", target, selected)
         if target.html.exists():
             shutil.rmtree(target.html)
         built.rename(target.html)
     write(target.site, dump({"pages": len(expected), "chapters": selected}))
+
+
+def _make_plain(sources: Path, target: Target, selected: list[str]) -> None:
+    """Replace the chapters among the `sources`, which readers download, by notebooks in plain Markdown."""
+    from medxai.book import cross_references, plain  # parsers that the other steps of a build need not load
+
+    book = cross_references.read()
+    for name in selected:
+        executed = nbformat.read(target.chapters / f"{name}.ipynb", as_version=4)
+        made = plain.plain(executed, name, book, plain.built(target, name))
+        write(sources / f"{CHAPTERS}{name}.ipynb", nbformat.writes(made))
 
 
 def _sphinx(command: list[str], tell: Callable[..., None]) -> tuple[int, str]:
