@@ -15,8 +15,8 @@ def page(site: Path, name: str) -> BeautifulSoup:
 
 
 def squeezed(text: str) -> str:
-    """Return `text` without white space and marks of emphasis, with round brackets for square ones."""
-    return re.sub(r"[\s*`>]", "", text).translate(str.maketrans("[]", "()"))
+    """Return `text` without white space and marks of emphasis, with simple quotation marks and round brackets."""
+    return re.sub(r"[\s*`>#]", "", text).translate(str.maketrans("[]’‘“”", "()''\"\"")).replace("…", "...")
 
 
 @pytest.mark.parametrize("name", chapters.names())
@@ -29,8 +29,11 @@ def test_paragraphs_say_what_the_page_says(built_site: Path, name: str) -> None:
     shown = page(built_site, f"{toc.CHAPTERS}{name}").select(
         "p:has(.pasted-text), p:has(.bibtex-citation), p:has(.std)"
     )
-    compared = [paragraph for paragraph in shown if not paragraph.select(".math")]
-    assert len(compared) >= 2
+    # Formulas are written otherwise there, and several works in one bracket in another order.
+    compared = [one for one in shown if not one.select(".math, .bibtex-citation a + a")]
+    assert compared
+    for number in (tag for one in compared for tag in one.select(".caption-number")):
+        number.decompose()
     assert [one.get_text() for one in compared if squeezed(one.get_text()) not in said] == []
 
 
@@ -49,6 +52,6 @@ def test_places_are_those_of_sphinx(built_site: Path) -> None:
         number = pages[place.document].find(id=place.anchor).select_one(".eqno")
         assert number.get_text().startswith(f"({place.number})")
     for name, place in book.pages.items():
-        assert squeezed(pages[name].find("h1").get_text()).rstrip("#").endswith(squeezed(place.title)), name
+        assert squeezed(pages[name].find("h1").get_text()).endswith(squeezed(place.title)), name
     shown = [tag.get_text().strip() for name in pages for tag in pages[name].select(".exercise .caption-number")]
     assert shown == [f"Exercise {place.number}" for place in book.exercises.values()]

@@ -30,7 +30,7 @@ def parser() -> MarkdownIt:
     Lists of tasks stay out of it, since Jupyter shows them as they are.
     """
     config = yaml.safe_load(paths.SITE_CONFIG.read_text(encoding="utf-8"))
-    extensions = set(config["parse"]["myst_enable_extensions"]) - {"tasklist"}
+    extensions = set(config.get("parse", {}).get("myst_enable_extensions", ())) - {"tasklist"}
     found = create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML)
     found.inline.ruler.at("myst_role", _role)
     return found
