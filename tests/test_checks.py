@@ -32,6 +32,9 @@ RIGHT = {
     "attribution.check_shapley": [(0.4 + 0.8) / 2, (0.1 + 0.5) / 2],
     "attribution.check_integrated": np.array([1.5, 4, -2]) / 3.5,  # the score rises from 0 to 1, along a plane
     "attribution.check_ranks": 1 - 6 * 2 / (4 * (4**2 - 1)),  # two of four ranks differ, by one
+    "benchmark.check_level": 5,  # all but the fourth reach 0.75
+    "benchmark.check_limit": 0.68 / 1.34,
+    "benchmark.check_rebuilt": 24 / (24 + 3 + 8.5),  # of 100 images
     "comparison.check_auc": 8.5 / 9,
     "comparison.check_deletion": (4.5 / 2 + 5.5 + 3.5 + 0.5) / 4,
     "comparison.check_paired": np.sqrt(0.00268 / 4 / 5),

@@ -18,6 +18,10 @@ check_limit = Check(
     ),
     example=lambda: (0.34,),
     hint="Put a precision of 1 into the harmonic mean.",
+    meaning=lambda f1, sensitivity: (
+        f"A network that misses {1 - sensitivity:.0%} of the sick cannot have an F1 above {f1:.2f}, even without one "
+        "false alarm."
+    ),
 )
 
 check_rebuilt = Check(
@@ -42,6 +46,10 @@ check_rebuilt = Check(
     ),
     example=lambda: (0.8, 0.9, 0.15),
     hint="Count true positives, false negatives and false positives in 100 images.",
+    meaning=lambda f1, sensitivity, specificity, share: (
+        f"{100 * (1 - share) * (1 - specificity):.1f} of 100 images are false alarms, against "
+        f"{100 * share * sensitivity:.1f} that are found: the F1 is {f1:.2f}, however good both rates look."
+    ),
 )
 
 
@@ -66,8 +74,12 @@ check_level = Check(
         ),
     ),
     example=lambda: (
-        np.array([[0.80, 0.01], [0.74, 0.03], [0.70, 0.06], [0.60, 0.02], [0.755, 0.0]]),
+        np.array([[0.80, 0.01], [0.74, 0.03], [0.70, 0.06], [0.60, 0.02], [0.755, 0.0], [0.78, 0.02]]),
         np.array([0.79, 0.04]),
     ),
     hint="Mean plus deviation of the one, mean less deviation of the other.",
+    meaning=lambda level, networks, experts: (
+        f"{level} of {len(networks)} networks count as experts; if their means had to reach that of the experts, it "
+        f"would be {(networks[:, 0] >= experts[0]).sum()}."
+    ),
 )
