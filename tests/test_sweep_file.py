@@ -20,7 +20,8 @@ include: {str(paths.ROOT / "workflow" / "sweep.smk")!r}
 def test_a_sweep_starts_each_missing_trial_once(tmp_path: Path, options: list[str]) -> None:
     snakefile = tmp_path / "sweep.smk"
     snakefile.write_text(WRAPPER)
-    words = [sys.executable, "-m", "snakemake", "all", "--snakefile", snakefile, *options, "--config", "study=libraries"]
+    words = [sys.executable, "-m", "snakemake", "all", "--snakefile", snakefile, *options]
+    words += ["--config", "study=libraries"]
     done = subprocess.run(
         [*words, "--dry-run", "--printshellcmds"], cwd=paths.ROOT, capture_output=True, text=True, check=False
     )
