@@ -101,3 +101,6 @@ def test_better_and_clearer_by_hand():
     assert found["correlation"] == pytest.approx(0.8)
     assert found["low"] < 0.8 <= found["high"]
     assert found["networks"] == 4
+    few = benchmark_compared.better_and_clearer(diagnosis[:3], place, resamples=200, seed=0)
+    assert few["networks"] == 3
+    assert np.isnan([few["correlation"], few["low"], few["high"]]).all()

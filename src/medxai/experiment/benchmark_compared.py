@@ -13,6 +13,8 @@ from medxai.models.benchmark_networks import BENCHMARK
 from medxai.results import metric_name, tidy
 
 SCORES = ("f1", "sensitivity", "specificity")
+FEWEST = 4
+"""Networks of which a rank correlation is worth a number."""
 
 
 def paper_names(networks: pd.Series) -> pd.Series:
@@ -111,12 +113,16 @@ def better_and_clearer(diagnosis: pd.DataFrame, place: pd.DataFrame, *, resample
 
 
 def rank_correlation(values: np.ndarray, *, resamples: int, seed: int) -> dict[str, float]:
-    """Correlate the two columns of values, float64 (networks, 2), by Spearman; dictionary as above, NaN below three."""
+    """Correlate the two columns of values, float64 (networks, 2), by Spearman; dictionary as above.
+
+    NaN for fewer than `FEWEST` networks, of which a few resamples at most differ.
+    """
+    if len(values) < FEWEST:
+        return {"correlation": np.nan, "low": np.nan, "high": np.nan, "networks": len(values)}
     draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
     drawn = [spearmanr(*values[draw].T).statistic for draw in draws if (np.ptp(values[draw], axis=0) > 0).all()]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
-    correlation = spearmanr(*values.T).statistic if len(values) > 2 else np.nan
-    return {"correlation": correlation, "low": low, "high": high, "networks": len(values)}
+    return {"correlation": spearmanr(*values.T).statistic, "low": low, "high": high, "networks": len(values)}
 
 
 def watermark_table(hans: pd.DataFrame) -> pd.DataFrame:
