@@ -73,8 +73,11 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def digest_with(digest: str, large: Iterable[Path]) -> str:
-    """Return a digest that also tells of large files, by path and number of bytes; itself if there are none."""
-    told = [f"{path} {path.stat().st_size}" for path in large]
+    """Return a digest that also tells of large files, by folder, name and number of bytes; itself if there are none.
+
+    Where the folder lies does not matter.
+    """
+    told = [f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in large]
     return hashlib.sha256("\n".join([digest, *told]).encode()).hexdigest() if told else digest
 
 

@@ -7,9 +7,8 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from medxai.attribution import explain
+from medxai.attribution import attention_rollout, explain
 from medxai.attribution.cam import grad_cam
-from medxai.attribution.rollout import attention_rollout
 from medxai.data.dermxdb import DermXDB
 from medxai.errors import UnsupportedModel
 from medxai.evaluation import cost, localisation, suite

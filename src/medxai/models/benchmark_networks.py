@@ -9,8 +9,8 @@ from medxai.models.architectures import ARCHITECTURES, MODERN
 BENCHMARK = ARCHITECTURES | MODERN
 """The paper's eleven, and three that came after them."""
 BFLOAT16 = frozenset(BENCHMARK) - {"efficientnet_b0", "mobilenet", "mobilenet_v2", "nasnet_mobile"}
-"""Networks that train faster in bfloat16, where the processor has it (``benchmarks/bfloat16.json``): not those of
-convolutions channel by channel."""
+"""Networks that train faster in bfloat16, where the processor has it (measured by ``benchmarks/bfloat16.py``): not
+those of convolutions channel by channel."""
 IN_MIXED_7C = ("branch3x3_1", "branch3x3_2a", "branch3x3_2b", "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3a")
 IN_MIXED_7C += ("branch3x3dbl_3b", "branch_pool")
 FINE_TUNED: dict[str, tuple[str, ...]] = {

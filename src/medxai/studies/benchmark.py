@@ -25,7 +25,7 @@ SEED = 0
 
 
 SMOKE = ("mobilenet_v2", "vit_small")
-"""Architectures that stand for all in the tests: of convolutions, and of attention."""
+"""Architectures that stand for all: of convolutions, and of attention; in the tests, and at quick for the letters."""
 
 
 def _raters(db: DermXDB, profile: Profile) -> Record:
