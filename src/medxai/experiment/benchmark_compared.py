@@ -109,11 +109,11 @@ def better_and_clearer(diagnosis: pd.DataFrame, place: pd.DataFrame, *, resample
     """
     macro = diagnosis[~diagnosis["metric"].str.endswith("_std")].groupby("row")["value"].mean()
     both = pd.concat([macro, place[place["metric"] == "f1"].set_index("row")["value"]], axis=1, join="inner")
-    return rank_correlation(both.to_numpy(), resamples=resamples, seed=seed)
+    return over_networks(both.to_numpy(), resamples=resamples, seed=seed)
 
 
-def rank_correlation(values: np.ndarray, *, resamples: int, seed: int) -> dict[str, float]:
-    """Correlate the two columns of values, float64 (networks, 2), by Spearman; dictionary as above.
+def over_networks(values: np.ndarray, *, resamples: int, seed: int) -> dict[str, float]:
+    """Correlate the two columns of values, float64 (networks, 2), by Spearman; as `better_and_clearer`.
 
     NaN for fewer than `FEWEST` networks, of which a few resamples at most differ.
     """
