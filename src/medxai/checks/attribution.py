@@ -120,7 +120,7 @@ check_seeds = Check(
         ),
     ),
     example=lambda: (np.array([[1.0, 0.2, 3.0], [2.0, 0.4, -1.0], [3.0, 0.9, 0.5], [4.5, 0.1, 2.0]]),),
-    hint="Find the region with the largest mean. How do the seeds scatter there, and how sure does that make their mean?",
+    hint="Find the region with the largest mean. How do seeds scatter there, and how sure does that make their mean?",
     meaning=lambda error, maps: (
         f"LIME gives this region {maps.mean(axis=0).max():.2f}, give or take {2 * error:.2f} (two standard errors): "
         "so much is the luck of the seeds."
