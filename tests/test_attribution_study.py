@@ -13,6 +13,7 @@ from medxai import paths, profiles, report
 from medxai.attribution import METHODS
 from medxai.book import methods
 from medxai.data.labelled_images import LabelledImages
+from medxai.experiment.explained import PATCHES, Explained, with_new_top
 from medxai.experiment.kept_maps import kept
 from medxai.experiment.panel import MAP_METHODS, Panel
 from medxai.experiment.trained_network import TrainedNetwork
@@ -24,7 +25,7 @@ from medxai.training.small_convnet import small_convnet
 
 SIDE = 64
 SMOKE = profiles.get("smoke")
-CHAPTER = paths.ROOT / "notebooks" / "02_attribution.md"
+CHAPTER, CATALOGUE = (paths.NOTEBOOKS / f"{name}.md" for name in ("02_attribution", "02_catalogue"))
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +68,14 @@ def values(table, metric):
     return table[table["metric"] == metric].set_index("row")["value"]
 
 
-def test_the_table_of_methods_the_page_and_the_chapter_have_the_same_methods():
+def test_the_table_of_methods_the_page_and_the_catalogue_have_the_same_methods():
     assert {method["name"] for method in methods.methods()} == set(METHODS)
-    sections = methods.labels([CHAPTER.read_text(encoding="utf-8")])
+    sections = methods.labels([CATALOGUE.read_text(encoding="utf-8")])
     assert sections == {f"method-{name}" for name in METHODS}
 
 
-def test_every_section_of_the_chapter_explains_with_its_own_method():
-    sections = re.split(r"^\(method-(\w+)\)=$", CHAPTER.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+def test_every_card_of_the_catalogue_explains_with_its_own_method():
+    sections = re.split(r"^\(method-(\w+)\)=$", CATALOGUE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     for name, text in zip(sections[::2], sections[1::2], strict=True):
         if name in METHODS and METHODS[name].kind == "map":
             body = text.split("\n### ")[1]
@@ -94,27 +95,27 @@ def test_tidied_leaves_out_what_is_not_defined_and_gives_a_range_to_several():
 
 
 def test_patches_are_means_of_squares_and_leave_out_what_is_over():
-    numbers = np.arange(study.PATCHES**2).reshape(study.PATCHES, -1)
+    numbers = np.arange(PATCHES**2).reshape(PATCHES, -1)
     padded = np.pad(np.kron(numbers, np.ones((12, 12))), [(0, 5), (0, 5)])
     np.testing.assert_array_equal(study.patches(padded), numbers)
 
 
 def test_the_first_painting_has_a_lesion_of_middling_size(trained):
-    rows = study.shown(trained, replace(SMOKE, attributed_images=6))
+    rows = Explained.of(trained, replace(SMOKE, attributed_images=6)).rows
     areas = [trained.images.truth(row).mean() for row in rows]
     assert len(rows) == 6
     assert abs(areas[0] - 0.2) == min(abs(area - 0.2) for area in areas)
 
 
 def test_the_other_class_is_the_most_probable_of_the_others(trained):
-    for row in range(18):
-        own, other = study.classes_of(trained, row)
-        order = [int(one) for one in np.argsort(-trained.probabilities[row]) if one != own]
-        assert (own, other) == (row % 6, order[0])
+    explained = Explained.of(trained, replace(SMOKE, attributed_images=6))
+    for row, targets in zip(explained.rows, explained.targets, strict=True):
+        own, other = trained.label(row), [int(one) for one in np.argsort(-trained.probabilities[row])]
+        assert targets.tolist() == [own, next(one for one in other if one != own)]
 
 
 def test_only_the_upper_half_is_new(trained):
-    network = study.with_new_top(study.panel_of(trained, SMOKE))
+    network = with_new_top(Explained.of(trained, SMOKE).panel)
     pairs = zip(trained.network, network, strict=True)
     new = [not torch.equal(old.weight, one.weight) for old, one in pairs if isinstance(old, torch.nn.Conv2d)]
     assert new == [False, False, True, True]
@@ -145,7 +146,7 @@ def test_costs_and_sums_are_those_of_the_methods(tables):
 
 
 def test_wanted_sums_are_differences_of_logits(tables, trained):
-    row = study.shown(trained, SMOKE)[0]
+    row = Explained.of(trained, SMOKE).rows[0]
     wanted, target = values(tables["completeness"], "wanted"), trained.label(row)
     background = trained.background(2)
     logit, grey, ground = (
@@ -156,15 +157,16 @@ def test_wanted_sums_are_differences_of_logits(tables, trained):
     np.testing.assert_allclose(found, [logit, logit - grey, logit - ground], atol=1e-5)
 
 
-def test_the_maps_of_the_trial_are_those_of_the_chapter(tables, trained, monkeypatch):
-    panel, rows = study.panel_of(trained, SMOKE), study.shown(trained, SMOKE)[:2]
-    for classes in zip(*(study.classes_of(trained, row) for row in rows), strict=True):
-        expected = panel.explain(rows, "gradient", targets=classes).numpy()
-        with monkeypatch.context() as patch:
-            patch.setattr(Panel, "maps", None)  # nothing is explained again
-            maps = kept(panel, rows, classes)
-        assert set(maps) == set(MAP_METHODS)
-        np.testing.assert_allclose(maps["gradient"], expected, atol=1e-6)
+def test_the_maps_of_the_trial_are_those_of_the_chapters(tables, trained, monkeypatch):
+    explained = Explained.of(trained, SMOKE)
+    expected = [
+        explained.panel.explain(explained.rows, "gradient", targets=targets).numpy() for targets in explained.targets.T
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(Panel, "maps", None)  # nothing is explained again
+        maps = explained.maps
+    assert set(maps) == set(MAP_METHODS)
+    np.testing.assert_allclose(maps["gradient"], np.stack(expected, axis=1), atol=1e-6)
 
 
 def test_maps_are_made_anew_for_another_network_class_or_number_of_samples(trained, tmp_path, monkeypatch):

@@ -1,13 +1,14 @@
 """Pages that the build writes: execution status, findings, the announcement."""
 
 import base64
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from medxai import paths
-from medxai.book import chapters, pages, site, times
+from medxai.book import chapters, execute, pages, site, times
 from medxai.book.site import SiteFailed
 from medxai.book.target import Target
 from medxai.files import dump, write
@@ -131,10 +132,30 @@ def test_findings_are_taken_from_the_executed_chapter(tmp_path: Path) -> None:
     ]
 
 
+def test_the_figure_of_a_finding_is_published_with_its_computed_description(tmp_path: Path) -> None:
+    notebook = nbformat.read(executed(tmp_path, "second-look"), as_version=4)
+    notebook.metadata.papermill = {}
+    *_, text, found = execute.publishable(notebook, "01_dataset").cells
+    assert found.metadata.mystnb.image.alt == "One\nplot"
+    assert "mystnb" not in text.metadata
+
+
 def test_front_page_shows_sentence_figure_and_link_of_each_finding(tmp_path: Path) -> None:
     text = pages.front(pages.findings(executed(tmp_path, "second-look")))
     assert "```{figure} /book/_generated/second-look.png\n:alt: One plot\n" in text
     assert "Sentence second-look. {ref}`Read on <second-look>`." in text
+
+
+def test_front_page_opens_with_the_cover_and_folds_what_does_not_lead(tmp_path: Path) -> None:
+    labels = ["first", pages.LEADING[1], pages.COVER, "last", pages.LEADING[0]]
+    text = pages.front(pages.findings(executed(tmp_path, *labels)))
+    assert re.findall(r"_generated/(.*)\.png", text) == [pages.COVER, *pages.LEADING[:2], "first", "last"]
+    assert text.index("{dropdown} More findings (2)") < text.index("_generated/first.png")
+
+
+def test_what_leads_on_the_front_page_is_in_a_chapter() -> None:
+    text = "".join(chapters.source(name).read_text(encoding="utf-8") for name in chapters.names())
+    assert all(f"\n({label})=\n" in text and f'"{label}"' in text for label in (pages.COVER, *pages.LEADING))
 
 
 def test_sentences_are_shown_as_they_are() -> None:

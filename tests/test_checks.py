@@ -9,7 +9,7 @@ import pytest
 
 import exercises
 from medxai import checks
-from medxai.checks import ROUNDED, Check, Mistake, Result, attribution, comparison
+from medxai.checks import ROUNDED, Check, Mistake, Result, attribution, catalogue, comparison
 from medxai.checks.compare import Malformed, rounded, same
 
 TOY = Check(
@@ -29,12 +29,14 @@ VALUES = TOY.example()[0]
 
 RIGHT = {
     "attribution.check_gap": 0.1 / 2.7,  # 2.6 instead of 3.0 - 0.3
-    "attribution.check_shapley": [(0.4 + 0.8) / 2, (0.1 + 0.5) / 2],
-    "attribution.check_integrated": np.array([1.5, 4, -2]) / 3.5,  # the score rises from 0 to 1, along a plane
     "attribution.check_ranks": 1 - 6 * 2 / (4 * (4**2 - 1)),  # two of four ranks differ, by one
+    "attribution.check_seeds": np.sqrt((1.625**2 + 0.625**2 + 0.375**2 + 1.875**2) / 3) / 2,  # about 2.625
     "benchmark.check_level": 5,  # all but the fourth reach 0.75
     "benchmark.check_limit": 0.68 / 1.34,
     "benchmark.check_rebuilt": 24 / (24 + 3 + 8.5),  # of 100 images
+    "catalogue.check_cam": [[0.5, -8, -1], [-3.75, 1.5, -0.4]],
+    "catalogue.check_integrated": np.array([1.5, 4, -2]) / 3.5,  # the score rises from 0 to 1, along a plane
+    "catalogue.check_shapley": [(0.4 + 0.8) / 2, (0.1 + 0.5) / 2],
     "comparison.check_auc": 8.5 / 9,
     "comparison.check_deletion": (4.5 / 2 + 5.5 + 3.5 + 0.5) / 4,
     "comparison.check_paired": np.sqrt(0.00268 / 4 / 5),
@@ -106,7 +108,7 @@ def test_integrated_gradients_need_enough_steps_by_any_rule(places: float, steps
             (image - start) * np.mean([gradient(start + share * (image - start)) for share in shares], axis=0)
         )
 
-    check = attribution.check_integrated
+    check = catalogue.check_integrated
     assert check(integrated(steps), *check.example()).state == "wrong"
     assert check(integrated(100 + steps), *check.example()).state == "right"
 

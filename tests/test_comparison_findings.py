@@ -61,8 +61,8 @@ def test_the_finding_on_controls_counts_who_is_better_and_who_worse() -> None:
     page = Page(both=both)
     page.run('"finding-controls"')
     sentence, alt = page.said["finding-controls"]
-    assert "2 of 5 methods are shown to be better and 3 worse" in sentence
-    assert "on real ultrasound 0 are better and 4 worse" in sentence
+    assert "2 of 5 methods find what dermatologists outlined better than the spot does, and 3 worse" in sentence
+    assert "on real ultrasound 0 find the lesion better, and 4 worse" in sentence
     assert "2 lie above zero and 3 below, on ultrasound 0 and 4" in alt
 
 

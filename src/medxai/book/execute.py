@@ -17,7 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from medxai import paths, provenance
-from medxai.book import chapters, editions, first_cell, imports, kernel, scrub, workers
+from medxai.book import chapters, editions, first_cell, imports, kernel, pages, scrub, workers
 from medxai.book.target import Target
 from medxai.files import dump, write
 
@@ -106,10 +106,18 @@ def _failure(name: str, executed: Path, error: Exception) -> str:
 
 
 def publishable(notebook: NotebookNode, name: str) -> NotebookNode:
-    """Return the executed notebook as it is published: it starts without a clone and names no path of this machine."""
+    """Return the executed notebook as it is published.
+
+    It starts without a clone, names no path of this machine, and the figure of a finding has its computed description.
+    """
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", ()):
             cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
+        for output in cell.get("outputs", ()):
+            if note := output.get("metadata", {}).get(
+                pages.FINDING
+            ):  # what a figure shows is known once it is computed
+                cell.metadata["mystnb"] = {"image": {"alt": note["alt"]}}
     notebook.cells.insert(0, first_cell.cell())
     notebook.metadata.pop("jupytext", None)
     notebook.metadata.papermill |= {"input_path": f"notebooks/{name}.md", "output_path": f"chapters/{name}.ipynb"}

@@ -13,6 +13,10 @@ from medxai.book.templates import render
 
 FINDING = "application/vnd.medxai.finding+json"
 """Key under which `medxai.report.finding` puts its note in the metadata of the figure that it displays."""
+COVER = "finding-cover"
+"""Label of the finding whose picture opens the front page."""
+LEADING = ("finding-ceiling", "finding-controls", "finding-no-notice")
+"""Labels of those that the front page shows first; the others are folded behind them."""
 
 
 @dataclass(frozen=True)
@@ -79,4 +83,7 @@ def text(executed: Path) -> str:
 
 def front(found: list[Finding]) -> str:
     """Return the part of the front page that shows the findings, as MyST; figures are at ``/book/_generated``."""
-    return render("front", findings=found)
+    by_label = {finding.label: finding for finding in found}
+    cover = by_label.pop(COVER, None)
+    leading = [by_label.pop(label) for label in LEADING if label in by_label]
+    return render("front", cover=cover, leading=leading, others=list(by_label.values()))

@@ -1,7 +1,5 @@
 """Checks of the exercises of the attribution chapter."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from medxai.checks import Check, Mistake
@@ -53,87 +51,6 @@ check_gap = Check(
 )
 
 
-def _shapley(nothing: float, first: float, second: float, whole: float) -> np.ndarray:
-    one = ((first - nothing) + (whole - second)) / 2
-    return np.array([one, whole - nothing - one])
-
-
-check_shapley = Check(
-    reference=_shapley,
-    mistakes=(
-        Mistake(
-            lambda nothing, first, second, whole: np.array([whole - second, whole - first]),
-            "This only takes each region away from the whole image, as occlusion does. A region can also come first.",
-        ),
-        Mistake(
-            lambda nothing, first, second, whole: np.array([first - nothing, second - nothing]),
-            "This only adds each region to the empty image. It can also join when the other is already there.",
-        ),
-        Mistake(
-            lambda nothing, first, second, whole: np.full(2, (whole - nothing) / 2),
-            "This shares the gain equally, whatever each region does on its own.",
-        ),
-    ),
-    example=lambda: (0.1, 0.5, 0.2, 1.0),
-    hint="There are two orders. In each of them, how much does the score rise when the region joins?",
-    meaning=lambda values, nothing, first, second, whole: (
-        f"The regions get {values[0]:g} and {values[1]:g}, together {whole - nothing:g}: exactly what the whole image "
-        "scores more than the empty one."
-    ),
-)
-
-Gradient = Callable[[np.ndarray], np.ndarray]
-
-
-def _integrated(gradient: Gradient, image: np.ndarray, baseline: np.ndarray, steps: int = 1000) -> np.ndarray:
-    shares = (np.arange(steps) + 0.5) / steps
-    return (image - baseline) * np.mean([gradient(baseline + share * (image - baseline)) for share in shares], axis=0)
-
-
-def _steep(x: np.ndarray) -> np.ndarray:
-    """Gradient of 1 / (1 + exp(-30 (x0 + 2 x1 - x2 - 4.4))): flat at both ends of the way, steep on a part of it."""
-    score = 1 / (1 + np.exp(-30 * (x[0] + 2 * x[1] - x[2] - 4.4)))
-    return 30 * score * (1 - score) * np.array([1.0, 2.0, -1.0])
-
-
-check_integrated = Check(
-    reference=_integrated,
-    mistakes=(
-        Mistake(
-            lambda gradient, image, baseline: (image - baseline) * gradient(image),
-            "This takes the gradient at the image only. Where the score is saturated, it is zero there.",
-        ),
-        Mistake(
-            lambda gradient, image, baseline: _integrated(gradient, image, baseline, steps=1),
-            "This takes the gradient at one point, half of the way. The score may rise elsewhere.",
-        ),
-        Mistake(
-            lambda gradient, image, baseline: _integrated(gradient, image, baseline) / (image - baseline) * image,
-            "This multiplies by the image instead of what changed on the way from the baseline.",
-        ),
-        Mistake(
-            lambda gradient, image, baseline: _integrated(gradient, image, baseline) / (image - baseline),
-            "This is the mean gradient. It has to be multiplied by what changes on the way.",
-        ),
-        Mistake(
-            lambda gradient, image, baseline: _integrated(gradient, image, 0 * image),
-            "The path starts at zero, and so do the changes. Both should start at the baseline.",
-        ),
-        Mistake(
-            lambda gradient, image, baseline: _integrated(gradient, image, 0 * image) / image * (image - baseline),
-            "The path starts at zero. It should start at the baseline.",
-        ),
-    ),
-    example=lambda: (_steep, np.array([2.0, 3.0, 1.5]), np.array([0.5, 1.0, -0.5])),
-    hint="Walk from the baseline to the image in a straight line, take the mean of the gradient, and double the number "
-    "of steps until that changes nothing.",
-    meaning=lambda values, *_: (
-        f"The values sum to {values.sum():.3g}: by that much the score rises from the baseline to the image."
-    ),
-    is_function=True,
-)
-
-
 def _ranks(one: np.ndarray, other: np.ndarray) -> float:
     from scipy.stats import spearmanr
 
@@ -158,5 +75,54 @@ check_ranks = Check(
     meaning=lambda correlation, one, other: (
         f"The correlation is {correlation:.3f}, where 1 means that both maps put the pixels in the same order"
         f"{', so this method hardly asks about the class' if correlation > 0.9 else ''}."
+    ),
+)
+
+
+def _region(maps: np.ndarray) -> int:
+    return int(maps.mean(axis=0).argmax())
+
+
+def _error(maps: np.ndarray, ddof: int = 1) -> float:
+    return float(maps[:, _region(maps)].std(ddof=ddof) / np.sqrt(len(maps)))
+
+
+check_seeds = Check(
+    reference=_error,
+    mistakes=(
+        Mistake(
+            lambda maps: float(maps[:, _region(maps)].std(ddof=1)),
+            "This is how much one seed differs from the next. How sure is the mean of all of them?",
+        ),
+        Mistake(
+            lambda maps: _error(maps, ddof=0),
+            "This divides by n; five seeds are a sample of all that there could be: divide by n - 1.",
+        ),
+        Mistake(
+            lambda maps: float(maps[:, _region(maps)].std(ddof=0)),
+            "This is how much one seed differs from the next, divided by n. How sure is the mean of all of them?",
+        ),
+        Mistake(
+            lambda maps: float(maps[:, _region(maps)].var(ddof=1) / len(maps)),
+            "This is the square of what is asked for: the variance of the mean.",
+        ),
+        Mistake(
+            lambda maps: float(maps.std(axis=0, ddof=1).max() / np.sqrt(len(maps))),
+            "This is another region: the one on which the seeds disagree most.",
+        ),
+        Mistake(
+            lambda maps: float(maps.mean(axis=0).std(ddof=1) / np.sqrt(maps.shape[1])),
+            "This compares regions with each other. Compare the seeds, for one region.",
+        ),
+        Mistake(
+            lambda maps: float(maps[:, _region(maps)].mean()),
+            "This is the mean itself. How far off might it be?",
+        ),
+    ),
+    example=lambda: (np.array([[1.0, 0.2, 3.0], [2.0, 0.4, -1.0], [3.0, 0.9, 0.5], [4.5, 0.1, 2.0]]),),
+    hint="Find the region with the largest mean. How do seeds scatter there, and how sure does that make their mean?",
+    meaning=lambda error, maps: (
+        f"LIME gives this region {maps.mean(axis=0).max():.2f}, give or take {2 * error:.2f} (two standard errors): "
+        "so much is the luck of the seeds."
     ),
 )

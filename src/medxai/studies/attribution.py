@@ -4,23 +4,21 @@ What a map costs, what it sums to, whether it depends on class and network, whic
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import combinations, islice, product
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from medxai.attribution import METHODS
 from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
-from medxai.evaluation import sanity
 from medxai.evaluation.complexity import gini
 from medxai.evaluation.similarity import rank_correlation, rank_correlations
 from medxai.experiment import image_sets
-from medxai.experiment.kept_maps import kept
-from medxai.experiment.panel import MAP_METHODS, STATISTICS, Maps, Panel
-from medxai.experiment.trained_network import TrainedNetwork, start, train
+from medxai.experiment.explained import PATCHES, Explained, with_new_top
+from medxai.experiment.panel import MAP_METHODS, Maps, Panel
+from medxai.experiment.trained_network import start, train
 from medxai.models.architectures import DEFAULT
 from medxai.models.weights import Pretrained
 from medxai.painting import cache
@@ -28,9 +26,6 @@ from medxai.profiles import Profile
 from medxai.results import TIDY
 from medxai.studies.store import Record, Study, Trial
 
-SAMPLES = 16  # at most of a method: with them a full run takes a quarter of an hour
-PATCHES = 8
-"""Along a side: regions of the methods that cover some, and what maps of unlike fineness are compared on."""
 ONE_PASS = [name for name in MAP_METHODS if METHODS[name].cost in ("1 forward", "1 forward, 1 backward")]
 """Methods whose maps are compared with those of a network with a new top."""
 BUDGETS = {"shapley_value_sampling": 64, "lime": 64, "kernel_shap": 64, "gradient_shap": 16}
@@ -43,31 +38,6 @@ SUMS_TO = {
     "logit": "lrp_epsilon lrp_gamma lrp_alpha_beta deep_taylor pattern_attribution gradient_x_input",
 }
 """What maps are said to sum to; the last two never promised it, and are there to compare."""
-
-
-def panel_of(trained: TrainedNetwork, profile: Profile) -> Panel:
-    """Return what explains the network with the samples of this chapter."""
-    more = {"samples": 2 * PATCHES**2}  # than regions, so that regressions have a solution
-    methods = {name: more if name in ("lime", "kernel_shap") else {} for name in MAP_METHODS}
-    return Panel.of(trained, min(SAMPLES, profile.samples // 2), methods)
-
-
-def shown(trained: TrainedNetwork, profile: Profile) -> list[int]:
-    """Return the rows of the paintings that are explained, first that with a lesion of middling size."""
-    rows = trained.rows_to_explain(profile.attributed_images)
-    return sorted(map(int, rows), key=lambda row: abs((trained.images.truth(row) > 0.5).mean() - 0.2))
-
-
-def classes_of(trained: TrainedNetwork, row: int) -> tuple[int, int]:
-    """Return the disease of a painting, and the most probable of the others."""
-    own, probabilities = trained.label(row), trained.probabilities[row]
-    return own, int(np.where(np.arange(len(probabilities)) == own, -1, probabilities).argmax())
-
-
-def with_new_top(panel: Panel) -> nn.Module:
-    """Return a copy of the network with the upper half of its layers drawn anew, not trained."""
-    stages = sanity.cascade(panel.network, panel.training[:STATISTICS], stages=3, seed=panel.seed)
-    return next(islice(stages, 1, None))[1]
 
 
 def patches(maps: np.ndarray) -> np.ndarray:
@@ -87,12 +57,12 @@ def tidied(lines: Iterable[tuple]) -> pd.DataFrame:
 def _measured(db: DermXDB, pretrained: Pretrained, profile: Profile) -> Record:
     """Compute every table of the chapter; rows are names of methods, or pairs of them."""
     trained = train(image_sets.paintings(db, profile), pretrained, profile, fold=0)
-    panel, rows = panel_of(trained, profile), shown(trained, profile)
+    explained = Explained.of(trained, profile)
+    panel, rows, other = explained.panel, explained.rows, explained.targets[:, 1]
     own, refused, _, costs = panel.maps(rows, MAP_METHODS)
-    other, new_top = [classes_of(trained, row)[1] for row in rows], with_new_top(panel)
-    another = {name: panel.explain(rows, name, targets=other).numpy() for name in own}
-    for targets, maps in ((panel.targets[rows], own), (other, another)):  # the chapter shows those of two paintings
-        kept(panel, rows[:2], targets[:2], lambda maps=maps: {name: some[:2] for name, some in maps.items()})
+    another, new_top = {name: panel.explain(rows, name, targets=other).numpy() for name in own}, with_new_top(panel)
+    for which, maps in enumerate((own, another)):  # for the chapters
+        explained.keep(which, maps)
     anew = {name: panel.explain(rows, name, network=new_top).numpy() for name in ONE_PASS if name in own}
     counts = {"seen": len(trained.train), "held_out": len(trained.test), "explained": len(rows)}
     lines = {
