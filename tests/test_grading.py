@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medxai import checks
+from medxai import checks, paths
 from medxai.book import chapters, exercises
 from medxai.checks import ROUNDED
 from medxai.cli import main
@@ -339,3 +339,10 @@ def test_what_is_no_data_comes_back_as_an_empty_object_of_its_name() -> None:
 def test_forged_data_are_refused(forged: object) -> None:
     said = json.dumps({"values": [forged]}).encode()
     assert sandbox._read(said, 0) == {"failed": "The answer is no plain data."}
+
+
+def test_the_page_for_teachers_names_the_limits() -> None:
+    page = (paths.PAGES / "course.md").read_text(encoding="utf-8")
+    limits = f"An exercise has {marks.SECONDS:g} seconds", f"{sandbox.LIMITS['RLIMIT_AS'] // 2**30} GB of"
+    for told in (*limits, f"{sandbox.PROCESSES} processes", *(f"`{name}`" for name in marks.Mark.__dataclass_fields__)):
+        assert told in " ".join(page.split()), told

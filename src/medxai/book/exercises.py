@@ -7,11 +7,14 @@ answer, and its last line gives that to a check, together with the exercise's da
 import ast
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nbformat import NotebookNode
 
 from medxai.book import chapters, editions
-from medxai.checks import Check
+
+if TYPE_CHECKING:
+    from medxai.checks import Check  # which loads pandas
 
 Namespace = dict[str, object]
 
@@ -70,7 +73,7 @@ def answer_name(exercise: Exercise) -> str:
     return ast.unparse(_call(exercise.open).args[0])
 
 
-def check_and_arguments(cell: str, namespace: Namespace) -> tuple[Check, tuple]:
+def check_and_arguments(cell: str, namespace: Namespace) -> "tuple[Check, tuple]":
     """Return the check that the last line of a cell calls, and the exercise's data that it gets."""
     call = _call(cell)
     parts = (ast.Expression(part) for part in (call.func, *call.args[1:]))
