@@ -291,6 +291,8 @@ def test_what_cannot_be_marked_is_refused_in_one_sentence(
     assert main(["grade", str(tmp_path)]) == 2
     assert "install bubblewrap" in capsys.readouterr().err
     assert [*tmp_path.iterdir()] == [path], "nothing half-written"
+    assert main(["grade", str(tmp_path), "--seconds", "-1"]) == 2
+    assert "the time limit is -1 s: expected more than 0" in capsys.readouterr().err
     (tmp_path / "marks.csv").write_text("precious")
     assert main(["grade", str(tmp_path), "--trusted"]) == 2
     assert "marks.csv is there already" in capsys.readouterr().err

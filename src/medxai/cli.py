@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     grade = commands.add_parser("grade", help="mark the notebooks that students hand in")
     grade.add_argument("folder", type=Path, metavar="FOLDER", help="holds the notebooks, at any depth")
     grade.add_argument("--output", type=Path, metavar="FILE.csv", help="the marks (default: FOLDER/marks.csv)")
-    grade.add_argument("--seconds", type=float, default=60, help="for each exercise (default: 60)")
+    grade.add_argument("--seconds", type=float, help="time limit of each exercise (default: 60)")
     grade.add_argument("--trusted", action="store_true", help="without a sandbox: only what you have read")
     grade.set_defaults(command=_grade)
     return parser
@@ -155,7 +155,7 @@ def _grade(options: argparse.Namespace) -> None:
     from medxai.grading import marks
 
     table = options.output or options.folder / marks.TABLE
-    marks.grade(options.folder, table, seconds=options.seconds, trusted=options.trusted)
+    marks.grade(options.folder, table, seconds=options.seconds or marks.SECONDS, trusted=options.trusted)
     print(f"written: {paths.shown(table)}")
 
 

@@ -17,7 +17,8 @@ from medxai.errors import DataError
 from medxai.grading import sandbox
 
 TABLE = "marks.csv"
-SECONDS = 60.0
+SECONDS, LONGEST = 60.0, 86400.0
+"""For each exercise, unless others are given, and at most."""
 LARGEST = 64 * 2**20
 """Bytes of a notebook; those of this book, with their figures, have a tenth."""
 
@@ -72,8 +73,10 @@ def grade(
     Raises
     ------
     DataError
-        If there is no notebook, no sandbox, or a table already.
+        If there is no notebook, no sandbox, no time, or a table already.
     """
+    if not 0 < seconds <= LONGEST:
+        raise DataError(f"the time limit is {seconds:g} s: expected more than 0 and at most {LONGEST:g}")
     if table.exists():
         raise DataError(f"{paths.shown(table)} is there already: move it away, or name another with --output")
     files.check_place(table)
