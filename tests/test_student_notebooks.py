@@ -1,12 +1,17 @@
 """What students open: each notebook runs from top to bottom with its answers open, and is marked once filled in."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from medxai.book import chapters, exercises, student
+from medxai import paths
+from medxai.book import chapters, exercises, first_cell, student
 from medxai.grading import marks
 
 OPEN = "Not answered yet"
@@ -84,3 +89,32 @@ def test_a_notebook_runs_with_its_answers_open(tree: Path, tmp_path: Path, chapt
     assert len(answers) >= len(asking)
     for cell in answers:
         assert OPEN in said(cell), cell.source
+
+
+@pytest.mark.weekly
+def test_what_the_first_cell_fetches_is_enough_for_every_exercise(tmp_path: Path) -> None:
+    """On Colab: without the package, and with a checkout that lacks the solutions."""
+    installing = '[sys.executable, "-m", "pip", "install", "--quiet", "--editable", "medxai-book"]'
+    source = first_cell.cell().source.replace(first_cell.repository(), paths.ROOT.as_uri())
+    assert installing in source
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    fetching = [sys.executable, "-S", "-c", source.replace(installing, '["true"]')]  # -S: no package is installed
+    subprocess.run(fetching, cwd=tmp_path, env=environment, check=True)
+    assert not (tmp_path / "medxai-book/notebooks").exists()
+    cells = [(exercise.first, exercise.solved) for exercise in exercises.every()]
+    answering = """
+import json, sys
+import medxai
+from exercises import result
+print(medxai.__file__)
+for first, solved in json.load(sys.stdin):
+    namespace = {}
+    exec(first, namespace)
+    print(result(solved, namespace).state)
+"""
+    search = os.pathsep.join((str(tmp_path / "medxai-book/src"), str(paths.ROOT / "tests")))
+    environment |= {"PYTHONPATH": search, "MEDXAI_DATA": str(tmp_path / "none")}
+    ran = subprocess.run(
+        [sys.executable, "-c", answering], cwd=tmp_path, env=environment, input=json.dumps(cells), text=True, stdout=-1
+    )
+    assert ran.stdout.split() == [str(tmp_path / "medxai-book/src/medxai/__init__.py"), *["right"] * len(cells)]

@@ -13,7 +13,7 @@ from medxai import files, paths
 from medxai.book import chapters, exercises
 from medxai.book.exercises import Exercise
 from medxai.checks import ROUNDED, Check, Result
-from medxai.errors import DataError
+from medxai.errors import DataError, printable
 from medxai.grading import sandbox
 
 TABLE = "marks.csv"
@@ -89,7 +89,7 @@ def grade(
     keys = {chapter: [key(exercise) for exercise in exercises.in_chapter(chapter)] for chapter in asked}
     marks = []
     for path, cells in handed_in.items():
-        name = paths.shown(path.relative_to(folder))
+        name = printable(paths.shown(path.relative_to(folder)))
         rows = [*_marked(name, cells, keys.get(_chapter(path), []), seconds, walls)]
         tell(f"{name}: {sum(row.state == 'right' for row in rows)} of {len(rows)} right")
         marks += rows
@@ -119,7 +119,7 @@ def written(marks: Sequence[Mark]) -> str:
 def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in paths.shown(value))
+    shown = printable(value)
     return f"'{shown}" if shown[:1] in tuple("=+-@") else shown
 
 
