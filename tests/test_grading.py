@@ -284,8 +284,10 @@ def test_a_damaged_notebook_is_told_and_stops_nobody(walls: list[str], tmp_path:
 def test_what_cannot_be_marked_is_refused_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["grade", str(tmp_path)]) == 2
-    assert "holds no notebook" in capsys.readouterr().err
+    for folder in (tmp_path, tmp_path / "absent"):
+        assert main(["grade", str(folder)]) == 2
+        assert "is no folder that holds a notebook" in capsys.readouterr().err
+    assert not (tmp_path / "absent").exists()
     path = hand_in(tmp_path, "anna", notebook(SOLVED))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["grade", str(tmp_path)]) == 2

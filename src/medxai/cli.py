@@ -155,7 +155,10 @@ def _grade(options: argparse.Namespace) -> None:
     from medxai.grading import marks
 
     table = options.output or options.folder / marks.TABLE
-    marks.grade(options.folder, table, seconds=options.seconds or marks.SECONDS, trusted=options.trusted)
+    try:
+        marks.grade(options.folder, table, seconds=options.seconds or marks.SECONDS, trusted=options.trusted)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; marks are written once all notebooks have theirs") from None
     print(f"written: {paths.shown(table)}")
 
 

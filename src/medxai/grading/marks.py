@@ -77,12 +77,12 @@ def grade(
     """
     if not 0 < seconds <= LONGEST:
         raise DataError(f"the time limit is {seconds:g} s: expected more than 0 and at most {LONGEST:g}")
+    found = sorted(notebooks(folder))
+    if not found:
+        raise DataError(f"{paths.shown(folder)} is no folder that holds a notebook (.ipynb)")
     if table.exists():
         raise DataError(f"{paths.shown(table)} is there already: move it away, or name another with --output")
     files.check_place(table)
-    found = sorted(notebooks(folder))
-    if not found:
-        raise DataError(f"{paths.shown(folder)} holds no notebook (.ipynb)")
     walls = [] if trusted else sandbox.walls()
     handed_in = {path: _read(path) for path in found}  # all of them before the first runs
     asked = sorted({_chapter(path) for path in found} - {None})

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 LARGEST = 10**6
-"""Numbers in an array. An answer of this book has a few thousand."""
+"""Numbers in an array. An answer of this book has a dozen at most."""
 
 Plain = dict | list | str | bool | int | float
 NUMERIC = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64"}

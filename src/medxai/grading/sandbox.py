@@ -27,7 +27,7 @@ LIMITS = {"RLIMIT_AS": 6 * 2**30, "RLIMIT_FSIZE": 64 * 2**20, "RLIMIT_CORE": 0}
 PROCESSES = 64
 """And threads. Only inside walls, since elsewhere all processes of the user count."""
 LARGEST = 8 * 2**20
-"""Bytes of an answer; that of the largest exercise has a thousandth."""
+"""Bytes of an answer."""
 
 
 def walls() -> list[str]:
