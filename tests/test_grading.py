@@ -87,8 +87,10 @@ HOSTILE = {
 
 def notebook(*sources: str, heading: str = "### Exercise 1: equation 19 by hand") -> str:
     """Return a notebook with an exercise's first cell and others below its heading."""
-    cells = [nbformat.v4.new_code_cell(source) for source in (EXERCISE.first, *sources)]
-    return nbformat.writes(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(heading), *cells]))
+    texts = [nbformat.v4.new_markdown_cell(text) for text in (heading, "### What I tried", "## Summary")]
+    first, *cells = [nbformat.v4.new_code_cell(source) for source in (EXERCISE.first, *sources)]
+    after = nbformat.v4.new_code_cell("answer = 'not under the heading'")
+    return nbformat.writes(nbformat.v4.new_notebook(cells=[texts[0], first, texts[1], *cells, texts[2], after]))
 
 
 def hand_in(folder: Path, name: str, text: str | bytes) -> Path:
@@ -179,16 +181,19 @@ def test_an_honest_class_gets_its_marks(walls: list[str], tmp_path: Path, capsys
     hand_in(tmp_path, "ben/open", notebook(EXERCISE.open))
     hand_in(tmp_path, "ben/rounded", notebook("answer = np.array([0.67, 1.3])", "raise KeyError('tried something')"))
     hand_in(tmp_path, "cleo/kind", notebook("answer = 'two thirds'"))
+    hand_in(tmp_path, "cleo/long", notebook(f"raise ValueError('{'long ' * 1000}')"))
     assert main(["grade", str(tmp_path)]) == 0
     assert "anna/right_02_libraries.ipynb: 1 of 3 right" in capsys.readouterr().out
     table = rows(tmp_path / "marks.csv")
-    assert len(table) == 4 * len(exercises.in_chapter(CHAPTER))
+    assert len(table) == 5 * len(exercises.in_chapter(CHAPTER))
+    assert max(len(row["failed"]) for row in table.values()) <= marks.LONGEST_TEXT
     found = {name.split("_")[0]: row for (name, exercise), row in table.items() if exercise == EXERCISE.name}
     assert {name: (row["state"], row["points"]) for name, row in found.items()} == {
         "anna/right": ("right", "1"),
         "ben/open": ("unanswered", "0"),
         "ben/rounded": ("wrong", "0"),
         "cleo/kind": ("malformed", "0"),
+        "cleo/long": ("stopped", "0"),
     }
     assert found["ben/rounded"]["wrong_idea"] == ROUNDED
     assert "of type str" in found["cleo/kind"]["failed"]

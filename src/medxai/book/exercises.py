@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Namespace = dict[str, object]
 
-HEADING = re.compile(r"^#{2,3} (?:Exercise (\d+))?", re.MULTILINE)
+HEADING = re.compile(r"^(?:#{2,3} Exercise (\d+)|## )", re.MULTILINE)
+"""Where an exercise begins, or the last one ends; a student may have put smaller headings into it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Exercise:
 
 
 def cells(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
-    """Return the code cells under each heading ``Exercise n``, up to the next heading, by the number."""
+    """Return the code cells under each heading ``Exercise n``, up to the next one or a new section, by the number."""
     found, number = {}, None
     for cell in notebook.cells:
         if cell.cell_type == "code" and number:

@@ -19,6 +19,8 @@ from medxai.grading import sandbox
 TABLE = "marks.csv"
 SECONDS, LONGEST = 60.0, 86400.0
 """For each exercise, unless others are given, and at most."""
+LONGEST_TEXT = 500
+"""Letters in a cell of the table."""
 LARGEST = 64 * 2**20
 """Bytes of a notebook; those of this book, with their figures, have a tenth."""
 
@@ -119,7 +121,7 @@ def written(marks: Sequence[Mark]) -> str:
 def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
-    shown = printable(value)
+    shown = printable(value)[:LONGEST_TEXT]
     return f"'{shown}" if shown[:1] in tuple("=+-@") else shown
 
 
