@@ -18,7 +18,7 @@ SPACE := $(subst ,, )
 TESTED := _build/tested$(subst $(SPACE),_,$(subst /,-,$(MEDXAI_DATA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help book test sweep weekly lint lock student clean
+.PHONY: help book test sweep weekly lint lock student grade clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -48,6 +48,10 @@ weekly: .venv/installed ## The tests that take minutes, of which `make test` run
 
 student: .venv/installed ## Write the notebooks without solutions to _build/student
 	@$(BIN)/medxai student _build/student
+
+grade: .venv/installed ## Mark the notebooks that students handed in (FOLDER=... holds them; SECONDS=60 for each exercise)
+	@test -n "$(FOLDER)" || { echo "say where the notebooks are: make grade FOLDER=..."; exit 2; }
+	@$(BIN)/medxai grade "$(FOLDER)" $(if $(SECONDS),--seconds $(SECONDS))
 
 lock: .venv/installed ## Refresh requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --extra test --upgrade \

@@ -1,42 +1,13 @@
-"""The exercises of the chapters' texts, running one alone, and the wrong answers that checks are fed with."""
+"""Running an exercise alone, and the wrong answers that checks are fed with."""
 
 import ast
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
-from medxai.book import chapters, editions
+from medxai.book.exercises import Exercise, Namespace
 from medxai.checks import ROUNDED, Check, Result
 from medxai.checks.compare import DIGITS
-
-Namespace = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise: what its first cell makes, the answer that is left open, and the solution."""
-
-    name: str
-    """Chapter and number, as ``02_attribution-3``."""
-    first: str
-    open: str
-    solved: str
-
-
-def in_chapter(chapter: str) -> list[Exercise]:
-    """Return the exercises of a chapter: the code cells from each heading ``Exercise n`` to the next heading."""
-    whole, found = chapters.read(chapter), {}
-    stripped = {cell.id: cell.source for cell in editions.student(whole, chapter).cells}
-    number = None
-    for cell in whole.cells:
-        if cell.cell_type == "code" and number:
-            found.setdefault(number, []).append((stripped[cell.id], cell.source))
-        elif headings := re.findall(r"^#{2,3} (?:Exercise (\d+))?", cell.source, re.MULTILINE):
-            number = headings[-1]
-    cells = {f"{chapter}-{number}": pairs for number, pairs in found.items()}
-    assert all(len(pairs) == 2 for pairs in cells.values()), f"{chapter}: an exercise has a first cell and an answer"
-    return [Exercise(name, first[0], *answer) for name, (first, answer) in cells.items()]
 
 
 def check_of(exercise: Exercise) -> str:
@@ -46,24 +17,11 @@ def check_of(exercise: Exercise) -> str:
     return f"{module}.{check}"
 
 
-def every() -> list[Exercise]:
-    """Return the exercises of all chapters."""
-    return [exercise for chapter in chapters.names() for exercise in in_chapter(chapter)]
-
-
 def result(cell: str, namespace: Namespace) -> Result:
     """Run a cell, and return what its last line, which calls the check, says."""
     *before, last = ast.parse(cell).body
     exec(compile(ast.Module(before, []), "<exercise>", "exec"), namespace)
     return eval(compile(ast.Expression(last.value), "<exercise>", "eval"), namespace)
-
-
-def check_and_arguments(cell: str, namespace: Namespace) -> tuple[Check, tuple]:
-    """Return the check that the last line of a cell calls, and the exercise's data that it gets."""
-    call = ast.parse(cell).body[-1].value
-    parts = (ast.Expression(part) for part in (call.func, *call.args[1:]))
-    check, *arguments = (eval(compile(part, "<exercise>", "eval"), namespace) for part in parts)
-    return check, tuple(arguments)
 
 
 def called_right(check: Check, arguments: tuple) -> list[str]:

@@ -134,7 +134,7 @@ def test_a_downloaded_chapter_needs_nothing_but_the_package_and_its_dependencies
     here = {path.relative_to(ROOT / "src/medxai").parts[0]: set() for path in (ROOT / "src/medxai").rglob("*.py")}
     for path in (ROOT / "src/medxai").rglob("*.py"):
         here[path.relative_to(ROOT / "src/medxai").parts[0]] |= imported(path.read_text(encoding="utf-8"))
-    pipeline = here.pop("book") | here.pop("cli.py")
+    pipeline = here.pop("book") | here.pop("grading") | here.pop("cli.py")
     chapter_code = ["\n".join(chapters.code(chapters.read(name))) for name in chapters.names()]
     used = set().union(*here.values(), *(imported(code) for code in chapter_code))
     declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}

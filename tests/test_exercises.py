@@ -4,18 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from exercises import (
-    Exercise,
-    called_right,
-    check_and_arguments,
-    check_of,
-    every,
-    in_chapter,
-    result,
-    told_another_mistake,
-)
+from exercises import called_right, check_of, result, told_another_mistake
 from medxai import checks
 from medxai.book import chapters
+from medxai.book.exercises import Exercise, check_and_arguments, every, in_chapter
 
 EXERCISES = every()
 

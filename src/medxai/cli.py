@@ -1,4 +1,4 @@
-"""The command line: ``medxai build | run | explain | data fetch | data check | student``."""
+"""The command line: ``medxai build | run | explain | data fetch | data check | student | grade``."""
 
 import argparse
 import shlex
@@ -82,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     student = commands.add_parser("student", help="write the notebooks without solutions")
     student.add_argument("folder", type=Path)
     student.set_defaults(command=_student)
+
+    grade = commands.add_parser("grade", help="mark the notebooks that students hand in")
+    grade.add_argument("folder", type=Path, metavar="FOLDER", help="holds the notebooks, at any depth")
+    grade.add_argument("--output", type=Path, metavar="FILE.csv", help="the marks (default: FOLDER/marks.csv)")
+    grade.add_argument("--seconds", type=float, help="time limit of each exercise (default: 60)")
+    grade.add_argument("--trusted", action="store_true", help="without a sandbox: only what you have read")
+    grade.set_defaults(command=_grade)
     return parser
 
 
@@ -142,6 +149,17 @@ def _student(options: argparse.Namespace) -> None:
 
     for path in student.write(options.folder):
         print(path)
+
+
+def _grade(options: argparse.Namespace) -> None:
+    from medxai.grading import marks
+
+    table = options.output or options.folder / marks.TABLE
+    try:
+        marks.grade(options.folder, table, seconds=options.seconds or marks.SECONDS, trusted=options.trusted)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; marks are written once all notebooks have theirs") from None
+    print(f"written: {paths.shown(table)}")
 
 
 if __name__ == "__main__":

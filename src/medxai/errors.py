@@ -3,6 +3,11 @@
 from numbers import Integral
 
 
+def printable(text: str) -> str:
+    """Return a text in which what no screen shows, as names of files may hold, is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class DataError(ValueError):
     """A data set, a file or a table is not what it should be.
 
@@ -11,8 +16,7 @@ class DataError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-        super().__init__("".join(shown))
+        super().__init__(printable(message))
 
 
 class NotFinite(ValueError):  # noqa: N818

@@ -14,7 +14,7 @@ import yaml
 from sphinx_external_toc.parsing import create_toc_dict
 
 from medxai import paths
-from medxai.book import chapters, methods, pages, times
+from medxai.book import chapters, course, methods, pages, times
 from medxai.book.target import Target
 from medxai.book.toc import CHAPTERS, contents
 from medxai.errors import DataError
@@ -125,7 +125,9 @@ def stage(target: Target, selected: list[str]) -> list[str]:
         found += pages.findings(executed)
     files |= {f"book/_generated/{finding.label}.png": finding.png for finding in found}
     files["book/_generated/findings.md"] = pages.front(found)
-    files["book/execution.md"] = pages.execution(pages.records(target, selected), times.budget())
+    records, budgets = pages.records(target, selected), times.budget()
+    files["book/execution.md"] = pages.execution(records, budgets)
+    files["book/_generated/course.md"] = course.tables(target, records, budgets)
     known = methods.labels(pages.text(target.chapters / f"{name}.ipynb") for name in selected)
     files["book/_generated/methods.md"] = methods.attribution(known)
     files["book/_generated/applications.md"] = methods.applications(known)

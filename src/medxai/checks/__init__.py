@@ -67,28 +67,33 @@ class Check:
     def __call__(self, answer: Any, *arguments: Any) -> Result:
         """Judge `answer`; `arguments` are the data of the exercise, as the chapter gives them."""
         try:
-            value = self._value(answer, arguments)
+            value = self.value(answer, *arguments)
         except NotImplementedError:
             value = None
         except Exception as error:
             return Result("malformed", f"Your function stopped with {type(error).__name__}: {error}")
-        if value is None or value is ...:
-            return Result("unanswered", "Put your answer in place of the three dots and run the cell again.")
-        try:
-            return self._judge(value, arguments)
-        except Malformed as problem:
-            return Result("malformed", str(problem))
-        except Exception as error:
-            return Result("malformed", f"The check could not run on these data ({type(error).__name__}: {error}).")
+        return self.judge(value, *arguments)
 
-    def _value(self, answer: Any, arguments: tuple) -> Any:
+    def value(self, answer: Any, *arguments: Any) -> Any:
+        """Return the value of an answer; that of a function is what it returns, and may raise anything."""
         if not self.is_function or answer is None or answer is ...:
             return answer
         if not callable(answer):
             raise TypeError("a function is expected, not its value")
         return answer(*copy.deepcopy(arguments))  # it may write into them
 
-    def _judge(self, value: Any, arguments: tuple) -> Result:
+    def judge(self, value: Any, *arguments: Any) -> Result:
+        """Judge the value of an answer, wherever it was computed."""
+        if value is None or value is ...:
+            return Result("unanswered", "Put your answer in place of the three dots and run the cell again.")
+        try:
+            return self._compared(value, arguments)
+        except Malformed as problem:
+            return Result("malformed", str(problem))
+        except Exception as error:
+            return Result("malformed", f"The check could not run on these data ({type(error).__name__}: {error}).")
+
+    def _compared(self, value: Any, arguments: tuple) -> Result:
         right = self.reference(*arguments)
         for digits in (EXACT, DIGITS):  # a mistake that comes near the right answer is still a mistake
             if same(value, right, digits):
