@@ -78,7 +78,7 @@ check_integrated = Check(
             "The path starts at zero. It should start at the baseline.",
         ),
     ),
-    example=lambda: (_steep, np.array([2.0, 3.0, 1.5]), np.array([0.5, 1.0, -0.5])),
+    example=lambda: (_steep, np.array([3.0, 2.0, 0.5]), np.array([1.0, 1.0, 0.0])),
     hint="Walk from the baseline to the image in a straight line, take the mean of the gradient, and double the number "
     "of steps until that changes nothing.",
     meaning=lambda values, *_: (
