@@ -1,0 +1,56 @@
+"""Search that knows other spellings of what the book writes, and shows excerpts where the browser may fetch pages.
+
+Words of a query are replaced, not those of the index, so that excerpts show and mark what the pages say.
+"""
+
+import json
+
+from sphinx.application import Sphinx
+from sphinx.search import languages
+from sphinx.search.en import SearchEnglish
+
+from medxai.book import methods
+
+SYNONYMS = {
+    "backprop": "backpropagation",
+    "heatmap": "map",
+    "heatmaps": "map",
+    "ig": "integrated gradients",
+    "iou": "intersection over union",
+    "resnet50": "resnet",
+    "transformers": "transformer",
+    "xai": "explanation",
+}
+"""What readers may look for, and the words for it that the book uses."""
+
+SPLIT = """
+const OTHER_WORDS = %s;
+var splitQuery = (query) =>
+  query
+    .split(/[^\\p{Letter}\\p{Number}_]+/gu)
+    .filter((word) => word)
+    .flatMap((word) => (OTHER_WORDS[word.toLowerCase()] ?? word).split(" "));
+"""
+
+FROM_DISK = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+"""Excerpts are taken from pages that the browser fetches, which it does not from disk."""
+
+
+def other_words() -> dict[str, str]:
+    """Return what stands for which words of a query: `SYNONYMS`, and methods written without hyphens and spaces."""
+    split = SearchEnglish({}).split
+    titles = (split(method["title"].lower()) for method in methods.methods())
+    return {"".join(words): " ".join(words) for words in titles if len(words) > 1} | SYNONYMS
+
+
+class English(SearchEnglish):
+    """English as Sphinx searches it, with `other_words`."""
+
+    js_splitter_code = SPLIT % json.dumps(other_words(), sort_keys=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the language and the script of the search page."""
+    languages["en"] = English
+    app.add_js_file(None, body=FROM_DISK)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
