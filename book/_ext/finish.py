@@ -3,7 +3,6 @@
 The patterns are those of what Sphinx, MyST-NB and the theme write; ``tests/site`` holds in a browser what they are for.
 """
 
-import functools
 import hashlib
 import json
 import re
@@ -57,7 +56,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     for page in site.rglob("*.html"):
         if "_static" not in page.parts:
             text = with_pictures(mended(page.read_text(encoding="utf-8")), sizes)
-            page.write_text(EXPLORER.sub(functools.partial(without_maps, site, page), text), encoding="utf-8")
+            page.write_text(with_maps_apart(text, site, page), encoding="utf-8")
     for pattern in UNUSED:
         for path in site.glob(pattern):
             path.unlink()
@@ -93,20 +92,23 @@ def with_pictures(page: str, sizes: dict[str, tuple[int, int]]) -> str:
     return LINK.sub(r'\g<start>.webp"', PICTURE.sub(picture, page))
 
 
-def without_maps(site: Path, page: Path, found: re.Match[str]) -> str:
-    """Move the pictures and maps of an explorer to files of their own; ``explorer.js`` loads those that are chosen.
+def with_maps_apart(text: str, site: Path, page: Path) -> str:
+    """Return the page with pictures and maps of explorers in files, of which ``explorer.js`` loads what is chosen.
 
     They are scripts, since a page that is opened from disk can read the pixels of no other file.
     """
-    data = json.loads(found[2])
-    folder = site / "_static" / "explorer"
-    folder.mkdir(exist_ok=True)
     up = "../" * (len(page.relative_to(site).parts) - 1)
 
-    def moved(address: str) -> str:
-        name = f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.js"
-        (folder / name).write_text(f'explorerFiles["{name}"] = "{address}";\n', encoding="utf-8")
+    def address(content: str) -> str:
+        name = f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.js"
+        folder = site / "_static" / "explorer"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(f'explorerFiles["{name}"] = "{content}";\n', encoding="utf-8")
         return f"{up}_static/explorer/{name}"
 
-    data |= {part: [moved(address) for address in data[part]] for part in ("pictures", "sheets")}
-    return f"{found[1]}{json.dumps(data)}{found[3]}"
+    def apart(found: re.Match[str]) -> str:
+        data = json.loads(found[2])
+        data |= {part: [address(content) for content in data[part]] for part in ("pictures", "sheets")}
+        return f"{found[1]}{json.dumps(data)}{found[3]}"
+
+    return EXPLORER.sub(apart, text)

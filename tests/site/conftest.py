@@ -1,6 +1,7 @@
 """The built site, a browser, and what the browser saw on every page."""
 
 import functools
+import gzip
 import http.server
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from medxai import paths
 
@@ -54,8 +55,40 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serve files without a log."""
+AXE = paths.BUILD / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+"""What finds barriers in pages; `make` gets it by npm."""
+
+BARRIERS = """async () => (await axe.run({ preload: false, resultTypes: ["violations"] })).violations
+  .filter(({ impact }) => ["serious", "critical"].includes(impact))
+  .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 200)}`))"""
+
+LOAD_PICTURES = """() => Promise.all([...document.images].map((image) => {
+  image.loading = "eager";
+  return image.decode().catch(() => {}); }))"""
+
+TEXTS = {".html", ".css", ".js", ".svg"}
+
+
+@functools.cache
+def compressed(path: Path) -> bytes:
+    """Return a file as it is sent by hosts that compress texts, as GitHub Pages does."""
+    return gzip.compress(path.read_bytes())
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serve files, texts compressed, without a log."""
+
+    def do_GET(self) -> None:
+        """Send a file."""
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in TEXTS or not path.is_file():
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(compressed(path))))
+        self.end_headers()
+        self.wfile.write(compressed(path))
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -64,7 +97,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def roots(built_site: Path) -> Iterator[dict[str, str]]:
     """Address of the site by how it is opened: ``file`` (from disk) and ``http`` (local server)."""
-    handler = functools.partial(QuietHandler, directory=built_site)
+    handler = functools.partial(Handler, directory=built_site)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield {"file": built_site.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
@@ -73,12 +106,18 @@ def roots(built_site: Path) -> Iterator[dict[str, str]]:
 
 @dataclass
 class Visit:
-    """What happened on one page: `errors` of the console, `strangers` (requests that left the site), `seen` values."""
+    """What happened on one page.
+
+    `errors` of the console, `strangers` (requests that left the site), `weight` (bytes that the server sent for the
+    first view, texts compressed), `seen` values, `barriers` (what axe-core calls serious or critical; None without it).
+    """
 
     page: str
     look: tuple[str, int, str]
     errors: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    weight: int = 0
+    barriers: list[str] | None = None
     seen: dict = field(default_factory=dict)
 
     def watch(self, tab: Page, root: str) -> None:
@@ -90,10 +129,15 @@ class Visit:
             "response", lambda answer: self.errors.append(f"{answer.status}: {answer.url}") if not answer.ok else None
         )
         tab.on("request", lambda request: self._judge_request(request.url, root))
+        tab.on("requestfinished", self._weigh)
 
     def _judge_request(self, url: str, root: str) -> None:
         if not url.startswith((root, "data:", "blob:")):
             self.strangers.append(url)
+
+    def _weigh(self, request: Request) -> None:
+        if request.url.startswith("http"):
+            self.weight += request.sizes()["responseBodySize"]
 
 
 @pytest.fixture(scope="session", params=["by turns", pytest.param("the others", marks=pytest.mark.weekly)])
@@ -111,12 +155,19 @@ def visits(request: pytest.FixtureRequest, browser: Browser, roots: dict[str, st
         for page in pages[int((number in (1, 2)) == (request.param == "by turns")) :: 2]:
             visit = Visit(page, look)
             tab = context.new_page()
+            context.new_cdp_session(tab).send("Network.setCacheDisabled", {"cacheDisabled": True})
             visit.watch(tab, roots[transport])
-            tab.goto(f"{roots[transport]}/{page}", wait_until="load")
+            tab.goto(f"{roots[transport]}/{page}", wait_until="networkidle")
             tab.evaluate("() => window.MathJax?.startup?.promise")
+            first_view = visit.weight
+            tab.evaluate(LOAD_PICTURES)
             visit.seen = tab.evaluate(measure)
+            if AXE.exists():
+                tab.evaluate(AXE.read_text(encoding="utf-8"))
+                visit.barriers = tab.evaluate(BARRIERS)
             tab.screenshot(path=shots / f"{Path(page).stem}-{width}-{scheme}.jpeg", quality=70, full_page=True)
             tab.close()
+            visit.weight = first_view
             found.append(visit)
         context.close()
     return found
