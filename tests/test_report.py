@@ -104,7 +104,7 @@ def test_sources_of_many_metrics_stand_below_one_another():
     shown = report.compare(None, there, table, metrics=metrics, caption="ours", rows="characteristic")
     found = BeautifulSoup(shown._repr_html_(), "html.parser")
     heads = [head.text for head in found.thead.find_all("th")]
-    assert heads == ["characteristic", "F1", "IoU", "Cohen's kappa", "images"]
+    assert heads == ["characteristic", "source", "F1", "IoU", "Cohen's kappa", "images"]
     plaque, scale = (
         [[cell.get_text(" ") for cell in line.find_all(["th", "td"])] for line in group.find_all("tr")]
         for group in found.find_all("tbody")

@@ -4,6 +4,7 @@ Words of a query are replaced, not those of the index, so that excerpts show and
 """
 
 import json
+import re
 
 from sphinx.application import Sphinx
 from sphinx.search import languages
@@ -12,13 +13,14 @@ from sphinx.search.en import SearchEnglish
 from medxai.book import methods
 
 SYNONYMS = {
-    "backprop": "backpropagation",
-    "heatmap": "map",
-    "heatmaps": "map",
+    "cnn": "convnet",
+    "cnns": "convnet",
+    "explainability": "explanation",
+    "gbp": "guided backpropagation",
+    "heatmap": "heat map",
+    "heatmaps": "heat map",
     "ig": "integrated gradients",
-    "iou": "intersection over union",
-    "resnet50": "resnet",
-    "transformers": "transformer",
+    "interpretability": "explanation",
     "xai": "explanation",
 }
 """What readers may look for, and the words for it that the book uses."""
@@ -37,10 +39,9 @@ FROM_DISK = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARC
 
 
 def other_words() -> dict[str, str]:
-    """Return what stands for which words of a query: `SYNONYMS`, and methods written without hyphens and spaces."""
-    split = SearchEnglish({}).split
-    titles = (split(method["title"].lower()) for method in methods.methods())
-    return {"".join(words): " ".join(words) for words in titles if len(words) > 1} | SYNONYMS
+    """Return what stands for which words of a query: `SYNONYMS`, and methods' names without their hyphens."""
+    names = re.findall(r"\w+(?:-\w+)+", " ".join(method["title"].lower() for method in methods.methods()))
+    return {name.replace("-", ""): name.replace("-", " ") for name in names} | SYNONYMS
 
 
 class English(SearchEnglish):

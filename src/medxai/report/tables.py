@@ -255,7 +255,7 @@ def _stacked(texts: Texts, comparison: Comparison, rows: list[str], titles: list
             body += f'<tr>{head}<th scope="row">{source}</th>{line}</tr>'
             head = ""
         body += "</tbody>"
-    return f"<thead><tr>{_head(comparison.rows)}<td></td>{heads}</tr></thead>{body}"
+    return f'<thead><tr>{_head(comparison.rows)}<th scope="col">source</th>{heads}</tr></thead>{body}'
 
 
 def _head(rows: str) -> str:
