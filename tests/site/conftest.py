@@ -108,8 +108,9 @@ def roots(built_site: Path) -> Iterator[dict[str, str]]:
 class Visit:
     """What happened on one page.
 
-    `errors` of the console, `strangers` (requests that left the site), `weight` (bytes that the server sent for the
-    first view, texts compressed), `seen` values, `barriers` (what axe-core calls serious or critical; None without it).
+    `errors` of the console, `strangers` (requests that left the site), `weight` (bytes that the server sent, texts
+    compressed) and how much of it was for the `first_view`, `seen` values, `barriers` (what axe-core calls serious or
+    critical; None without it).
     """
 
     page: str
@@ -117,6 +118,7 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     weight: int = 0
+    first_view: int = 0
     barriers: list[str] | None = None
     seen: dict = field(default_factory=dict)
 
@@ -143,31 +145,29 @@ class Visit:
 @pytest.fixture(scope="session", params=["by turns", pytest.param("the others", marks=pytest.mark.weekly)])
 def visits(request: pytest.FixtureRequest, browser: Browser, roots: dict[str, str], pages: list[str]) -> list[Visit]:
     """Every page in two looks, opened once; screenshots are kept beside the site for people."""
-    measure = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
-    shots = paths.BUILD / "smoke" / "screenshots"
-    shots.mkdir(exist_ok=True)
+    (paths.BUILD / "smoke" / "screenshots").mkdir(exist_ok=True)
     found = []
     for number, look in enumerate(LOOKS):
-        transport, width, scheme = look
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
         for page in pages[int((number in (1, 2)) == (request.param == "by turns")) :: 2]:
-            visit = Visit(page, look)
-            tab = context.new_page()
-            context.new_cdp_session(tab).send("Network.setCacheDisabled", {"cacheDisabled": True})
-            visit.watch(tab, roots[transport])
-            tab.goto(f"{roots[transport]}/{page}", wait_until="networkidle")
-            tab.evaluate("() => window.MathJax?.startup?.promise")
-            first_view = visit.weight
-            tab.evaluate(LOAD_PICTURES)
-            visit.seen = tab.evaluate(measure)
-            if AXE.exists():
-                tab.evaluate(AXE.read_text(encoding="utf-8"))
-                visit.barriers = tab.evaluate(BARRIERS)
-            tab.screenshot(path=shots / f"{Path(page).stem}-{width}-{scheme}.jpeg", quality=70, full_page=True)
-            tab.close()
-            visit.weight = first_view
-            found.append(visit)
-        context.close()
+            found.append(Visit(page, look))
+            visit(browser, roots[look[0]], found[-1])
     return found
+
+
+def visit(browser: Browser, root: str, seen: Visit) -> None:
+    """Open a page, with nothing kept from other pages, and note what happens and what there is to see."""
+    _, width, scheme = seen.look
+    window = {"width": width, "height": 900}
+    with browser.new_context(viewport=window, color_scheme=scheme, reduced_motion="reduce") as context:
+        tab = context.new_page()
+        seen.watch(tab, root)
+        tab.goto(f"{root}/{seen.page}", wait_until="networkidle")
+        tab.evaluate("() => window.MathJax?.startup?.promise")
+        seen.first_view = seen.weight
+        tab.evaluate(LOAD_PICTURES)
+        seen.seen = tab.evaluate(Path(__file__).with_name("measure.js").read_text(encoding="utf-8"))
+        if AXE.exists():
+            tab.evaluate(AXE.read_text(encoding="utf-8"))
+            seen.barriers = tab.evaluate(BARRIERS)
+        shot = paths.BUILD / "smoke" / "screenshots" / f"{Path(seen.page).stem}-{width}-{scheme}.jpeg"
+        tab.screenshot(path=shot, quality=70, full_page=True)

@@ -246,7 +246,6 @@ def test_maps_of_an_explorer_lie_in_files_of_their_own(tmp_path):
 def test_other_spellings_of_a_query_are_those_of_the_methods():
     words = search_terms.other_words()
     assert words["gradcam"] == "grad cam"
-    assert words["layerwise"] == "layer wise"
     assert words["ig"] == "integrated gradients"
     assert not {"gradient", "occlusion"} & set(words)
 
