@@ -158,7 +158,9 @@ NAMES = {
 
 
 NUMBERS = ["printed", *(f"{source}{end}" for source in ("reference", "this_build") for end in ("", "_low", "_high"))]
-WIDEST = 6
+"""Columns of a comparison's cells that hold numbers."""
+
+WIDEST = 5
 """Columns of numbers that fit beside one another on a page; of more, the sources stand below one another."""
 
 
