@@ -139,7 +139,8 @@ class Visit:
 
     def _weigh(self, request: Request) -> None:
         if request.url.startswith("http"):
-            self.weight += request.sizes()["responseBodySize"]
+            size = request.sizes()["responseBodySize"]  # asks the browser, and other requests finish meanwhile
+            self.weight += size
 
 
 @pytest.fixture(scope="session", params=["by turns", pytest.param("the others", marks=pytest.mark.weekly)])
