@@ -15,6 +15,9 @@ BIN := .venv/bin
 SOURCES := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null | sed "s/ /\\\\ /g")
 # Tests see other data when MEDXAI_DATA points elsewhere, so its value is part of the stamp's name: one word of it.
 SPACE := $(subst ,, )
+# What the browser tests find barriers with; without npm that test is skipped.
+AXE := _build/axe/node_modules/axe-core/axe.min.js
+AXE_VERSION := 4.14.1
 TESTED := _build/tested$(subst $(SPACE),_,$(subst /,-,$(MEDXAI_DATA)))
 
 .DEFAULT_GOAL := help
@@ -29,7 +32,7 @@ book: .venv/installed ## Build the site (PROFILE=smoke|quick|full DATA=auto|real
 test: $(TESTED) ## Lint, unit tests, every chapter and the whole site at the smoke profile, browser tests
 	@echo "Tests of this tree: $$(cat $(TESTED))"
 
-$(TESTED): .venv/installed $(SOURCES)
+$(TESTED): .venv/installed $(AXE) $(SOURCES)
 	@mkdir -p _build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,6 +42,10 @@ $(TESTED): .venv/installed $(SOURCES)
 
 # Two at a time, each on one thread: threads that share busy cores wait for each other.
 $(TESTED): export OMP_NUM_THREADS = 1
+
+$(AXE): Makefile
+	@! command -v npm > /dev/null || npm install --prefix _build/axe --no-audit --no-fund --silent axe-core@$(AXE_VERSION)
+	@! test -e $@ || touch $@
 
 sweep: .venv/installed ## A tenth of the sweep of all methods over families of networks; `make weekly` runs all of it
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m pushed --numprocesses 2

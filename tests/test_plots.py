@@ -174,11 +174,17 @@ def test_a_table_writes_numbers_and_dashes_and_is_accessible():
     lines = pd.DataFrame({"value": [0.123, np.nan], "words": ["a <b>", None]}, pd.Index(["one", "two"], name="map"))
     found = BeautifulSoup(plots.table(lines, "What <it> shows", form=".2f").data, "html.parser")
     assert found.caption.text == "What <it> shows"
-    assert found.div["aria-label"] == "What <it> shows"
     assert [cell.text for cell in found.thead.find_all("th")] == ["map", "value", "words"]
     rows = {row.th.text: [cell.text for cell in row.find_all("td")] for row in found.tbody.find_all("tr")}
     assert rows == {"one": ["0.12", "a <b>"], "two": ["–", "–"]}
     assert "matrix" in BeautifulSoup(plots.table(lines, "", style="matrix").data, "html.parser").table["class"]
+
+
+def test_counts_have_no_decimals_and_zero_no_sign():
+    lines = pd.DataFrame({"images": [3, 12], "with a gap": [1.0, np.nan], "few": [2.0, np.nan], "shift": [-0.001, 0.5]})
+    found = BeautifulSoup(plots.table(lines, "", form=".2f").data, "html.parser")
+    rows = [[cell.text for cell in row.find_all("td")] for row in found.tbody.find_all("tr")]
+    assert rows == [["3", "1.00", "2", "0.00"], ["12", "–", "–", "0.50"]]
 
 
 def test_seaborn_is_imported_by_those_who_draw_with_it():

@@ -84,12 +84,37 @@ def test_a_comparison_is_an_accessible_table():
 
 def test_a_table_of_our_own_has_no_published_column():
     table = tidy(("Plaque", "iou", 0.5, 0.4, 0.6), ("Scale", "iou", np.nan, np.nan, np.nan))
-    shown = report.compare(None, table.head(1), table, metrics=("iou",), caption="ours")
+    shown = report.compare(None, table.head(1), table, metrics=("iou",), caption="ours", rows="what is drawn")
     found = BeautifulSoup(shown._repr_html_(), "html.parser")
-    assert [head.text for head in found.thead.find_all("th")] == ["IoU", "term", "reference", "this build"]
+    assert [head.text for head in found.thead.find_all("th")] == ["IoU", "what is drawn", "reference", "this build"]
     rows = {row.th.text: [cell.get_text(" ") for cell in row.find_all("td")] for row in found.tbody.find_all("tr")}
     assert rows == {"Plaque": ["0.50 [0.40, 0.60]"] * 2, "Scale": ["–", "–"]}
     assert shown.equal("reference") == (0, 0)
+
+
+def test_the_head_of_the_rows_is_what_print_calls_them():
+    assert BeautifulSoup(compared()._repr_html_(), "html.parser").thead.find_all("th")[1].text == "characteristic"
+
+
+def test_sources_of_many_metrics_stand_below_one_another():
+    metrics = ("f1", "iou", "cohens_kappa", "images")
+    numbers = {"f1": 0.5, "iou": 0.25, "cohens_kappa": -0.001, "images": 20.0}
+    table = tidy(*((row, name, numbers[name], np.nan, np.nan) for row in ("Plaque", "Scale") for name in metrics))
+    there = tidy(("Scale", "images", 21, 19, 23))
+    shown = report.compare(None, there, table, metrics=metrics, caption="ours", rows="characteristic")
+    found = BeautifulSoup(shown._repr_html_(), "html.parser")
+    heads = [head.text for head in found.thead.find_all("th")]
+    assert heads == ["characteristic", "source", "F1", "IoU", "Cohen's kappa", "images"]
+    plaque, scale = (
+        [[cell.get_text(" ") for cell in line.find_all(["th", "td"])] for line in group.find_all("tr")]
+        for group in found.find_all("tbody")
+    )
+    assert plaque == [["Plaque", "reference", *"––––"], ["this build", "0.50", "0.25", "0.00", "20"]]
+    assert scale == [
+        ["Scale", "reference", *"–––", "21 [19, 23]"],
+        ["this build", "0.50", "0.25", "0.00", "20"],
+    ]
+    assert [head["rowspan"] for head in found.select("th[scope=rowgroup]")] == ["2", "2"]
 
 
 def test_an_unknown_metric_is_told():
@@ -134,8 +159,8 @@ def test_a_badge_names_the_kind_of_data_in_words():
     assert "&lt;b&gt;" in report.badge("real", "<b>").data
 
 
-def test_missing_data_are_named_with_their_reason():
+def test_missing_data_are_named_for_readers_and_not_with_messages_of_the_build():
     assert report.missing({}).data == ""
-    lines = report.missing({"busi": "put it <there>", "w": "no route"}).data
-    assert lines.count("<p ") == 2
-    assert "Not in this build: busi.</b> put it &lt;there&gt;" in lines
+    line = report.missing({"busi": "<urlopen error>", "w<": "no route"}).data
+    assert "breast ultrasound (BUSI), w&lt;." in line
+    assert "urlopen" not in line

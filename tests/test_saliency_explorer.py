@@ -118,6 +118,32 @@ def test_the_page_is_labelled_and_works_without_a_script() -> None:
     assert not re.findall(r"(?:src|href)=\"(?!data:)", str(soup))
 
 
+def test_outlines_are_lines_around_their_areas() -> None:
+    area = np.zeros((40, 80))
+    area[10:20, 20:60], area[30:35, 5:10] = 0.5, 1
+    found = {(*line.min(axis=0), *line.max(axis=0)) for line in saliency.contours(area)}
+    # From the middle of the first pixel to that of the last, as shares of width and height.
+    assert found == {
+        (20.5 / 80, 10.5 / 40, 59.5 / 80, 19.5 / 40),
+        (5.5 / 80, 30.5 / 40, 9.5 / 80, 34.5 / 40),
+    }
+    assert saliency.contours(np.zeros((5, 5), bool)) == []
+
+
+def test_every_picture_has_its_outline_and_stills_have_it_drawn() -> None:
+    areas = [np.zeros((SIZE, SIZE), bool), np.ones((SIZE, SIZE), bool)]
+    plain, lined = (
+        BeautifulSoup(explore(outlines=outlines), "html.parser") for outlines in ([], [np.eye(SIZE) > 0, areas[1]])
+    )
+    assert json.loads(plain.script.string)["outlines"] == []
+    assert plain.select_one(".explorer-outlined") is None
+    assert lined.select_one(".explorer-outlined").text == "the experts' outline"
+    paths = json.loads(BeautifulSoup(explore(outlines=areas), "html.parser").script.string)["outlines"]
+    assert paths == ["", "M0.021 0.021L0.021 0.979L0.979 0.979L0.979 0.021Z"]
+    before, after = (decode(soup.select_one(".explorer-still img")["src"]).astype(int) for soup in (plain, lined))
+    assert np.abs(before - after).max() > 60
+
+
 NAN = maps().values.copy()
 NAN[1, 1, 3, 4] = np.nan
 
@@ -139,6 +165,10 @@ NAN[1, 1, 3, 4] = np.nan
         (
             {"methods": [maps(), maps("LRP", shape=(2, 3, 7, 7))]},
             r"maps of LRP are \(2, 3, 7, 7\): expected \(2, 3, 24, 24\)",
+        ),
+        (
+            {"outlines": [np.zeros((5, 5))]},
+            r"outlines are \(5, 5\): expected 2 of shape \(h, w\), one a picture, or none",
         ),
         ({"methods": [Maps("LRP", NAN, True)]}, "maps of LRP hold NaN or infinity"),
         ({"methods": [Maps("LRP", maps().values, False)]}, "maps of LRP hold -.* and are unsigned"),

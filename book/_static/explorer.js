@@ -1,7 +1,22 @@
 // Saliency explorers (medxai.report.saliency): colour the grey levels of the chosen map and lay them over the picture.
+// Each picture and each sheet of maps is a script of its own (book/_ext/finish.py), or an address that holds it.
+globalThis.explorerFiles = {};
+const content = (address) => {
+  if (address.startsWith("data:")) return address;
+  const name = address.split("/").pop();
+  if (name in explorerFiles) return explorerFiles[name];
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.addEventListener("load", () => resolve(explorerFiles[name]));
+    script.addEventListener("error", reject);
+    script.src = address;
+    document.head.append(script);
+  });
+};
+
 const load = async (address) => {
   const image = new Image();
-  image.src = address;
+  image.src = await content(address);
   await image.decode();
   return image;
 };
@@ -73,7 +88,8 @@ const start = (root) => {
     [low.textContent, high.textContent] = signed ? ["against the class", "for it"] : ["none", "strongest"];
     const [name, className, title] = menus.map((menu) => menu.value);
     const words = `${title}, ${className}, ${name}: ${strongest(levels, signed ? 128 : 0, width, height)}.`;
-    image.src = data.pictures[picture];
+    image.src = shown.src;
+    for (const path of root.querySelectorAll("path")) path.setAttribute("d", data.outlines[picture] ?? "");
     image.alt = name;
     view.setAttribute("aria-label", `Map: ${words}`);
     const status = root.querySelector("[role=status]");
@@ -88,4 +104,14 @@ const start = (root) => {
   });
 };
 
-document.querySelectorAll(".explorer").forEach(start);
+// An explorer loads its first map when the reader comes near it.
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+      near.unobserve(target);
+      start(target);
+    }
+  },
+  { rootMargin: "600px" },
+);
+document.querySelectorAll(".explorer").forEach((root) => near.observe(root));

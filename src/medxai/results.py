@@ -66,7 +66,8 @@ def published(name: str) -> pd.DataFrame:
     -------
     DataFrame
         Tidy, with the extra column ``printed`` (the number as text, digits as in print). A column pair
-        ``f1_score_mean``, ``f1_score_std`` becomes the metrics ``f1`` and ``f1_std``.
+        ``f1_score_mean``, ``f1_score_std`` becomes the metrics ``f1`` and ``f1_std``. ``attrs["rows"]`` says what the
+        rows are: ``characteristic``.
 
     Raises
     ------
@@ -79,7 +80,9 @@ def published(name: str) -> pd.DataFrame:
     wide = pd.read_csv(path, dtype=str).drop(columns="group", errors="ignore")
     wide = wide.set_index(wide.columns[0])
     table = _melted(wide, "value").dropna(subset="value").rename(columns={"value": "printed"})
-    return table.assign(value=table["printed"].astype(float))
+    table = table.assign(value=table["printed"].astype(float))
+    table.attrs["rows"] = wide.index.name
+    return table
 
 
 def folder_of(study: str) -> Path:

@@ -1,6 +1,7 @@
 """The built site, a browser, and what the browser saw on every page."""
 
 import functools
+import gzip
 import http.server
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from medxai import paths
 
@@ -54,8 +55,40 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serve files without a log."""
+AXE = paths.BUILD / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+"""What finds barriers in pages; `make` gets it by npm."""
+
+BARRIERS = """async () => (await axe.run({ preload: false, resultTypes: ["violations"] })).violations
+  .filter(({ impact }) => ["serious", "critical"].includes(impact))
+  .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 200)}`))"""
+
+LOAD_PICTURES = """() => Promise.all([...document.images].map((image) => {
+  image.loading = "eager";
+  return image.decode().catch(() => {}); }))"""
+
+TEXTS = {".html", ".css", ".js", ".svg"}
+
+
+@functools.cache
+def compressed(path: Path) -> bytes:
+    """Return a file as it is sent by hosts that compress texts, as GitHub Pages does."""
+    return gzip.compress(path.read_bytes())
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serve files, texts compressed, without a log."""
+
+    def do_GET(self) -> None:
+        """Send a file."""
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in TEXTS or not path.is_file():
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(compressed(path))))
+        self.end_headers()
+        self.wfile.write(compressed(path))
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -64,7 +97,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def roots(built_site: Path) -> Iterator[dict[str, str]]:
     """Address of the site by how it is opened: ``file`` (from disk) and ``http`` (local server)."""
-    handler = functools.partial(QuietHandler, directory=built_site)
+    handler = functools.partial(Handler, directory=built_site)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield {"file": built_site.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
@@ -73,12 +106,20 @@ def roots(built_site: Path) -> Iterator[dict[str, str]]:
 
 @dataclass
 class Visit:
-    """What happened on one page: `errors` of the console, `strangers` (requests that left the site), `seen` values."""
+    """What happened on one page.
+
+    `errors` of the console, `strangers` (requests that left the site), `weight` (bytes that the server sent, texts
+    compressed) and how much of it was for the `first_view`, `seen` values, `barriers` (what axe-core calls serious or
+    critical; None without it).
+    """
 
     page: str
     look: tuple[str, int, str]
     errors: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    weight: int = 0
+    first_view: int = 0
+    barriers: list[str] | None = None
     seen: dict = field(default_factory=dict)
 
     def watch(self, tab: Page, root: str) -> None:
@@ -90,33 +131,44 @@ class Visit:
             "response", lambda answer: self.errors.append(f"{answer.status}: {answer.url}") if not answer.ok else None
         )
         tab.on("request", lambda request: self._judge_request(request.url, root))
+        tab.on("requestfinished", self._weigh)
 
     def _judge_request(self, url: str, root: str) -> None:
         if not url.startswith((root, "data:", "blob:")):
             self.strangers.append(url)
 
+    def _weigh(self, request: Request) -> None:
+        if request.url.startswith("http"):
+            size = request.sizes()["responseBodySize"]  # asks the browser, and other requests finish meanwhile
+            self.weight += size
+
 
 @pytest.fixture(scope="session", params=["by turns", pytest.param("the others", marks=pytest.mark.weekly)])
 def visits(request: pytest.FixtureRequest, browser: Browser, roots: dict[str, str], pages: list[str]) -> list[Visit]:
     """Every page in two looks, opened once; screenshots are kept beside the site for people."""
-    measure = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
-    shots = paths.BUILD / "smoke" / "screenshots"
-    shots.mkdir(exist_ok=True)
+    (paths.BUILD / "smoke" / "screenshots").mkdir(exist_ok=True)
     found = []
     for number, look in enumerate(LOOKS):
-        transport, width, scheme = look
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
         for page in pages[int((number in (1, 2)) == (request.param == "by turns")) :: 2]:
-            visit = Visit(page, look)
-            tab = context.new_page()
-            visit.watch(tab, roots[transport])
-            tab.goto(f"{roots[transport]}/{page}", wait_until="load")
-            tab.evaluate("() => window.MathJax?.startup?.promise")
-            visit.seen = tab.evaluate(measure)
-            tab.screenshot(path=shots / f"{Path(page).stem}-{width}-{scheme}.jpeg", quality=70, full_page=True)
-            tab.close()
-            found.append(visit)
-        context.close()
+            found.append(Visit(page, look))
+            visit(browser, roots[look[0]], found[-1])
     return found
+
+
+def visit(browser: Browser, root: str, seen: Visit) -> None:
+    """Open a page, with nothing kept from other pages, and note what happens and what there is to see."""
+    _, width, scheme = seen.look
+    window = {"width": width, "height": 900}
+    with browser.new_context(viewport=window, color_scheme=scheme, reduced_motion="reduce") as context:
+        tab = context.new_page()
+        seen.watch(tab, root)
+        tab.goto(f"{root}/{seen.page}", wait_until="networkidle")
+        tab.evaluate("() => window.MathJax?.startup?.promise")
+        seen.first_view = seen.weight
+        tab.evaluate(LOAD_PICTURES)
+        seen.seen = tab.evaluate(Path(__file__).with_name("measure.js").read_text(encoding="utf-8"))
+        if AXE.exists():
+            tab.evaluate(AXE.read_text(encoding="utf-8"))
+            seen.barriers = tab.evaluate(BARRIERS)
+        shot = paths.BUILD / "smoke" / "screenshots" / f"{Path(seen.page).stem}-{width}-{scheme}.jpeg"
+        tab.screenshot(path=shot, quality=70, full_page=True)

@@ -41,7 +41,7 @@
   return {
     theme: document.documentElement.dataset.theme,
     overflow: document.scrollingElement.scrollWidth - innerWidth,
-    brokenImages: [...document.images].filter((image) => !image.naturalWidth).map((image) => image.src),
+    brokenImages: [...document.images].filter((image) => image.src && !image.naturalWidth).map((image) => image.src),
     formulas: document.querySelectorAll(".math").length,
     typeset: document.querySelectorAll(".math mjx-container > svg").length,
     formulaErrors: document.querySelectorAll("mjx-merror, [data-mjx-error]").length,

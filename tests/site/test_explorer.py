@@ -1,8 +1,11 @@
-"""The saliency explorer, on a small page of its own that is opened from disk in a browser."""
+"""The saliency explorer in a browser, on a small page of its own, finished as the site's are and opened from disk."""
+
+import re
 
 import numpy as np
 import pytest
 
+import finish
 from medxai import paths
 from medxai.report import saliency
 from medxai.report.saliency import Maps
@@ -15,7 +18,9 @@ pytestmark = pytest.mark.browser
 
 def write(folder, body):
     """Write a page of the book's style that holds `body` and the explorer's script; return its address."""
+    (folder / "_static").mkdir()
     page = folder / "page.html"
+    body = finish.with_maps_apart(body, folder, page)
     page.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<title>Test</title><style>:root { --pst-color-primary: blue }</style>"
@@ -39,7 +44,9 @@ def methods():
 def address(tmp_path_factory, methods):
     rng = np.random.default_rng(1)
     pictures = {name: rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for name in ("Case 1", "Case 2")}
-    element = saliency.explorer(pictures, ["acne", "vitiligo"], methods, kind="rendered")
+    outlines = np.zeros((2, SIZE, SIZE), bool)
+    outlines[0, 10:20, 5:25] = True
+    element = saliency.explorer(pictures, ["acne", "vitiligo"], methods, kind="rendered", outlines=[*outlines])
     return write(tmp_path_factory.mktemp("explorer"), element.data)
 
 
@@ -95,6 +102,39 @@ def test_every_map_arrives_pixel_by_pixel(tab, address, methods):
                 assert (shown(tab) == expected).all(), (maps.title, picture, name)
 
 
+def test_pictures_and_maps_are_loaded_when_they_are_chosen(tab, address):
+    loaded = []
+    tab.on("request", lambda request: loaded.append(request.url))
+    tab.goto(address)
+    says(tab, "Noise, acne, Case 1")
+    parts = [url for url in loaded if "/explorer/" in url]
+    assert len(parts) == 2
+    choose(tab, "Method", "Spots")
+    says(tab, "Spots, acne, Case 1")
+    choose(tab, "Class", "vitiligo")
+    says(tab, "Spots, vitiligo, Case 1")
+    choose(tab, "Method", "Noise")
+    says(tab, "Noise, vitiligo, Case 1")
+    assert len([url for url in loaded if "/explorer/" in url]) == 3
+    assert not re.search(
+        r"data:image/(webp|png)", tab.content().replace(tab.locator(".explorer-views img").evaluate("i => i.src"), "")
+    )
+
+
+def test_the_outline_lies_on_picture_and_map(tab, address):
+    tab.goto(address)
+    says(tab, "Noise, acne, Case 1")
+    boxes = """() => [...document.querySelectorAll(".explorer-views > div")].map((div) => {
+      const [all, line] = [div, div.querySelector("path")].map((element) => element.getBoundingClientRect());
+      return [(line.left - all.left) / all.width, (line.right - all.left) / all.width,
+              (line.top - all.top) / all.height, (line.bottom - all.top) / all.height]; })"""
+    for box in tab.evaluate(boxes):
+        assert box == pytest.approx([5.5 / SIZE, 24.5 / SIZE, 10.5 / SIZE, 19.5 / SIZE], abs=0.02)
+    choose(tab, "Picture", "Case 2")
+    says(tab, "Case 2")
+    assert tab.locator(".explorer-views path").first.get_attribute("d") == ""
+
+
 def test_words_say_where_the_map_is_strongest(tab, address):
     tab.goto(address)
     choose(tab, "Method", "Spots")
@@ -106,10 +146,14 @@ def test_words_say_where_the_map_is_strongest(tab, address):
     says(tab, "Spots, vitiligo, Case 2: zero everywhere.")
     choose(tab, "Class", "acne")
     says(tab, "Spots, acne, Case 2: strongest in the centre.")
-    assert tab.locator(".explorer-legend").inner_text().split() == ["against", "the", "class", "for", "it"]
+    assert tab.locator(".explorer-legend").inner_text().split("\n") == [
+        "against the class",
+        "for it",
+        "the experts' outline",
+    ]
     choose(tab, "Method", "Size")
     says(tab, "Size, acne")
-    assert tab.locator(".explorer-legend").inner_text().split() == ["none", "strongest"]
+    assert tab.locator(".explorer-legend").inner_text().split("\n")[:2] == ["none", "strongest"]
 
 
 def test_opacity_goes_from_the_grey_picture_to_the_map(tab, address):
@@ -151,6 +195,24 @@ def test_explorer_fits_a_phone_and_hides_the_stand_in(tab, address):
     assert tab.locator(".explorer-still").is_hidden()
     assert tab.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
     assert tab.locator("canvas[role=img]").bounding_box()["width"] > 150
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_name_in_a_menu_is_cut(browser, tmp_path, width):
+    """The longest name of the book's method, and one of a picture, as long as they fit a phone."""
+    maps = Maps("Integrated gradients at the last convolution", np.ones((1, 1, SIZE, SIZE)), False)
+    pictures = {"Seborrheic dermatitis, next actinic keratosis": np.zeros((SIZE, SIZE, 3), np.uint8)}
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    tab.goto(write(tmp_path, saliency.explorer(pictures, ["its disease"], [maps], kind="rendered").data))
+    says(tab, "Integrated")
+    room = """menu => { const text = document.createElement("span");
+      [text.textContent, text.style.font] = [menu.value, getComputedStyle(menu).font];
+      document.body.append(text);
+      const style = getComputedStyle(menu), arrow = 16;
+      return menu.clientWidth - parseFloat(style.paddingLeft) - arrow - text.getBoundingClientRect().width; }"""
+    rooms = [menu.evaluate(room) for menu in tab.locator("select").all()]
+    tab.close()
+    assert min(rooms) >= 0, rooms
 
 
 def test_explorer_without_scripts_shows_pictures(browser, address):

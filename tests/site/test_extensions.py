@@ -1,18 +1,23 @@
 """The book's Sphinx extensions and its configuration."""
 
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 from jupyter_book.config import get_final_config
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
+import finish
 import links
 import quiz
+import search_terms
 from medxai import paths
 
 QUESTION = {
@@ -168,6 +173,81 @@ def test_forks_link_to_themselves(monkeypatch, variable, owner):
     config = SimpleNamespace(html_theme_options=dict(OPTIONS))
     links.use_fork(None, config)
     assert config.html_theme_options["repository_url"] == f"https://github.com/{owner}"
+
+
+def test_pictures_become_webp_that_is_loaded_lazily(tmp_path):
+    rng = np.random.default_rng(0)
+    drawing = np.full((40, 60, 3), 255, np.uint8)
+    drawing[10:30, 20:40] = 200, 0, 0
+    rows, columns = np.mgrid[:200, :300]
+    noise = rng.integers(0, 40, (200, 300))
+    photograph = np.stack([rows, columns // 2, noise + 100], axis=-1).astype(np.uint8)
+    for name, pixels in (("drawing", drawing), ("photograph", photograph)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    before = (tmp_path / "photograph.png").stat().st_size
+    text = "# Page\n\n![A square](drawing.png)\n\n```{image} photograph.png\n:alt: Colours\n:width: 50%\n```\n"
+    html, warnings = build(tmp_path, text, ["finish"])
+    assert not warnings
+    first, second = BeautifulSoup(html, "html.parser").find_all("img")
+    assert first.attrs == {
+        **{"alt": "A square", "width": "60", "height": "40"},
+        **{"loading": "lazy", "src": "_images/drawing.webp"},
+    }
+    assert (second["src"], second["loading"]) == ("_images/photograph.webp", "lazy")
+    shown = {path.name: path for path in (tmp_path / "out" / "_images").iterdir()}
+    assert set(shown) == {"drawing.webp", "photograph.webp"}
+    assert (np.asarray(Image.open(shown["drawing.webp"]).convert("RGB")) == drawing).all()
+    assert shown["photograph.webp"].stat().st_size < before / 2
+    near = np.abs(np.asarray(Image.open(shown["photograph.webp"]).convert("RGB")).astype(int) - photograph)
+    assert 0 < near.mean() < 8
+
+
+def test_links_to_a_picture_lead_to_its_new_form():
+    page = '<a href="../_images/a b.png"><img alt="x" src="../_images/a b.png" /></a> <a href="other.png">'
+    found = BeautifulSoup(finish.with_pictures(page, {"a b": (3, 2)}), "html.parser")
+    assert [link["href"] for link in found.find_all("a")] == ["../_images/a b.webp", "other.png"]
+
+
+def test_what_the_theme_gets_wrong_is_mended():
+    page = (
+        '<script defer src="../_static/scripts/fontawesome.js?digest=1"></script>'
+        '<script defer="defer" src="../_static/tex-svg-full.js?v=1"></script><script src="../searchindex.js"></script>'
+        '<button class="btn search-button-field x" title="Search" aria-label="Search" data-y="z">Search</button>'
+        '<details><summary aria-label="Toggle hidden content">Show</summary></details>'
+        '<div role="list" class="citation-list"><div class="citation" id="id1" role="doc-biblioentry">A</div></div>'
+        '<button class="other" aria-label="Close">x</button>'
+    )
+    found = BeautifulSoup(finish.mended(page), "html.parser")
+    assert not found.find_all("script")
+    assert [tag.attrs for tag in found.select("summary, .citation-list, .citation")] == [
+        {},
+        {"class": ["citation-list"]},
+        {"class": ["citation"], "id": "id1"},
+    ]
+    assert [button.get("aria-label") for button in found.find_all("button")] == [None, "Close"]
+    kept = finish.mended(page + '<span class="math notranslate">x</span><div id="search-results"></div>')
+    assert len(BeautifulSoup(kept, "html.parser").find_all("script")) == 2
+
+
+def test_maps_of_an_explorer_lie_in_files_of_their_own(tmp_path):
+    (tmp_path / "_static").mkdir()
+    data = {"pictures": ["data:image/jpeg;base64,AA", "data:B"], "sheets": ["data:C"], "signed": [True]}
+    text = f'<p>before</p><script type="application/json">{json.dumps(data)}</script>'
+    page = finish.with_maps_apart(text, tmp_path, tmp_path / "book" / "page.html")
+    found = json.loads(BeautifulSoup(page, "html.parser").script.string)
+    assert found["signed"] == [True]
+    places = [*found["pictures"], *found["sheets"]]
+    for place, content in zip(places, [*data["pictures"], *data["sheets"]], strict=True):
+        file = (tmp_path / "book" / place).resolve()
+        assert file.parent == (tmp_path / "_static" / "explorer").resolve()
+        assert file.read_text() == f'explorerFiles["{file.name}"] = "{content}";\n'
+
+
+def test_other_spellings_of_a_query_are_those_of_the_methods():
+    words = search_terms.other_words()
+    assert words["gradcam"] == "grad cam"
+    assert words["ig"] == "integrated gradients"
+    assert not {"gradient", "occlusion"} & set(words)
 
 
 def test_mathjax_comes_from_the_site(tmp_path):

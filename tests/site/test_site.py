@@ -177,6 +177,34 @@ def test_text_contrast_in_both_themes(visits):
 
 
 @pytest.mark.browser
+def test_no_page_has_a_serious_barrier(visits):
+    if visits[0].barriers is None:
+        pytest.skip("no axe-core: `make test` gets it where npm is installed")
+    problems = [f"{visit.page} {visit.look}: {visit.barriers}" for visit in visits if visit.barriers]
+    assert not problems, listed(problems)
+
+
+@pytest.mark.browser
+def test_the_first_view_of_a_page_is_light(visits):
+    weights = {(visit.page, *visit.look): visit.first_view for visit in visits if visit.look[0] == "http"}
+    assert min(weights.values()) > 300_000  # style sheets, the icons' fonts
+    assert not {where: weight for where, weight in weights.items() if weight > 3_000_000}
+
+
+def test_pages_load_nothing_that_they_do_not_show(built_site, soups):
+    assert not [*built_site.rglob("*.map"), *(built_site / "_images").glob("*.png")]
+    for page, soup in soups.items():
+        scripts = " ".join(tag["src"] for tag in soup.select("script[src]"))
+        assert ("tex-svg" in scripts) == bool(soup.select(".math")), page
+        assert "fontawesome" not in scripts, page
+        assert ("searchindex" in scripts) == (page == "search.html"), page
+        for image in soup.select("main img[src*='_images/']"):
+            assert image["loading"] == "lazy", image
+            assert image.get("width"), image
+            assert image.get("height"), image
+
+
+@pytest.mark.browser
 def test_formulas_are_typeset(visits):
     assert any(visit.seen["formulas"] for visit in visits)
     for visit in visits:
@@ -200,6 +228,61 @@ def test_search_finds_plaque(tab, roots, transport):
     links = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
     assert any("chapters/01_dataset" in link for link in links)
     assert tab.goto(links[0]).ok
+
+
+@pytest.mark.browser
+def test_search_knows_other_spellings_and_shows_excerpts(tab, roots):
+    tab.goto(f"{roots['http']}/search.html?q=gradcam")
+    excerpt = tab.locator("#search-results li:has(a[href*='02_']) p.context").first
+    excerpt.wait_for()
+    assert "grad-cam" in excerpt.inner_text().lower()
+
+
+@pytest.mark.browser
+def test_search_from_disk_lists_pages_without_excerpts(tab, roots):
+    problems = []
+    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    tab.goto(f"{roots['file']}/search.html?q=gradcam")
+    tab.wait_for_selector("#search-results li a")
+    tab.wait_for_timeout(300)
+    assert tab.locator("#search-results p.context").count() == 0
+    assert problems == []
+
+
+@pytest.mark.browser
+def test_logo_and_search_stay_in_sight(tab, roots):
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    tab.goto(f"{roots['http']}/book/bibliography.html")
+    tab.wait_for_function("document.querySelector('.bd-sidebar-primary').scrollTop > 100")
+    for part in ("img.logo__image:visible", "button.search-button-field"):
+        box = tab.locator(f".bd-sidebar-primary {part}").first.bounding_box()
+        assert 0 <= box["y"] < box["y"] + box["height"] < 400, part
+        assert tab.evaluate(
+            "([x, y, part]) => document.elementFromPoint(x, y).closest(part) !== null",
+            [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, part.split(":")[0]],
+        )
+
+
+@pytest.mark.browser
+def test_tables_that_are_cut_say_so_and_are_reached_by_keyboard(tab, roots):
+    tab.set_viewport_size({"width": 390, "height": 900})
+    tab.goto(f"{roots['file']}/book/chapters/01_dataset.html")
+    cut = tab.locator(".table-scroll.more-right")
+    assert cut.count() > 0
+    for table in cut.all():
+        assert table.get_attribute("tabindex") == "0"
+        assert table.get_attribute("role") == "region"
+        assert table.get_attribute("aria-label") == table.locator("caption").inner_text()
+        hint = table.locator("xpath=preceding-sibling::*[1]")
+        assert not hint.is_visible() or "scroll" in hint.inner_text()
+    table = cut.filter(visible=True).first
+    name = table.get_attribute("aria-label")
+    table.focus()
+    for _ in range(60):
+        tab.keyboard.press("ArrowRight")
+    tab.get_by_role("region", name=name, exact=True).and_(tab.locator(":not(.more-right)")).wait_for(timeout=5000)
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    assert tab.locator(".table-scroll:not([tabindex])").count() > 0
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def searchable(lines: pd.DataFrame, caption: str, name: str) -> HTML:
         '<label>Search <input type="search" autocomplete="off"></label><button type="reset">Show all</button>'
         '<p role="status" aria-live="polite"></p></form>'
     )
-    whole = table(lines, caption).data.replace("overflow-x: auto", "overflow: auto; max-height: 32rem", 1)
+    whole = table(lines, caption).data.replace('class="table-scroll"', 'class="table-scroll low"', 1)
     return HTML(form + re.sub("<table ", f'<table id="table-{name}" ', whole, count=1))
 
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections.abc import Iterable
 from typing import Literal
 
 from IPython.display import HTML, display
@@ -35,19 +36,31 @@ def badge(kind: DataKind, detail: str) -> HTML:
     return HTML(f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(detail)}</p>')
 
 
-def missing(reasons: dict[str, str]) -> HTML:
-    """Return the lines that say which data this build had to do without, and why; nothing if it had all.
+SETS = {
+    "busi": "breast ultrasound (BUSI)",
+    "ham10000_artefacts": "rulers, ink and bubbles cut out of photographs",
+    "isic_uda1": "dermoscopic photographs (ISIC UDA-1)",
+}
+"""What data sets are called in a sentence."""
+
+
+def missing(names: Iterable[str]) -> HTML:
+    """Return the line that says which data this build had to do without; nothing if it had all.
+
+    Why, and what a maintainer can do about it, is what `medxai data check` says.
 
     Parameters
     ----------
-    reasons
-        By name, as `medxai.studies.store.Study.absent` gives them.
+    names
+        Of data sets, such as `medxai.studies.store.Study.absent` gives them.
     """
-    lines = [
-        f'<p class="data-kind absent"><b>Not in this build: {html.escape(name)}.</b> {html.escape(reason)}</p>'
-        for name, reason in reasons.items()
-    ]
-    return HTML("".join(lines))
+    titles = ", ".join(SETS.get(name, name) for name in names)
+    if not titles:
+        return HTML("")
+    return HTML(
+        f'<p class="data-kind absent"><b>Not in this build</b> {html.escape(titles)}. What is computed from these data '
+        "is left out here; the page <i>Data sets</i> says how to get them.</p>"
+    )
 
 
 def glue(name: str, value: float | str) -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from medxai.report import saliency
+from medxai.report import saliency, tables
 from medxai.report.findings import KINDS, DataKind
 
 if TYPE_CHECKING:
@@ -370,16 +370,19 @@ def table(lines: pd.DataFrame, caption: str, *, form: str = "", style: str = "wo
     lines
         Texts, shown as they are, and numbers; NaN and None are dashes.
     form
-        How numbers are written, such as ``.2f``.
+        How numbers are written, such as ``.2f``; a column of counts has no decimals.
     style
         ``words``, or ``matrix`` for short cells below headings on their side.
     """
 
-    def text(value: object) -> str:
-        return value if isinstance(value, str) else "–" if pd.isna(value) else f"{value:{form}}"
+    def texts(column: pd.Series) -> pd.Series:
+        counts = tables.are_counts(value for value in column if not isinstance(value, str))
+        return column.map(lambda value: value if isinstance(value, str) else _cell(value, form, counts))
 
-    header = lines.map(text).rename_axis(index=None, columns=lines.index.name)  # one row of headers
+    header = lines.apply(texts).rename_axis(index=None, columns=lines.index.name)  # one row of headers
     start, rest = header.to_html(border=0, justify="left", classes=style).split(">", 1)
-    scroll = 'style="overflow-x: auto" tabindex="0" role="region"'
-    label = html.escape(caption, quote=True)
-    return HTML(f'<div {scroll} aria-label="{label}">{start}><caption>{label}</caption>{rest}</div>')
+    return HTML(f'<div class="table-scroll">{start}><caption>{html.escape(caption)}</caption>{rest}</div>')
+
+
+def _cell(value: float | None, form: str, counts: bool) -> str:
+    return "–" if pd.isna(value) else tables.written(value, form, counts)

@@ -1,7 +1,8 @@
-"""The saliency explorer: choose picture, class and method, and look at the map. One element of a page, nothing fetched.
+"""The saliency explorer: choose picture, class and method, and look at the map. One element, which holds all it shows.
 
-Maps travel as grey levels, in one lossless sheet for each method; ``explorer.js`` colours them. Where no script runs,
-as in a downloaded notebook, a few ready-made pictures are shown instead.
+Maps travel as grey levels, in one lossless sheet for each method; ``explorer.js`` colours them. The site keeps pictures
+and sheets in files of their own and loads those that are chosen (``book/_ext/finish.py``). Where no script runs, as in
+a downloaded notebook, a few ready-made pictures are shown instead.
 """
 
 import base64
@@ -11,16 +12,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import cv2
 import matplotlib
 import numpy as np
 from IPython.display import HTML
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from medxai.report.findings import KINDS, DataKind
 
-LIMIT = 2_500_000
-"""Characters of HTML that an explorer may have. A noisy map of 128 x 128 takes about 17,000, a smooth one a quarter: 26
-methods for 2 pictures and 2 classes fit."""
+LIMIT = 6_000_000
+"""Characters of HTML that an explorer may have, for the sake of the notebooks that readers download. A noisy map of
+128 x 128 takes about 17,000, a smooth one a quarter: 26 methods for 6 pictures and 2 classes fit."""
 
 CLIPPED = 0.995
 """The map's quantile of absolute values that gets the strongest colour; else one pixel could pale all others."""
@@ -45,6 +47,8 @@ def explorer(
     methods: Sequence[Maps],
     *,
     kind: DataKind,
+    outlines: Sequence[np.ndarray] = (),
+    outlined: str = "the experts' outline",
     note: str = "",
 ) -> HTML:
     """Return the explorer as the value of a notebook cell.
@@ -59,6 +63,10 @@ def explorer(
         Maps of each method, for every picture and class, in these orders.
     kind, note
         Kind of data that the pictures are, and a word on it.
+    outlines
+        For each picture bool or shares (h, w), outlined where they cross one half, on picture and map; or none at all.
+    outlined
+        What the line is, for the legend.
 
     Raises
     ------
@@ -66,18 +74,19 @@ def explorer(
         If shapes do not fit, a map holds NaN or infinity, or a value below zero though unsigned, if there is nothing to
         show, or if the whole would be larger than `LIMIT`.
     """
-    _check(pictures, classes, methods)
+    _check(pictures, classes, methods, outlines)
     data = {
         "size": methods[0].values.shape[2:],
         "pictures": [_uri(picture, "JPEG", quality=88) for picture in pictures.values()],
         "sheets": [_uri(sheet(maps), "WEBP", lossless=True) for maps in methods],
         "signed": [maps.signed for maps in methods],
         "colours": [base64.b64encode(colours(signed).tobytes()).decode() for signed in (False, True)],
+        "outlines": [_path(outline) for outline in outlines],
     }
     sign, name = KINDS[kind]
     text = (
-        f'<div class="explorer"><div class="explorer-still">{_still(pictures, classes, methods)}</div>'
-        f'<div class="explorer-live" hidden>{_controls(pictures, classes, methods)}</div>'
+        f'<div class="explorer"><div class="explorer-still">{_still(pictures, classes, methods, outlines)}</div>'
+        f'<div class="explorer-live" hidden>{_controls(pictures, classes, methods, outlined if outlines else "")}</div>'
         f'<script type="application/json">{json.dumps(data)}</script></div>'
         f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(note)}</p>'
     )
@@ -128,13 +137,36 @@ def colours(signed: bool) -> np.ndarray:
     return np.round(255 * table[:, :3]).astype(np.uint8)
 
 
-def _check(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> None:
+def contours(outline: np.ndarray) -> list[np.ndarray]:
+    """Return the closed lines around an area, (n, 2) each: places as shares of width and height.
+
+    Parameters
+    ----------
+    outline
+        Bool or shares (h, w); the area is where they are at least one half.
+    """
+    area = np.asarray(outline, dtype=float) >= 0.5
+    lines, _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return [(cv2.approxPolyDP(line, 0.5, closed=True)[:, 0] + 0.5) / area.shape[::-1] for line in lines]
+
+
+def _path(outline: np.ndarray) -> str:
+    """Return the outline as a path of SVG, in a square of side 1."""
+    return "".join(f"M{'L'.join(f'{x:.3f} {y:.3f}' for x, y in line)}Z" for line in contours(outline))
+
+
+def _check(
+    pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps], outlines: Sequence[np.ndarray]
+) -> None:
     if not pictures or not classes or not methods:
         raise ValueError("the explorer is empty: expected at least one picture, one class and one method")
     first, *_ = pictures.values()
     found = {f"{picture.dtype} {picture.shape}" for picture in pictures.values()}
     if len(found) > 1 or first.dtype != np.uint8 or first.shape[2:] != (3,):
         raise ValueError(f"pictures are {', '.join(sorted(found))}: expected uint8 (h, w, 3), all of one shape")
+    if len(outlines) not in (0, len(pictures)) or any(outline.ndim != 2 for outline in outlines):
+        shapes = ", ".join(str(outline.shape) for outline in outlines)
+        raise ValueError(f"outlines are {shapes}: expected {len(pictures)} of shape (h, w), one a picture, or none")
     wanted = (len(pictures), len(classes), *methods[0].values.shape[-2:])
     for title, values, signed in methods:
         if values.shape != wanted:
@@ -154,30 +186,45 @@ def _uri(pixels: np.ndarray, form: str, **options: object) -> str:
     return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _controls(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> str:
+LINE = '<svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true"><path/><path/></svg>'
+"""What ``explorer.js`` gives the outline to: two strokes, a light below a dark one, which show on any ground."""
+
+
+def _controls(
+    pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps], outlined: str
+) -> str:
     """Return what ``explorer.js`` brings to life: menus, slider, picture, map, legend, and the map in words."""
     choices = {"Picture": pictures, "Class": classes, "Method": [maps.title for maps in methods]}
     menus = ""
     for label, names in choices.items():
         options = "".join(f"<option>{html.escape(name)}</option>" for name in names)
         menus += f"<label>{label} <select>{options}</select></label>"
+    line = f'<span class="explorer-outlined">{html.escape(outlined)}</span>' if outlined else ""
     return (
         f'<form aria-label="Saliency explorer">{menus}<label>Opacity '
         '<input type="range" min="0" max="100" step="5" value="70"></label></form>'
-        '<div class="explorer-views"><img alt="The picture"><canvas role="img"></canvas></div>'
+        f'<div class="explorer-views"><div><img alt="The picture">{LINE}</div>'
+        f'<div><canvas role="img"></canvas>{LINE}</div></div>'
         '<div class="explorer-legend"><span></span><canvas width="256" height="1" aria-hidden="true"></canvas>'
-        '<span></span></div><p role="status" aria-live="polite"></p>'
+        f'<span></span>{line}</div><p role="status" aria-live="polite"></p>'
     )
 
 
-def _still(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> str:
+def _still(
+    pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps], outlines: Sequence[np.ndarray]
+) -> str:
     """Return the first methods' maps of the first picture and class, laid over the picture."""
     name, picture = next(iter(pictures.items()))
     figures = ""
     for maps in methods[:SHOWN]:
         tile = colours(maps.signed)[levels(maps.values[0, 0], maps.signed)]
         grey = Image.fromarray(picture).convert("L").resize(tile.shape[1::-1]).convert("RGB")
-        uri = _uri(np.asarray(Image.blend(grey, Image.fromarray(tile), 0.7)), "JPEG", quality=88)
+        laid = Image.blend(grey, Image.fromarray(tile), 0.7)
+        for line in contours(outlines[0]) if outlines else ():
+            places = [tuple(place) for place in line[[*range(len(line)), 0]] * laid.size]
+            for width, colour in ((3, "white"), (1, "black")):
+                ImageDraw.Draw(laid).line(places, colour, width)
+        uri = _uri(np.asarray(laid), "JPEG", quality=88)
         title = html.escape(maps.title)
         alt = html.escape(f"{maps.title}: map of {name} for {classes[0]}", quote=True)
         figures += f'<figure><img src="{uri}" alt="{alt}"><figcaption>{title}</figcaption></figure>'

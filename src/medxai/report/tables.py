@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 
 import pandas as pd
 from IPython.display import HTML
@@ -31,6 +32,8 @@ class Comparison:
         The metrics to show, in order; each takes its spread from ``<metric>_std`` where there is one.
     caption
         What the table shows.
+    rows
+        What its rows are: ``characteristic``.
     trials
         How many trials of the reference there are, and how many make it whole; ``None`` where that is not known.
     """
@@ -38,6 +41,7 @@ class Comparison:
     cells: pd.DataFrame
     metrics: tuple[str, ...]
     caption: str
+    rows: str
     trials: tuple[int, int] | None = None
 
     def equal(self, source: str) -> tuple[int, int]:
@@ -57,6 +61,7 @@ def compare(
     *,
     metrics: tuple[str, ...],
     caption: str,
+    rows: str = "",
 ) -> Comparison:
     """Join the sources of one table on row and metric, in the order of print, or of this build if nothing is printed.
 
@@ -75,6 +80,8 @@ def compare(
         Which metrics to show, such as ``("f1", "cohens_kappa")``.
     caption
         Shown above the table; names the published table.
+    rows
+        What its rows are, for the head of their column; what print calls them if empty.
 
     Returns
     -------
@@ -95,7 +102,8 @@ def compare(
         source = (pd.DataFrame(columns=TIDY) if source is None else source).reindex(columns=TIDY)
         source = source.rename(columns={"value": name, "low": f"{name}_low", "high": f"{name}_high"})
         cells = cells.merge(source, on=["row", "metric"], how="left")
-    return Comparison(cells, tuple(metrics), caption, None if reference is None else reference.attrs.get("trials"))
+    trials = None if reference is None else reference.attrs.get("trials")
+    return Comparison(cells, tuple(metrics), caption, rows or base.attrs.get("rows", ""), trials)
 
 
 def reproduced(study: str, tables: dict[str, pd.DataFrame], names: Iterable[str]) -> pd.DataFrame:
@@ -149,15 +157,35 @@ NAMES = {
 """How parts of a metric's name are written; the others as they are."""
 
 
-def _cell(line: pd.Series | None, spread: pd.Series | None, source: str) -> str:
+NUMBERS = ["printed", *(f"{source}{end}" for source in ("reference", "this_build") for end in ("", "_low", "_high"))]
+"""Columns of a comparison's cells that hold numbers."""
+
+WIDEST = 5
+"""Columns of numbers that fit beside one another on a page; of more, the sources stand below one another."""
+
+
+def are_counts(numbers: Iterable[float]) -> bool:
+    """Tell whether numbers count something: all are whole, and if they are not integers, they are not all 0 and 1."""
+    known = [number for number in numbers if not pd.isna(number)]
+    integers = all(isinstance(number, Integral) for number in known)
+    return bool(known) and all(number % 1 == 0 for number in known) and (integers or max(known) > 1)
+
+
+def written(number: float, form: str, counts: bool) -> str:
+    """Return a number in a form such as ``.2f``, a count without decimals; what rounds to zero has no sign."""
+    return f"{number:.0f}" if counts else f"{float(number):z{form}}"
+
+
+def _cell(line: pd.Series | None, spread: pd.Series | None, source: str, counts: bool) -> str:
     """Return ``0.67 ± 0.07`` with its interval below; an undefined or absent number is a dash."""
     if line is None or pd.isna(line[source]):
         return "–"
-    text = f"{line[source]:.2f}"
+    text = written(line[source], ".2f", counts)
     if spread is not None and pd.notna(spread[source]):
-        text += f" ± {spread[source]:.2f}"
+        text += f" ± {written(spread[source], '.2f', counts)}"
     if pd.notna(line[f"{source}_low"]):
-        text += f"<br><small>[{line[f'{source}_low']:.2f}, {line[f'{source}_high']:.2f}]</small>"
+        low, high = (written(line[f"{source}_{end}"], ".2f", counts) for end in ("low", "high"))
+        text += f"<br><small>[{low}, {high}]</small>"
     return text
 
 
@@ -168,32 +196,70 @@ def _printed(line: pd.Series | None, spread: pd.Series | None) -> str:
     return line["printed"] if spread is None else f"{line['printed']} ± {spread['printed']}"
 
 
-def _html(comparison: Comparison) -> str:
-    """Write the comparison as an accessible table: caption, column groups, row headers."""
+def _texts(comparison: Comparison, source: str) -> dict[tuple[str, str], str]:
+    """Return what stands in each cell of a source, by metric and row."""
     cells = comparison.cells.set_index(["metric", "row"])
-    sources = ["reference", "this_build"]
-    if cells["printed"].notna().any():
-        sources.insert(0, "printed")
+    texts = {}
+    for metric in comparison.metrics:
+        numbers = comparison.cells.loc[comparison.cells["metric"] == metric, NUMBERS].astype(float)
+        counts = are_counts(numbers.to_numpy().ravel())
+        for row in dict.fromkeys(comparison.cells["row"]):
+            pair = [
+                cells.loc[key] if (key := (name, row)) in cells.index else None for name in (metric, f"{metric}_std")
+            ]
+            texts[metric, row] = _printed(*pair) if source == "printed" else _cell(*pair, source, counts)
+    return texts
 
-    def line(metric: str, row: str) -> list[str]:
-        pair = [cells.loc[key] if (key := (name, row)) in cells.index else None for name in (metric, f"{metric}_std")]
-        return [_printed(*pair) if source == "printed" else _cell(*pair, source) for source in sources]
 
-    titles = [" ".join(NAMES.get(part, part) for part in metric.split("_")) for metric in comparison.metrics]
-    groups = [f'<th scope="colgroup" colspan="{len(sources)}">{html.escape(title)}</th>' for title in titles]
+def _html(comparison: Comparison) -> str:
+    """Write the comparison as an accessible table: sources side by side or, of many metrics, below one another."""
     labels = {"printed": "published", "reference": _reference_head(comparison.trials), "this_build": "this build"}
-    heads = [f'<th scope="col">{labels[source]}</th>' for source in sources] * len(titles)
-    body = [
-        f'<tr><th scope="row">{html.escape(row)}</th>'
-        + "".join(
-            f'<td class="first">{first}</td>' + "".join(f"<td>{cell}</td>" for cell in others)
-            for first, *others in (line(metric, row) for metric in comparison.metrics)
-        )
-        + "</tr>"
-        for row in dict.fromkeys(comparison.cells["row"])
-    ]
+    if comparison.cells["printed"].isna().all():
+        del labels["printed"]
+    texts = {label: _texts(comparison, source) for source, label in labels.items()}
+    rows = dict.fromkeys(comparison.cells["row"])
+    titles = [" ".join(NAMES.get(part, part) for part in metric.split("_")) for metric in comparison.metrics]
+    stacked = len(labels) * len(titles) > WIDEST
+    write = _stacked if stacked else _beside
     return (
-        f'<div class="table-scroll"><table class="compare"><caption>{html.escape(comparison.caption)}</caption>'
-        f'<thead><tr><td></td>{"".join(groups)}</tr><tr><th scope="col">term</th>{"".join(heads)}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
+        f'<div class="table-scroll"><table class="compare{" stacked" if stacked else ""}">'
+        f"<caption>{html.escape(comparison.caption)}</caption>"
+        f"{write(texts, comparison, list(rows), [html.escape(title) for title in titles])}</table></div>"
     )
+
+
+Texts = dict[str, dict[tuple[str, str], str]]
+
+
+def _beside(texts: Texts, comparison: Comparison, rows: list[str], titles: list[str]) -> str:
+    """Return head and body with a group of columns for each metric, a column for each source."""
+    groups = "".join(f'<th scope="colgroup" colspan="{len(texts)}">{title}</th>' for title in titles)
+    heads = "".join(f'<th scope="col">{source}</th>' for source in texts) * len(titles)
+    body = ""
+    for row in rows:
+        body += f'<tr><th scope="row">{html.escape(row)}</th>'
+        for metric in comparison.metrics:
+            first, *others = (cells[metric, row] for cells in texts.values())
+            body += f'<td class="first">{first}</td>' + "".join(f"<td>{cell}</td>" for cell in others)
+        body += "</tr>"
+    return f"<thead><tr><td></td>{groups}</tr><tr>{_head(comparison.rows)}{heads}</tr></thead><tbody>{body}</tbody>"
+
+
+def _stacked(texts: Texts, comparison: Comparison, rows: list[str], titles: list[str]) -> str:
+    """Return head and body with a column for each metric, a group of lines for each row, a line for each source."""
+    heads = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    body = ""
+    for row in rows:
+        head = f'<th scope="rowgroup" rowspan="{len(texts)}">{html.escape(row)}</th>'
+        body += "<tbody>"
+        for source, cells in texts.items():
+            line = "".join(f"<td>{cells[metric, row]}</td>" for metric in comparison.metrics)
+            body += f'<tr>{head}<th scope="row">{source}</th>{line}</tr>'
+            head = ""
+        body += "</tbody>"
+    return f'<thead><tr>{_head(comparison.rows)}<th scope="col">source</th>{heads}</tr></thead>{body}'
+
+
+def _head(rows: str) -> str:
+    """Return the corner above the names of the rows; an empty header says nothing to a screen reader."""
+    return f'<th scope="col">{html.escape(rows)}</th>' if rows else "<td></td>"
