@@ -176,7 +176,7 @@ def recorded(layers: dict[str, Layer]) -> Iterator[dict[str, Tensor]]:
 
 
 def maps_and_gradients(
-    model: nn.Module, images: Tensor, target: Tensor, layers: dict[str, Layer]
+    model: nn.Module, images: Tensor, target: Tensor | _inputs.Choice, layers: dict[str, Layer]
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return each layer's maps and the score's gradient by them, both (n, c, h, w): one forward, one backward pass.
 
