@@ -2,9 +2,10 @@
 
 `cam`, `grad_cam` and `grad_cam_plus_plus` return ``{layer: (n, h, w)}`` at each layer's own size, all layers from one
 forward and one backward pass, after a forward pass of the first image that finds where their pixels are; what runs
-before the first layer stays outside of the graph, and no gradient of a weight is computed. Layers are names or modules;
-without any, the last that gives maps. If the network changes a layer's output in place, as the ReLU behind VGG's
-convolutions does, the maps are the changed ones.
+before the first layer stays outside of the graph, and no gradient of a weight is computed. Layers are names or modules,
+or `feature_maps.Layout` by name, which spares the pass of the first image; without any, the last that gives maps. If
+the network changes a layer's output in place, as the ReLU behind VGG's convolutions does, the maps are the changed
+ones.
 
 Their target is a class for all images, integers (n,), or a function that chooses these from the logits (n, classes) of
 the same pass, so that to explain what the network predicts takes no pass more; None chooses the predicted class.
