@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from medxai import files, memory
@@ -96,6 +95,8 @@ _begun: list[Compute] = []
 
 
 def _begin(compute: bytes) -> None:
+    import torch
+
     torch.set_num_threads(1)
     memory.keep()
     _begun.append(pickle.loads(compute))

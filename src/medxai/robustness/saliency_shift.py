@@ -110,6 +110,7 @@ class SaliencyShift:
                 raise ValueError(f"{name} is in training mode: expected evaluation mode, use eval()")
         for name, values, known in (
             ("target", [self.target], ("version", "original")),
+            ("kinds", self.kinds, corruptions.kinds_of(self.constants)),
             ("measures", self.measures, tuple(map_similarity.MEASURES)),
         ):
             if unknown := [value for value in values if value not in known]:
@@ -225,7 +226,8 @@ def _similarities(study: SaliencyShift, maps: Tensor, shift: Tensor) -> Tensor:
     """Compare maps (v, n, h, w) with the first of each image: (2 + measures, v, n), RMSE and its correction first."""
     rmse, *others = map_similarity.similarities(maps, maps[0], ("rmse", *study.measures)).values()
     corrected, moved = rmse.clone(), shift.any(-1)
-    corrected[moved] = map_similarity.shifted_error(maps[moved], maps[0].expand_as(maps)[moved], shift[moved])
+    if moved.any():
+        corrected[moved] = map_similarity.shifted_error(maps[moved], maps[0].expand_as(maps)[moved], shift[moved])
     return torch.stack([rmse, corrected, *others])
 
 
@@ -245,6 +247,7 @@ def _explained(
     shape = versions.shape[:2]
 
     def choose(logits: Tensor) -> Tensor:
+        logits = logits.detach()
         classes = logits.argmax(1).view(shape)
         if study.target == "original":
             classes = (classes[0] if original is None else original).expand(shape)
@@ -287,7 +290,7 @@ def _tidy(study: SaliencyShift, images: _Images, logits: Tensor, layers: list[st
     """Make rows of logits (v, n, classes) and values (layers, measures, v, n)."""
     if images.labels.max() >= logits.shape[-1]:
         raise ValueError(
-            f"labels hold {images.labels.max()}: expected a class of the network, 0 to {logits.shape[-1] - 1}"
+            f"labels hold {images.labels.max()}: expected classes of the network, 0 to {logits.shape[-1] - 1}"
         )
     logits, values = logits.double().cpu().numpy().transpose(1, 0, 2), values.cpu().numpy().transpose(3, 2, 0, 1)
     predicted, truth = logits.argmax(-1), np.repeat(images.labels[:, None], len(study.rows), 1)
