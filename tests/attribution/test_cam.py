@@ -182,6 +182,21 @@ def test_all_layers_take_one_forward_and_one_backward_pass(resnet18, method, cho
         torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-6 * float(alone[name].max()))
 
 
+def test_layouts_spare_the_pass_of_the_first_image(resnet18):
+    sizes = []
+    handle = resnet18.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    x = images(64)
+    found = cam.grad_cam_plus_plus(resnet18, x, None, dict.fromkeys(BLOCKS, feature_maps.Layout(channels=1)))
+    assert sizes == [2]
+    expected = cam.grad_cam_plus_plus(resnet18, x, None, BLOCKS)
+    handle.remove()
+    assert list(found) == list(expected)
+    for name in BLOCKS:
+        torch.testing.assert_close(found[name], expected[name])
+    with pytest.raises(ValueError, match="layer 'layer5' is no layer of the model"):
+        cam.grad_cam_plus_plus(resnet18, x, None, {"layer5": feature_maps.Layout(channels=1)})
+
+
 def test_the_graph_starts_at_the_first_layer_and_holds_no_weight(resnet18):
     needs = {}
     watched = ("conv1", "layer1.0.conv1", "layer2.0.conv1")

@@ -104,8 +104,11 @@ def grad_cam_plus_plus(
 
 def _grad_cam_plus_plus(maps: Tensor, slope: Tensor, divided: bool) -> Tensor:
     rising = slope.relu()
-    weights = rising / (2 + maps.sum((2, 3), keepdim=True) * rising) if divided else rising.pow(3)
-    return _weighed(maps, weights.sum((2, 3))).relu_()
+    if divided:
+        rising /= torch.addcmul(rising.new_tensor(2), rising, maps.sum((2, 3), keepdim=True))
+    else:
+        rising.pow_(3)
+    return _weighed(maps, rising.sum((2, 3))).relu_()
 
 
 def cam(model: nn.Module, images: Tensor, target: Target, layers: Layers = None) -> dict[str, Tensor]:
