@@ -7,11 +7,17 @@ import pandas as pd
 
 from medxai.experiment.dermx_compared import QUANTITIES
 from medxai.report import dermx_comparison_figures as figures
-from medxai.studies.dermx import LOSSES
+from medxai.studies.dermx import CONTROLS, LOSSES
 
 
 def test_every_loss_has_a_title() -> None:
     assert list(figures.LOSSES) == list(LOSSES)
+
+
+def test_what_guides_is_told_apart() -> None:
+    titles = figures.guides(["dice 3", *CONTROLS])
+    assert titles[:2] == ["experts' maps", "another image's maps"]
+    assert len(set(titles)) == len(CONTROLS) + 1
 
 
 def test_fronts_have_a_curve_for_each_loss_and_a_point_without() -> None:

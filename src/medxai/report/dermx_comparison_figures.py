@@ -20,6 +20,13 @@ LOSSES = {
 }
 """Titles of the losses of attention, by their keys in `medxai.training.guidance.GUIDANCE`."""
 NONE = "none (DermX)"
+MAPS = {
+    "another image": "another image's maps",
+    "mean of disease": "mean of the disease",
+    "gaussian": "Gaussian",
+    "coarse": "experts', 3 × 3 cells",
+}
+"""Titles of the maps that guide in place of the experts', by their keys in `medxai.experiment.trained_dermx.Recipe`."""
 
 
 def fronts(means: pd.DataFrame, recipes: Sequence[str], against: str, kind: DataKind, note: str) -> Figure:
@@ -53,6 +60,15 @@ def fronts(means: pd.DataFrame, recipes: Sequence[str], against: str, kind: Data
     )
 
 
+def guides(names: Sequence[str]) -> list[str]:
+    """Return for networks named ``LOSS WEIGHT`` or ``LOSS WEIGHT, MAPS`` by what their attention was guided."""
+    smoothed = "experts', $s$ = 1"
+    return [
+        smoothed if name.startswith("dice_smoothed") else MAPS.get(name.partition(", ")[2], "experts' maps")
+        for name in names
+    ]
+
+
 def gaps(table: pd.DataFrame, caption: str) -> HTML:
     """Return the table of differences of `medxai.experiment.dermx_compared.differences`, a column for each quantity.
 
@@ -62,14 +78,14 @@ def gaps(table: pd.DataFrame, caption: str) -> HTML:
         return HTML("<p><em>No trials of these networks yet: <code>medxai run dermx --profile full</code>.</em></p>")
     texts = table.assign(
         pair=(table["model"] + " − " + table["against"]).str.replace("_", "-"),
-        text=[_ranged(row.value, row.low, row.high) for row in table.itertuples()],
+        text=[ranged(row.value, row.low, row.high) for row in table.itertuples()],
     )
     lines = texts.pivot(index="pair", columns="quantity", values="text")
     lines = lines.loc[list(dict.fromkeys(texts["pair"])), list(dict.fromkeys(table["quantity"]))].fillna("–")
     return plots.table(lines.rename_axis(index="networks", columns=None), caption)
 
 
-def _ranged(value: float, low: float, high: float, form: str = "+z.2f") -> str:
+def ranged(value: float, low: float, high: float, form: str = "+z.2f") -> str:
     """Return ``+0.03 (−0.01 to +0.08)``; a dash for each that is not defined."""
     value, low, high = ("–" if np.isnan(one) else f"{one:{form}}".replace("-", "−") for one in (value, low, high))
     return f"{value} ({low} to {high})"
@@ -78,7 +94,7 @@ def _ranged(value: float, low: float, high: float, form: str = "+z.2f") -> str:
 def skill(table: pd.DataFrame) -> HTML:
     """Return the table of `medxai.experiment.dermx_compared.skills`."""
     lines = table[["score", "control", "ceiling"]].map("{:.2f}".format)
-    lines["skill"] = [_ranged(row.skill, row.low, row.high, "z.0%") for row in table.itertuples()]
+    lines["skill"] = [ranged(row.skill, row.low, row.high, "z.0%") for row in table.itertuples()]
     lines = lines.rename(columns={"score": "fuzzy F1", "control": "blind map", "ceiling": "best on its grid"})
     return plots.table(lines.rename_axis("network"), "Skill, with 95 % interval over images: all cases")
 
@@ -89,7 +105,7 @@ def paired(table: pd.DataFrame, condition: str, caption: str) -> HTML:
         {"network": table["recipe"], condition: table[condition], "mean": table["value"].map("{:z.2f}".format)}
     )
     lines["difference (95 %)"] = [
-        "" if np.isnan(row.difference) else _ranged(row.difference, row.low, row.high) for row in table.itertuples()
+        "" if np.isnan(row.difference) else ranged(row.difference, row.low, row.high) for row in table.itertuples()
     ]
     return plots.table(lines.set_index("network"), caption)
 
