@@ -254,7 +254,7 @@ def _explained(
         seen[:] = logits.view(*shape, -1), classes
         return classes.flatten()
 
-    images = _network_input(study, versions.flatten(0, 1))
+    images = study.normalisation.of_pixels(versions.flatten(0, 1), study.weight)
     found = study.explain(network, images, choose)
     maps = {"input": found} if isinstance(found, Tensor) else found
     if not seen or not maps or any(one.ndim != 3 or len(one) != len(images) for one in maps.values()):
@@ -266,12 +266,6 @@ def _explained(
 def _grey(maps: Tensor, images: Tensor) -> Tensor:
     """Return maps (n, h, w) at the size of the images, in grey levels; as channels of one image they take less time."""
     return map_similarity.grey_levels(feature_maps.resized(maps[None], images)[0])
-
-
-def _network_input(study: SaliencyShift, images: Tensor) -> Tensor:
-    """Return what the network takes, (n, 3, h, w), of uint8 with 1 or 3 channels."""
-    black, white = (bound.to(study.weight) for bound in study.normalisation.bounds())
-    return torch.lerp(black, white, images.to(study.weight.dtype) / 255)
 
 
 def _shift(study: SaliencyShift, keys: Tensor) -> Tensor:
