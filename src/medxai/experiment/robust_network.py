@@ -154,7 +154,7 @@ class RobustNetwork:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """What is said of the test images in `ALL_VERSIONS`, float64 (26, n, classes); sigmoids need not add up to 1."""
+        """Of the test images in `ALL_VERSIONS`, float64 (26, n, classes); sums need not be 1 for a binary loss."""
         keys = torch.arange(len(self.test.labels))
         parts = [
             self._logits(pixels, some)
@@ -189,12 +189,9 @@ class RobustNetwork:
         """
         options = dict(VARIANTS[variant])
         target = options.pop("target", "version")
-        random = folding.folded(
-            saliency_shift.with_random_weights(self.network, self._input(slice(64))), self._input([0])
-        )
         study = SaliencyShift(
             network=self.folded,
-            random=random,
+            random=self.with_random_weights(),
             explain=partial(cam.grad_cam_plus_plus, layers=BLOCKS, **options),
             target=target,
             constants=self.recipe.constants,
@@ -209,7 +206,12 @@ class RobustNetwork:
             columns=[name for name in table if name.startswith("logit_")]
         )
 
-    def _input(self, rows: object) -> Tensor:
+    def with_random_weights(self) -> nn.Module:
+        """Return the control: the network as before training, folded; statistics are of 64 of the test images."""
+        random = saliency_shift.with_random_weights(self.network, self._input(slice(64)), SEED)
+        return folding.folded(random, self._input(slice(1)))
+
+    def _input(self, rows: slice) -> Tensor:
         return HALF.of_pixels(torch.from_numpy(self.test.pixels[rows]), next(self.network.parameters()))
 
 

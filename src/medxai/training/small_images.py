@@ -45,7 +45,7 @@ class Examples(NamedTuple):
 
 
 Change = Callable[[Tensor, np.ndarray, int], Tensor]
-"""Given images uint8 (b, c, h, w), their rows (b,) and the epoch, from 1, returns what is learnt from in their place."""
+"""Given images uint8 (b, c, h, w), their rows (b,) and the epoch from 1, returns what is learnt from in their place."""
 Judge = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 """Given probabilities (n, classes) and labels (n,), returns scores by name."""
 
