@@ -34,6 +34,9 @@ from medxai.training.small_images import LOSSES, Examples
 SEED = 0
 PROGRAMS = (small_images, augmentation, corruptions, _operations)
 """Modules on which trained weights depend."""
+PASSES = 4
+"""Passes over the training images in an epoch with corrupted versions; in the thesis 26, one of each version, which
+takes too long. With a single one training stops before it has learnt."""
 CHUNK = 8
 """Images whose versions are in memory together."""
 ALL_VERSIONS = ((ORIGINAL, 0), *VERSIONS)
@@ -109,6 +112,7 @@ def fit(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: in
         epochs=epochs,
         seed=SEED,
         path=paths.trained(f"small-{_digest(splits, classes, recipe, epochs)}"),
+        passes=PASSES if recipe.augmented else 1,
         change=change,
         judge=judge,
         bfloat16=small_images.multiplies_bfloat16(),

@@ -13,9 +13,10 @@ from medxai.data import medmnist, photo_sets
 from medxai.data.medmnist import Splits
 from medxai.data.photo_sets import ImageSet
 from medxai.experiment import image_sets, robust_compared, robust_lesions, robust_network
-from medxai.experiment.robust_network import SEED, VARIANTS, Recipe, RobustNetwork
+from medxai.experiment.robust_asked import OUTCOMES, Asked
+from medxai.experiment.robust_network import SEED, Recipe, RobustNetwork
 from medxai.profiles import Profile
-from medxai.robustness.saliency_shift import ORIGINAL, SaliencyShift
+from medxai.robustness.saliency_shift import ORIGINAL
 from medxai.studies.store import Absent, Record, Study, Trial, optional
 from medxai.training.small_images import best_epoch
 
@@ -35,9 +36,7 @@ RECIPES = {
 }
 FOR_ALL = ("plain", "augmented", "cross_entropy")
 """Recipes for every set; the others are for the first alone."""
-FIRST, MAIN = next(iter(SETS)), next(iter(VARIANTS))
-THREE, MEASURES = ("all", "right", "wrong"), SaliencyShift.measures
-"""Outcomes, and what similarity is measured by besides the RMSE."""
+FIRST = next(iter(SETS))
 MOST = 1000
 """Resamples at most: those of areas and correlations take long."""
 
@@ -49,20 +48,18 @@ def _trained(data: Splits | Absent, profile: Profile, *, name: str, recipe: str)
     trained = robust_network.train(data, profile, RECIPES[recipe])
     labels = trained.test.labels
     groups = photo_sets.near_copies(data.test.pictures[: len(labels)], medmnist.NEAR_COPY)
-    weights = robust_compared.resampled(groups, min(profile.bootstrap, MOST), SEED)
-    areas = robust_compared.areas(labels, trained.probabilities, weights)
     near_copy = medmnist.nearest_in_training(data)["near_copy"].to_numpy(bool)[: len(labels)]
+    rows = robust_network.rows_to_explain(labels, profile.robust_explained)
+    asked = Asked.of(trained, rows, groups, min(profile.bootstrap, MOST))
     tables = {
         "networks": _network(data, trained),
         "history": trained.history,
         "choosing": robust_compared.choosing(trained.history),
         "answers": _answers(trained, near_copy),
-        "scores": robust_compared.scores(labels, trained.probabilities, areas, near_copy, weights),
+        "scores": asked.scores(near_copy),
+        **asked.explained(),
+        **(asked.variants() if recipe == "plain" else {}),
     }
-    rows = robust_network.rows_to_explain(labels, profile.robust_explained)
-    tables |= _explained(trained, rows, groups, areas, weights)
-    if recipe == "plain":
-        tables |= _variants(trained, rows, groups, areas, weights)
     return {title: _of(table, name, recipe) for title, table in tables.items()}
 
 
@@ -80,42 +77,6 @@ def _answers(trained: RobustNetwork, near_copy: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({**told, "versions_right": right[1:].sum(0), "near_copy": near_copy})
 
 
-def _explained(
-    trained: RobustNetwork, rows: np.ndarray, groups: np.ndarray, areas: np.ndarray, weights: np.ndarray
-) -> Record:
-    """Explain some test images in all versions; how far maps move, and whether that goes with the answers."""
-    labels, table = trained.test.labels, trained.shift(rows, MAIN)
-    moved, options = table[table["corruption"] != ORIGINAL], {"resamples": len(weights) - 1, "seed": SEED}
-    rmse = robust_compared.with_corrected(moved)
-    similar = {name: robust_compared.bands(moved, name, groups, outcome=THREE, **options) for name in MEASURES}
-    return {
-        "rmse": robust_compared.bands(rmse, "rmse", groups, outcome=(*THREE, "lost"), **options),
-        "rmse_by_class": robust_compared.bands_by_class(moved, "rmse", groups, outcome=THREE[1:], **options),
-        "similarity": robust_compared.stacked(similar, "measure"),
-        "relation": robust_compared.relation(table, labels, areas, weights),
-        "separability": robust_compared.separability(table, labels, weights),
-        "flags": robust_compared.flags(table, weights),
-    }
-
-
-def _variants(
-    trained: RobustNetwork, rows: np.ndarray, groups: np.ndarray, areas: np.ndarray, weights: np.ndarray
-) -> Record:
-    """Say of other explanations of the same network how far they move, and how that goes with the AUC."""
-    options = {"outcome": THREE, "resamples": len(weights) - 1, "seed": SEED}
-    tables = {variant: trained.shift(rows, variant) for variant in VARIANTS if variant != MAIN}
-    moved = {name: table[table["corruption"] != ORIGINAL] for name, table in tables.items()}
-    bands = {name: robust_compared.bands(table, "rmse", groups, **options) for name, table in moved.items()}
-    relations = {
-        name: robust_compared.relation(table, trained.test.labels, areas[..., :1], weights)
-        for name, table in tables.items()
-    }
-    return {
-        "variants": robust_compared.stacked(bands, "variant"),
-        "variant_relations": robust_compared.stacked(relations, "variant"),
-    }
-
-
 def _lesions(data: Splits, busi: ImageSet | Absent, profile: Profile, *, name: str, recipe: str) -> Record:
     """Say whether maps of images that a network has not seen lie on their lesion."""
     chosen = RECIPES[recipe]
@@ -123,7 +84,7 @@ def _lesions(data: Splits, busi: ImageSet | Absent, profile: Profile, *, name: s
     if not masks:
         return {}
     lines, networks, groups = robust_lesions.cross_fitted(data, masks, profile, chosen)
-    options = {"outcome": THREE, "resamples": min(profile.bootstrap, MOST), "seed": SEED}
+    options = {"outcome": OUTCOMES, "resamples": min(profile.bootstrap, MOST), "seed": SEED}
     tables = {
         "lesions": robust_compared.bands(lines, "on_lesion", groups, **options),
         "lesions_by_class": robust_compared.bands_by_class(lines, "on_lesion", groups, **options),

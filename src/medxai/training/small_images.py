@@ -45,7 +45,8 @@ class Examples(NamedTuple):
 
 
 Change = Callable[[Tensor, np.ndarray, int], Tensor]
-"""Given images uint8 (b, c, h, w), their rows (b,) and the epoch from 1, returns what is learnt from in their place."""
+"""Given images uint8 (b, c, h, w), their rows (b,) and the number of the pass over the training images, from 1, returns
+what is learnt from in their place."""
 Judge = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 """Given probabilities (n, classes) and labels (n,), returns scores by name."""
 
@@ -82,6 +83,7 @@ def train(
     epochs: int,
     seed: int,
     path: Path,
+    passes: int = 1,
     change: Change | None = None,
     judge: Judge | None = None,
     bfloat16: bool = False,
@@ -102,6 +104,8 @@ def train(
     path
         File of the best weights and the history, while training of all that goes on from there. Its name must tell all
         that the weights depend on. One process at a time trains there.
+    passes
+        How many times an epoch goes through the training images.
     change
         Makes what is learnt from of the training images; nothing else is changed.
     judge
@@ -128,8 +132,9 @@ def train(
     with files.alone(path):
         kept = torch.load(path, weights_only=True) if path.exists() else {"epoch": 0, "records": []}
         if not kept.get("finished"):
-            training = _Training(network, splits, LOSSES[loss], epochs, seed, change, judge, bfloat16)
-            kept = training.go_on(kept, path)
+            training = _Training(network, splits, LOSSES[loss], epochs, seed, passes, change, judge, bfloat16)
+            with torch.random.fork_rng():
+                kept = training.go_on(kept, path)
     network.load_state_dict(kept["best"])
     network.eval().requires_grad_(False)
     return _history(kept["records"])
@@ -178,6 +183,7 @@ class _Training(NamedTuple):
     loss: Loss
     epochs: int
     seed: int
+    passes: int
     change: Change | None
     judge: Judge | None
     bfloat16: bool
@@ -207,13 +213,13 @@ class _Training(NamedTuple):
         return last
 
     def _epoch(self, optimiser: torch.optim.Optimizer, epoch: int) -> list[list]:
-        """Learn from each training image once; return the lines of the history."""
+        """Learn from the training images; return the lines of the history."""
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
         self.network.train()
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.splits["train"].labels))
-        steps = np.array_split(order, -(-len(order) // BATCH))
-        total = sum(self._step(optimiser, rows, epoch) * len(rows) for rows in steps)
+        first = (epoch - 1) * self.passes + 1
+        mean = sum(self._pass(optimiser, first + number) for number in range(self.passes)) / self.passes
         self.network.eval()
-        lines = [["train", "loss", total / len(order)]]
+        lines = [["train", "loss", mean]]
         for split in SPLITS[1:]:
             pixels, labels = self.splits[split]
             logits = logits_of(self.network, pixels)
@@ -224,11 +230,17 @@ class _Training(NamedTuple):
         _check_finite(lines, epoch)
         return [[epoch, *line] for line in lines]
 
-    def _step(self, optimiser: torch.optim.Optimizer, rows: np.ndarray, epoch: int) -> float:
+    def _pass(self, optimiser: torch.optim.Optimizer, number: int) -> float:
+        """Learn from each training image once; return their mean loss."""
+        order = torch.randperm(len(self.splits["train"].labels)).numpy()
+        steps = np.array_split(order, -(-len(order) // BATCH))
+        return sum(self._step(optimiser, rows, number) * len(rows) for rows in steps) / len(order)
+
+    def _step(self, optimiser: torch.optim.Optimizer, rows: np.ndarray, number: int) -> float:
         """Learn from some rows of the training images; return their mean loss."""
         pixels, labels = self.splits["train"]
         images = torch.from_numpy(pixels[rows])
-        images = images if self.change is None else self.change(images, rows, epoch)
+        images = images if self.change is None else self.change(images, rows, number)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             logits = self.network(_input(images, next(self.network.parameters())))
         value = self.loss.of(logits.float(), _as_labels(labels[rows]))
