@@ -252,3 +252,30 @@ def test_choosing_by_the_test_images():
     assert found["epoch"].tolist() == [2, 2, 1, 2, 3, 3]
     assert found["auc"].tolist() == [0.8, 0.8, 0.7, 0.8, 0.75, 0.75]
     assert found["accuracy"].tolist() == [0.5, 0.5, 0.4, 0.5, 0.9, 0.9]
+
+
+def test_an_undefined_score_chooses_nothing():
+    """As the AUC of validation images of one class."""
+    values = {
+        ("val", "loss"): 1.0,
+        ("val", "auc"): np.nan,
+        ("test", "loss"): 1,
+        ("test", "auc"): 0.6,
+        ("test", "accuracy"): 1,
+    }
+    history = pd.DataFrame(
+        [(1, *key, value) for key, value in values.items()], columns=["epoch", "split", "metric", "value"]
+    )
+    found = robust_compared.choosing(history).set_index(["split", "metric"])
+    assert found.loc[("val", "auc")].isna().all()
+    assert found["auc"].dropna().tolist() == [0.6] * 5
+
+
+def test_test_images_of_one_class_have_an_accuracy_and_no_area():
+    areas = robust_compared.areas(LABELS * 0, PROBABILITIES, WEIGHTS)
+    table = robust_compared.scores(LABELS * 0, PROBABILITIES, areas, LABELS < 0, WEIGHTS)
+    undefined = table["metric"] != "accuracy"
+    assert table.loc[undefined, ["value", "low", "high"]].isna().all(axis=None)
+    every = table.query("metric == 'accuracy' and `class` == 'all' and subset == 'all'")["value"].to_numpy()
+    np.testing.assert_allclose(every, (PROBABILITIES.argmax(2) == 0).mean(1))
+    assert robust_compared.relation(made(), LABELS * 0, areas, WEIGHTS)["value"].isna().all()

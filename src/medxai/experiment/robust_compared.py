@@ -282,10 +282,14 @@ def choosing(history: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         A line for each of `CHOSEN_BY` and for the last epoch: split and metric that choose, epoch, and auc and accuracy
         of the test images then. Networks of this book are those of the first line; the scores of lines in which the
-        test images choose are not scores of unseen images.
+        test images choose are not scores of unseen images. NaN for what is not defined in any epoch.
     """
     test = history[history["split"] == "test"].pivot(index="epoch", columns="metric", values="value")
-    chosen = [(split, metric, best_epoch(history, split, metric)) for split, metric in CHOSEN_BY]
-    chosen.append(("", "last epoch", int(history["epoch"].max())))
-    lines = [(*one, *test.loc[one[-1], ["auc", "accuracy"]]) for one in chosen]
+    lines = []
+    for split, metric in CHOSEN_BY:
+        known = history.query("split == @split and metric == @metric")["value"].notna().any()
+        epoch = best_epoch(history, split, metric) if known else np.nan
+        lines.append((split, metric, epoch, *(test.loc[epoch, ["auc", "accuracy"]] if known else (np.nan, np.nan))))
+    last = int(history["epoch"].max())
+    lines.append(("", "last epoch", last, *test.loc[last, ["auc", "accuracy"]]))
     return pd.DataFrame(lines, columns=["split", "metric", "epoch", "auc", "accuracy"])

@@ -77,6 +77,7 @@ def cross_fitted(
     lines, networks = [], []
     for fold in range(profile.explained_folds):
         test, val = folds[fold], folds[(fold + 1) % len(folds)]
+        test = np.array(sorted(test, key=lambda row: row not in masks))  # so that a run of few images has some
         rows = {"train": np.setdiff1d(np.arange(len(labels)), [*test, *val]), "val": val, "test": test}
         rows = {split: some[: profile.robust_images] for split, some in rows.items()}
         splits = {split: Examples(pixels[some], labels[some]) for split, some in rows.items()}

@@ -128,8 +128,8 @@ def judge(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 def _digest(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: int) -> str:
     """Return 16 hexadecimal digits for all that trained weights depend on, the programs among it."""
-    constants = recipe.constants if recipe.augmented else None
-    told = [recipe.loss, recipe.augmented, constants, classes, epochs, SEED, small_images.multiplies_bfloat16()]
+    changed = (recipe.constants, PASSES) if recipe.augmented else None
+    told = [recipe.loss, changed, classes, epochs, SEED, small_images.multiplies_bfloat16()]
     total = hashlib.sha256(repr(told).encode())
     for split in SPLITS:
         pixels, labels = splits[split]
