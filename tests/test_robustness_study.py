@@ -9,7 +9,7 @@ from medxai.studies import robustness
 from medxai.studies.robustness import RECIPES, SETS, STUDY
 from medxai.studies.store import Absent
 
-FULL, TINY = profiles.get("full"), replace(profiles.get("smoke"), robust_images=8, robust_explained=1)
+FULL, TINY = profiles.get("full"), replace(profiles.get("smoke"), robust_images=8, robust_explained=1, bootstrap=10)
 TABLES = {
     *("networks", "history", "choosing", "answers", "scores", "rmse", "rmse_by_class", "similarity", "relation"),
     *("separability", "flags", "variants", "variant_relations"),

@@ -35,8 +35,8 @@ SEED = 0
 PROGRAMS = (small_images, augmentation, corruptions, _operations)
 """Modules on which trained weights depend."""
 PASSES = 4
-"""Passes over the training images in an epoch with corrupted versions; in the thesis 26, one of each version, which
-takes too long. With a single one training stops before it has learnt."""
+"""Passes over the training images in an epoch with corrupted versions. In the thesis an epoch has 26, one of each
+version, which takes too long; with a single one it is so short that a patience of ten epochs is little."""
 CHUNK = 8
 """Images whose versions are in memory together."""
 ALL_VERSIONS = ((ORIGINAL, 0), *VERSIONS)
