@@ -100,6 +100,7 @@ def test_torchvision_weights_not_to_be_had(monkeypatch):
 
 
 def test_timm_weights_not_to_be_had(monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: [])
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", fail)
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", fail)
     with pytest.raises(DataError, match=r"weights of xception .* cannot be had from timm .*no route"):

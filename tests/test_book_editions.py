@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from medxai import paths
 from medxai.book import chapters, editions, first_cell, student
 from medxai.errors import DataError
 
@@ -134,8 +135,9 @@ def test_public_and_short_lines_are_no_leaks(notebooks: Path, tmp_path: Path) ->
 
 
 @pytest.fixture
-def public_address(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a fork, as GitHub's own environment gives it."""
+def public_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The address of a fork, as GitHub's own environment gives it; nothing has been built there."""
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "_build")
     monkeypatch.setenv("GITHUB_REPOSITORY", "someone/fork")
     return "https://github.com/someone/fork"
 
@@ -148,8 +150,10 @@ def test_student_tree_has_both_forms_and_no_solution(tmp_path: Path, public_addr
     for path in tree.glob("*.ipynb"):
         found = nbformat.read(path, as_version=4)
         nbformat.validate(found)
-        assert public_address in found.cells[0].source
+        assert "https://someone.github.io/fork/book/chapters/" in found.cells[0].source
+        assert public_address in found.cells[1].source
         assert not any(cell.get("outputs") for cell in found.cells)
+        assert "{glue:text}" not in path.read_text()
     for name in chapters.names():
         assert editions.leaks(name, tree) == []
 

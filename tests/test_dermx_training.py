@@ -211,11 +211,8 @@ def test_pictures_and_maps_move_alike_within_the_bounds_of_the_paper() -> None:
     pictures = np.zeros((64, 48, 64, 3), np.uint8)
     pictures[:, 12:36, 16:48] = 255
     maps = torch.from_numpy(pictures[..., :1] / np.float32(255)).permute(0, 3, 1, 2)
-    still = dict.fromkeys(("BRIGHTNESS", "CONTRAST", "SATURATION", "HUE"), 0.0)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in still.items():
-            patch.setattr(augmentation, name, value)
-        images, moved = augmentation.augmented(pictures, maps, dermx.normalisation_of(network().backbone))
+    still = augmentation.DERMX._replace(brightness=(1.0, 1.0), contrast=0.0, saturation=0.0, hue=0.0)
+    images, moved = augmentation.augmented(pictures, maps, dermx.normalisation_of(network().backbone), still)
     bright = (images - images.amin()) / (images.amax() - images.amin())
     inside = moved[:, 0] > 0.99
     assert (bright.mean(1)[inside] > 0.9).all()
@@ -223,7 +220,7 @@ def test_pictures_and_maps_move_alike_within_the_bounds_of_the_paper() -> None:
     assert 0.85**2 * 0.95 < area.min() < 0.85
     assert 1.15 < area.max() < 1.15**2 * 1.05
     assert (area - 1).abs().mean() < 0.3
-    places = augmentation._places(2000, 48, 64)
+    places = augmentation._places(augmentation.DERMX, 2000, 48, 64)
     unturned = places[:, :, :2] * torch.tensor([[1, 64 / 48], [48 / 64, 1]])
     scale = unturned.square().sum(2).sqrt()
     torch.testing.assert_close(scale[:, 0], scale[:, 1])  # squares stay squares on a picture that is none
@@ -232,13 +229,22 @@ def test_pictures_and_maps_move_alike_within_the_bounds_of_the_paper() -> None:
     assert all(0.4 < share < 0.6 for share in (places[:, [0, 1], [0, 1]] < 0).float().mean(0))
 
 
+def test_a_shear_leans_upright_lines_by_its_angle() -> None:
+    torch.manual_seed(0)
+    changes = augmentation.Changes(0.0, 0.0, shear=30.0)
+    places = augmentation._places(changes, 500, 48, 48)
+    lean = torch.atan2(-places[:, 0, 1], places[:, 1, 1]).rad2deg()
+    assert 25 < lean.abs().max() <= 30
+    torch.testing.assert_close(places[:, :, 0], torch.tensor([[1.0, 0.0]]).expand(500, 2))
+
+
 def test_colours_change_and_grey_stays_grey() -> None:
     torch.manual_seed(0)
     grey, coloured = torch.rand(32, 1, 6, 6).expand(-1, 3, -1, -1), torch.rand(32, 3, 6, 6)
-    found = augmentation._recoloured(grey)
+    found = augmentation._recoloured(grey, augmentation.DERMX)
     torch.testing.assert_close(found[:, 0], found[:, 1], atol=1e-5, rtol=0)
     torch.testing.assert_close(found[:, 0], found[:, 2], atol=1e-5, rtol=0)
-    other = augmentation._recoloured(coloured)
+    other = augmentation._recoloured(coloured, augmentation.DERMX)
     assert 0 <= other.min() < other.max() <= 1
     assert (other - coloured).abs().mean((1, 2, 3)).min() > 0.01
 

@@ -41,3 +41,16 @@ def test_a_place_that_cannot_be_written_is_refused_and_a_good_one_left_as_it_was
     for place, why in ((tmp_path / ("x" * 300), "File name too long"), (tmp_path / "file" / "in", "")):
         with pytest.raises(DataError, match=rf"cannot be written \(.*{why}.*\): choose another place"):
             files.check_place(place)
+
+
+def test_a_digest_tells_of_large_files_wherever_they_lie(tmp_path):
+    told = []
+    for place in ("one", "other"):
+        folder = tmp_path / place / "photographs"
+        folder.mkdir(parents=True)
+        (folder / "a.jpg").write_bytes(b"1234")
+        told.append(files.digest_with("before", [folder / "a.jpg"]))
+    assert told[0] == told[1] != "before"
+    (folder / "a.jpg").write_bytes(b"12345")
+    assert files.digest_with("before", [folder / "a.jpg"]) != told[1]
+    assert files.digest_with("before", []) == "before"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,33 @@ def test_a_trial_that_is_there_is_not_run_again(capsys):
     assert "trial 1 of 2: b ...\n" in said
     assert "toy: 1 of 2 trials are there, 1 to run" in said
     assert "trial 2 of 2: a ... (estimated less than a minute left)" in said
+
+
+def test_what_is_missing_is_what_a_sitting_would_run():
+    study = counted([], names=("a", "b", "c"))
+    assert sitting.missing(study, SMOKE) == ["a", "b", "c"]
+    sitting.write_reference(study, SMOKE, "x", ["b"])
+    assert sitting.missing(study, SMOKE) == ["a", "c"]
+    assert sitting.missing(counted([], names=("a", "b", "c"), version=2), SMOKE) == ["a", "b", "c"]
+
+
+def test_two_that_want_one_trial_make_it_once():
+    calls, begun = [], threading.Event()
+
+    def compute(data: Real, profile: Profile) -> results.Record:
+        calls.append("a")
+        begun.set()
+        time.sleep(0.3)  # long enough for the other to plan the same
+        return {"a": pd.DataFrame({"value": [float(profile.bootstrap)]})}
+
+    study = counted([], trials=lambda profile: [Trial("a", compute, ("d",))])
+    first = threading.Thread(target=sitting.write_reference, args=(study, SMOKE, "first"))
+    first.start()
+    assert begun.wait(10)
+    sitting.write_reference(study, SMOKE, "second")
+    first.join()
+    assert calls == ["a"]
+    assert results.provenance("toy")["a"]["command"] == "first"
 
 
 def test_where_the_reference_cannot_be_written_no_trial_is_run():

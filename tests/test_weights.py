@@ -125,6 +125,7 @@ class TestOrder:
 
     def test_the_default_does_without_its_package(self, place, monkeypatch):
         monkeypatch.setattr(weights, "_packaged", lambda: None)
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_: [])
         monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: 1 / 0)
         monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", lambda *_, **__: 1 / 0)
         with pytest.raises(DataError, match=r"efficientnet_lite0 are not at .* cannot be had from timm"):

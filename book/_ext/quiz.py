@@ -5,15 +5,13 @@ The text lives in a node of its own and not in Text nodes, so that neither the s
 
 import re
 from html import escape
-from pathlib import Path
 from typing import Any
 
-import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-QUIZZES = Path(__file__).resolve().parents[1] / "quizzes"
+from medxai.checks.quiz import QUIZZES, load
 
 
 class QuizNode(nodes.General, nodes.Element):
@@ -32,50 +30,6 @@ class QuizDirective(SphinxDirective):
             return [QuizNode(name=name, questions=load(QUIZZES / f"{name}.yml"))]
         except (OSError, ValueError) as problem:
             raise self.error(f"quiz: {problem}") from problem
-
-
-def load(path: Path) -> list[dict[str, Any]]:
-    """Return the questions of a quiz: ``prompt`` and ``options``, each with ``text``, ``right`` and ``why``.
-
-    Raises
-    ------
-    ValueError
-        If a question has not exactly one right option, or an option no text or explanation; names file and question.
-    OSError
-        If the file cannot be read.
-    """
-    try:
-        questions = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as problem:
-        raise ValueError(f"{path.name} is not YAML: {problem}") from None
-    if not isinstance(questions, list) or not questions:
-        raise ValueError(f"{path.name}: a list of questions is expected, each with 'prompt' and 'options'")
-    for number, question in enumerate(questions, start=1):
-        if problem := fault(question):
-            raise ValueError(f"{path.name}, question {number}: {problem}")
-    return questions
-
-
-def fault(question: Any) -> str | None:
-    """Say what is wrong with a question, or return None."""
-    if (
-        not isinstance(question, dict)
-        or set(question) != {"prompt", "options"}
-        or not isinstance(question["prompt"], str)
-    ):
-        return "a mapping with a text 'prompt' and 'options' is expected"
-    options = question["options"]
-    if not isinstance(options, list) or len(options) < 2:
-        return "at least two options are expected"
-    for option in options:
-        if not isinstance(option, dict) or not {"text", "why"} <= set(option) <= {"text", "why", "right"}:
-            return f"an option has 'text', 'why' and perhaps 'right: true', not {option!r}"
-        if not isinstance(option["text"], str):
-            return f"option {option['text']!r} is not text: put it in quotes"
-        if not isinstance(option["why"], str) or not option["why"].strip():
-            return f"option {option['text']!r} has no explanation"
-    right = sum(option.get("right") is True for option in options)
-    return None if right == 1 else f"exactly one option must have 'right: true', {right} have"
 
 
 def inline(text: str) -> str:

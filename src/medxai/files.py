@@ -1,10 +1,11 @@
 """Writing files and folders whole: under a temporary name in the same place, then renamed; and once."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,6 +70,15 @@ def alone(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         yield
+
+
+def digest_with(digest: str, large: Iterable[Path]) -> str:
+    """Return a digest that also tells of large files, by folder, name and number of bytes; itself if there are none.
+
+    Where the folder lies does not matter.
+    """
+    told = [f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in large]
+    return hashlib.sha256("\n".join([digest, *told]).encode()).hexdigest() if told else digest
 
 
 def once(path: Path, make: Callable[[], bytes]) -> None:

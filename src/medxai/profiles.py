@@ -48,6 +48,18 @@ class Profile:
         How many paintings the attribution chapter measures all methods on, each for two classes; at least two.
     random_networks
         How many such networks, each with more random weights than the one before; at least two.
+    benchmark_images
+        How many paintings the eleven architectures are compared on, half of them for training; ``None`` for all.
+    benchmark_size
+        Side of these in pixels; InceptionV3 needs 75.
+    benchmark_epochs
+        Length of fine-tuning on their half.
+    benchmark_runs
+        How many trainings of each architecture, of other seeds.
+    benchmark_explained
+        How many paintings each of them explains by other methods than Grad-CAM.
+    pretraining_images, pretraining_epochs
+        How many paintings of simulated annotations an architecture sees before, and how many times.
     samples
         Random draws or steps of a method or a metric that takes some; others take a fixed multiple of it.
     """
@@ -70,6 +82,13 @@ class Profile:
     sanity_images: int
     attributed_images: int
     random_networks: int
+    benchmark_images: int | None
+    benchmark_size: int
+    benchmark_epochs: int
+    benchmark_runs: int
+    benchmark_explained: int
+    pretraining_images: int
+    pretraining_epochs: int
     samples: int
 
 
@@ -122,6 +141,13 @@ PROFILES = {
             sanity_images=1,
             attributed_images=2,
             random_networks=2,
+            benchmark_images=36,
+            benchmark_size=80,
+            benchmark_epochs=1,
+            benchmark_runs=1,
+            benchmark_explained=1,
+            pretraining_images=12,
+            pretraining_epochs=1,
             samples=4,
         ),
         Profile(
@@ -143,6 +169,13 @@ PROFILES = {
             sanity_images=1,
             attributed_images=2,
             random_networks=2,
+            benchmark_images=72,
+            benchmark_size=96,
+            benchmark_epochs=2,
+            benchmark_runs=1,
+            benchmark_explained=1,
+            pretraining_images=72,
+            pretraining_epochs=1,
             samples=12,
         ),
         Profile(
@@ -164,6 +197,13 @@ PROFILES = {
             sanity_images=1,
             attributed_images=6,
             random_networks=3,
+            benchmark_images=None,
+            benchmark_size=128,
+            benchmark_epochs=20,
+            benchmark_runs=3,
+            benchmark_explained=4,
+            pretraining_images=2_000,
+            pretraining_epochs=4,
             samples=32,
         ),
     )

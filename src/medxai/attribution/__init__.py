@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from medxai.attribution import _inputs
 from medxai.attribution.controls import CONTROLS
 from medxai.attribution.registry import METHODS, Method
+from medxai.attribution.rollout import attention_rollout
 from medxai.errors import NotFinite
 
-__all__ = ["CONTROLS", "METHODS", "Method", "explain"]
+__all__ = ["CONTROLS", "METHODS", "Method", "attention_rollout", "explain"]
 
 
 def explain(

@@ -1,4 +1,8 @@
-"""The first cell of every notebook that leaves the checkout: it fetches the package where there is none."""
+"""The first cell of every notebook that leaves the checkout: it fetches the package where there is none.
+
+It fetches what the package needs to run and no more: with a sparse, partial clone the folder ``notebooks/``, which
+holds the solutions, is neither downloaded nor checked out.
+"""
 
 import os
 
@@ -18,10 +22,18 @@ except ImportError:
     import sys
 
     if not pathlib.Path("medxai-book").exists():
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", "{repository}", "medxai-book"], check=True)
+        clone = ["git", "clone", "--quiet", "--depth", "1", "--filter=blob:none", "--sparse"]
+        subprocess.run([*clone, "{repository}", "medxai-book"], check=True)
+    sparse = ["git", "-C", "medxai-book", "sparse-checkout"]
+    subprocess.run([*sparse, "init", "--cone"], check=True)
+    subprocess.run([*sparse, "set", {folders}], check=True)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", "medxai-book"]
     subprocess.run(install, check=True)
     sys.path.insert(0, "medxai-book/src")"""
+
+
+FOLDERS = ("src", "data", "book/quizzes")
+"""What runs: the package, its tables, the questions of the quizzes."""
 
 
 def repository() -> str:
@@ -33,6 +45,6 @@ def repository() -> str:
 
 def cell() -> NotebookNode:
     """Return the cell; it is not shown on the site."""
-    return nbformat.v4.new_code_cell(
-        TEMPLATE.format(repository=repository()), id="bootstrap", metadata={"tags": ["remove-cell"]}
-    )
+    folders = ", ".join(f'"{folder}"' for folder in FOLDERS)
+    source = TEMPLATE.format(repository=repository(), folders=folders)
+    return nbformat.v4.new_code_cell(source, id="bootstrap", metadata={"tags": ["remove-cell"]})

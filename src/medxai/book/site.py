@@ -6,20 +6,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import yaml
-from sphinx_external_toc.api import SiteMap
-from sphinx_external_toc.parsing import create_toc_dict, parse_toc_yaml
+from sphinx_external_toc.parsing import create_toc_dict
 
 from medxai import paths
 from medxai.book import chapters, methods, pages, times
 from medxai.book.target import Target
+from medxai.book.toc import CHAPTERS, contents
 from medxai.errors import DataError
 from medxai.files import dump, write, write_if_changed
-
-CHAPTERS = "book/chapters/"
 
 
 class SiteFailed(RuntimeError):  # noqa: N818 - read as a statement
@@ -36,6 +35,8 @@ def make(names: str, target: Target, tell: Callable[..., None]) -> None:
     ------
     SiteFailed
         With the warnings of Sphinx; its whole output is kept in ``sphinx.log``.
+    DataError
+        If something in a chapter cannot be written as plain Markdown, for the notebooks that readers download.
     """
     selected = names.split(",")
     complete = selected == chapters.names()
@@ -51,10 +52,22 @@ def make(names: str, target: Target, tell: Callable[..., None]) -> None:
         write(target.folder / "sphinx.log", output)
         built = Path(folder) / "_build" / "html"
         check(code, output, built, expected, strict=bool(strict))
+        _make_plain(built / "_sources", target, selected)
         if target.html.exists():
             shutil.rmtree(target.html)
         built.rename(target.html)
     write(target.site, dump({"pages": len(expected), "chapters": selected}))
+
+
+def _make_plain(sources: Path, target: Target, selected: list[str]) -> None:
+    """Replace the chapters among the `sources`, which readers download, by notebooks in plain Markdown."""
+    from medxai.book import cross_references, plain  # parsers that the other steps of a build need not load
+
+    book = cross_references.read()
+    for name in selected:
+        executed = nbformat.read(target.chapters / f"{name}.ipynb", as_version=4)
+        made = plain.plain(executed, name, book, plain.built(target, name))
+        write(sources / f"{CHAPTERS}{name}.ipynb", nbformat.writes(made))
 
 
 def _sphinx(command: list[str], tell: Callable[..., None]) -> tuple[int, str]:
@@ -127,18 +140,3 @@ def _mirror(files: dict[str, str | bytes], folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder).as_posix() not in files:
             path.unlink()
-
-
-def contents(left_out: Iterable[str] = (), file: Path = paths.TABLE_OF_CONTENTS) -> SiteMap:
-    """Return the table of contents without the documents `left_out` and the parts that become empty.
-
-    It is a mapping from document names, in reading order.
-    """
-    found = parse_toc_yaml(file)
-    for name in left_out:
-        del found[name]
-    for document in found.values():
-        for part in document.subtrees:
-            part.items = [item for item in part.items if item in found]
-        document.subtrees = [part for part in document.subtrees if part.items]
-    return found

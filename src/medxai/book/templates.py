@@ -24,9 +24,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def escape(text: str) -> str:
+    """Return `text` so that Markdown, and MyST, show it as it is."""
+    return re.sub(r"([\\`*_{}$<>\[\]])", r"\\\1", text)
+
+
 def plain(text: str) -> str:
     """Return `text` so that MyST shows it as it is, on one line."""
-    return re.sub(r"([\\`*_{}$<>\[\]])", r"\\\1", one_line(text))
+    return escape(one_line(text))
 
 
 def verbatim(text: str) -> str:

@@ -3,6 +3,7 @@
 A chapter's module (``medxai.checks.dataset`` ...) makes one :class:`Check` per exercise, called ``check_<exercise>``.
 """
 
+import copy
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from medxai.checks.compare import Malformed, same
+from medxai.checks.compare import DIGITS, EXACT, Malformed, rounded, same
 
 ICONS = {"unanswered": "○", "right": "✓", "wrong": "✗", "malformed": "!"}
 TITLES = {"unanswered": "Not answered yet", "right": "Right", "wrong": "Not right yet", "malformed": "Not an answer"}
+
+ROUNDED = f"This is right as far as it goes, but it is rounded: give at least {DIGITS} significant digits."
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,10 @@ class Check:
     """Returns arguments on which the right answer and all mistakes differ; the tests feed each of them."""
     hint: str
     """What to think about when the answer is wrong in no known way."""
+    meaning: Callable[..., str]
+    """Says in one sentence what the right answer means, given it and the arguments."""
     is_function: bool = False
     """Whether the answer is a function of the check's arguments instead of its value."""
-    tolerance: float = 1e-3
-    """Largest absolute difference between numbers that still counts as the same."""
 
     def __call__(self, answer: Any, *arguments: Any) -> Result:
         """Judge `answer`; `arguments` are the data of the exercise, as the chapter gives them."""
@@ -83,19 +86,23 @@ class Check:
             return answer
         if not callable(answer):
             raise TypeError("a function is expected, not its value")
-        return answer(*arguments)
+        return answer(*copy.deepcopy(arguments))  # it may write into them
 
     def _judge(self, value: Any, arguments: tuple) -> Result:
-        if same(value, self.reference(*arguments), self.tolerance):
-            return Result("right", "Well done.")
-        for mistake in self.mistakes:
-            if self._made(mistake, value, arguments):
-                return Result("wrong", mistake.why)
+        right = self.reference(*arguments)
+        for digits in (EXACT, DIGITS):  # a mistake that comes near the right answer is still a mistake
+            if same(value, right, digits):
+                return Result("right", self.meaning(right, *arguments))
+            if digits == DIGITS and rounded(value, right):
+                return Result("wrong", ROUNDED)
+            for mistake in self.mistakes:
+                if self._made(mistake, value, arguments, digits):
+                    return Result("wrong", mistake.why)
         return Result("wrong", self.hint)
 
-    def _made(self, mistake: Mistake, value: Any, arguments: tuple) -> bool:
+    def _made(self, mistake: Mistake, value: Any, arguments: tuple, digits: int) -> bool:
         try:
-            return same(value, mistake.value(*arguments), self.tolerance)
+            return same(value, mistake.value(*arguments), digits)
         except Exception:  # a mistake need not be possible on every data set
             return False
 

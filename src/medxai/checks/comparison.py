@@ -36,6 +36,10 @@ check_auc = Check(
         np.array([[True, True, False], [False, True, False]]),
     ),
     hint="Compare each pixel inside with each outside, and count ties half.",
+    meaning=lambda auc, values, inside: (
+        f"Of a pixel inside and one outside, drawn at random, the one inside is higher {auc:.0%} of the time; a map "
+        "that knows nothing gets 50%."
+    ),
 )
 
 
@@ -73,6 +77,10 @@ check_deletion = Check(
     ),
     example=lambda: (np.array([3.0, -1.0, 2.0, 0.5]), np.array([0.2, 0.9, 0.7, 0.1])),
     hint="Sort by the map, subtract the contributions one after the other, then take the trapezoid rule.",
+    meaning=lambda area, contributions, values: (
+        f"On the way from {contributions.sum():g} to 0 the score is {area:.2f} on average; the best order would bring "
+        f"it to {_deletion(contributions, contributions):.2f}."
+    ),
 )
 
 
@@ -80,11 +88,15 @@ def _paired(one: np.ndarray, other: np.ndarray) -> float:
     return float((one - other).std(ddof=1) / np.sqrt(len(one)))
 
 
+def _unpaired(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.sqrt((one.var(ddof=1) + other.var(ddof=1)) / len(one)))
+
+
 check_paired = Check(
     reference=_paired,
     mistakes=(
         Mistake(
-            lambda one, other: float(np.sqrt((one.var(ddof=1) + other.var(ddof=1)) / len(one))),
+            lambda one, other: _unpaired(one, other),
             "This takes the two methods for independent. The images are the same: most of their spread is common.",
         ),
         Mistake(
@@ -98,6 +110,10 @@ check_paired = Check(
     ),
     example=lambda: (np.array([0.81, 0.62, 0.93, 0.55, 0.74]), np.array([0.75, 0.60, 0.86, 0.52, 0.66])),
     hint="First the differences of the images, then their standard deviation over the root of their number.",
+    meaning=lambda error, one, other: (
+        f"The means differ by {abs((one - other).mean() / error):.1f} of these standard errors; with those of "
+        f"independent images it would be {abs((one - other).mean() / _unpaired(one, other)):.1f}."
+    ),
 )
 
 
@@ -123,4 +139,8 @@ check_centre = Check(
     ),
     example=lambda: (pd.DataFrame({"grad_cam": [0.9, 0.8, 0.4, 0.7], "centre_gaussian": [0.7, 0.9, 0.3, 0.65]}),),
     hint="Compare the two columns row by row, then take the mean.",
+    meaning=lambda share, table: (
+        f"On {share:.0%} of {len(table)} images Grad-CAM does better than a spot in the centre that has seen nothing; "
+        "were the two alike, it would be about 50%."
+    ),
 )

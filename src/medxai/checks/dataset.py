@@ -47,10 +47,18 @@ check_pairwise_f1 = Check(
             _sensitivity,
             "This divides by the images of one rater only (a sensitivity). F1 treats the two raters alike.",
         ),
+        Mistake(
+            lambda a, b: _sensitivity(b, a),
+            "This divides by the images of the other rater only (a precision). F1 treats the two raters alike.",
+        ),
         Mistake(lambda a, b: 100 * _pairwise_f1(a, b), "This is in percent: give a share between 0 and 1."),
     ),
     example=lambda: (np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool), np.array([1, 1, 0, 0, 1, 0, 0, 0, 0, 0], bool)),
     hint="Count the images that both raters marked, and those that only one of them marked.",
+    meaning=lambda f1, first, second: (
+        f"Of the {np.sum(first) + np.sum(second)} marks that the two gave, {f1:.0%} stand on an image that the other "
+        "marked, too."
+    ),
 )
 
 check_mean_dice = Check(
@@ -78,6 +86,10 @@ check_mean_dice = Check(
     ),
     example=lambda: (np.array([0.0, 0.1, 0.2, 0.7, 0.9]),),
     hint="With I the intersection and U the union: IoU = I / U, and the two areas together are U + I.",
+    meaning=lambda dice, iou: (
+        f"The same outlines score {dice:.2f} by one index and {np.mean(iou):.2f} by the other: a score says little "
+        "without the name of its index."
+    ),
 )
 
 
@@ -117,4 +129,8 @@ check_ceiling = Check(
     ),
     example=lambda: (np.array([[[1, 1, 0, 0, 0]], [[1, 1, 1, 0, 0]], [[1, 0, 1, 1, 0]], [[0, 1, 1, 0, 1]]], bool),),
     hint="For each rater: the reference is the mean of the other masks; then 2 * sum(min) / (sum + sum).",
+    meaning=lambda f1, masks: (
+        f"A map that scores {f1:.2f} on this image agrees with these {len(masks)} raters as well as they do with each "
+        "other."
+    ),
 )

@@ -29,6 +29,10 @@ check_dice = Check(
     ),
     example=lambda: (np.array([[1.0, 0.5], [0.0, 0.2]]), np.array([[0.8, 0.4], [0.4, 0.0]])),
     hint="Twice the sum of the products, over the sum of both sums; then 1 less that.",
+    meaning=lambda loss, attention, experts: (
+        f"The loss is {loss:.2f}; the experts' own map would get {_dice(experts, experts):.2f}, and 0 only if it were "
+        "not fuzzy."
+    ),
 )
 
 
@@ -47,6 +51,11 @@ check_skill = Check(
     ),
     example=lambda: (0.5, 0.3, 0.6),
     hint="The way gone from the blind map, as a share of the way from there to the best.",
+    meaning=lambda skill, score, blind, best: (
+        f"DermX has gone {skill:.0%} of the way from a map that sees no image to the best map of its grid."
+        if skill > 0
+        else "DermX scores no better than a map that has not seen the image."
+    ),
 )
 
 
@@ -75,4 +84,7 @@ check_tilt = Check(
     ),
     example=lambda: (np.random.default_rng(0).normal(size=(6, 74)), 2, 0, 3, 3.0),
     hint="One linear layer: a logit of it changes by its weight times the change of its input.",
+    meaning=lambda moved, weight, characteristic, one, other, by: (
+        f"The odds of disease {one} against disease {other} are multiplied by {np.exp(moved):.3g}."
+    ),
 )

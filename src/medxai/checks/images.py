@@ -27,6 +27,7 @@ check_area = Check(
     ),
     example=lambda: (np.array([[0.0, 0.2, 0.6, 1.0, 0.0], [0.0, 0.1, 0.9, 1.0, 0.0]]),),
     hint="A pixel belongs to the term where the truth is above one half.",
+    meaning=lambda share, truth: f"A map that picks its pixels at random puts {share:.0%} of them on the plaque.",
 )
 
 
@@ -55,6 +56,9 @@ check_inside = Check(
     ),
     example=lambda: (np.array([[1, 1, 1, 0, 0, 0, 0, 0.0]]), np.array([[1, 1, 0, 1, 1, 0, 0, 0.0]])),
     hint="Of the pixels that are scale, how many are plaque as well?",
+    meaning=lambda share, scale, plaque: (
+        f"A map that marks this scale alone has {share:.0%} of its marks on plaque: it scores for plaque, too."
+    ),
 )
 
 
@@ -68,6 +72,10 @@ def _nearest(colours: np.ndarray, labels: np.ndarray, *, leave_out: bool = True)
     return hits / len(labels)
 
 
+def _most_frequent(labels: np.ndarray) -> float:
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
 check_nearest_mean = Check(
     reference=lambda colours, labels: _nearest(np.asarray(colours), np.asarray(labels)),
     mistakes=(
@@ -76,7 +84,7 @@ check_nearest_mean = Check(
             "Each image helped to make the class mean that it is compared with. Leave it out.",
         ),
         Mistake(
-            lambda colours, labels: float(np.unique(labels, return_counts=True)[1].max() / len(labels)),
+            lambda colours, labels: _most_frequent(labels),
             "This is what one gets by always naming the most frequent class. It is the bar to beat, not the answer.",
         ),
         Mistake(
@@ -89,4 +97,8 @@ check_nearest_mean = Check(
         np.array([0, 0, 0, 1, 1, 1, 1]),
     ),
     hint="For each image: the mean colour of every class without it, then the nearest of them.",
+    meaning=lambda accuracy, colours, labels: (
+        f"A mean colour, which knows no shape, names {accuracy:.0%} of the diseases; always naming the most frequent "
+        f"one would name {_most_frequent(labels):.0%}."
+    ),
 )

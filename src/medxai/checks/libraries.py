@@ -10,6 +10,10 @@ def _weights(maps: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return (rising / (2 + maps.sum((1, 2), keepdims=True) * rising)).sum((1, 2))
 
 
+def _ratio(weights: np.ndarray) -> str:
+    return " to ".join(f"{weight:.2f}" for weight in weights)
+
+
 check_weights = Check(
     reference=_weights,
     mistakes=(
@@ -35,6 +39,10 @@ check_weights = Check(
         np.array([[[4.0, 0.0], [-1.0, 0.0]], [[1.0, 1.0], [1.0, 2.0]]]),
     ),
     hint="Write alpha as 1 / (2 + S g), with S the sum of the map, and take only gradients above zero.",
+    meaning=lambda weights, maps, slope: (
+        f"Grad-CAM++ weighs the maps as {_ratio(weights)}; Grad-CAM, by their mean gradients, as "
+        f"{_ratio(slope.mean((1, 2)))}."
+    ),
 )
 
 
@@ -60,6 +68,10 @@ check_guided = Check(
     ),
     example=lambda: (np.array([1.0, -2.0, 0.5, -0.1, 3.0]), np.array([0.7, 0.4, -1.2, -0.3, 2.0])),
     hint="Two conditions: the ReLU was open, and what arrives is positive.",
+    meaning=lambda passed, inputs, arriving: (
+        f"{np.count_nonzero(passed)} of {len(passed)} values pass; the plain gradient would let "
+        f"{np.count_nonzero(arriving[inputs > 0])} pass, with their signs."
+    ),
 )
 
 
@@ -85,4 +97,7 @@ check_shares = Check(
     ),
     example=lambda: (np.array([3.0, -1.0, 2.0]), 5.0),
     hint="In proportion to what each summand has contributed to the sum.",
+    meaning=lambda shares, summands, relevance: (
+        f"The shares sum to {shares.sum():g}, which is the relevance that arrived: nothing is lost or made."
+    ),
 )

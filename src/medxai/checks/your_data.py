@@ -31,6 +31,10 @@ check_normalised = Check(
     ),
     example=lambda: (np.array([[0, 128, 255], [51, 102, 204]]), np.array([0.5, 0.5, 0.4]), np.array([0.5, 0.4, 0.5])),
     hint="Bring the pixels to [0, 1], take the mean away, divide by the standard deviation.",
+    meaning=lambda seen, *_: (
+        f"The network sees numbers from {seen.min():.1f} to {seen.max():.1f}: how many standard deviations a colour is "
+        "from the mean of its training images."
+    ),
 )
 
 
@@ -70,6 +74,9 @@ check_unmatched = Check(
         ["a_mask.png", "b.png", "e.png", "f.png"],
     ),
     hint="Take the ending off all names, and _mask off those of the masks.",
+    meaning=lambda names, images, masks: (
+        f"For {len(names)} of {len(images)} images no score can be given that asks where the lesion is."
+    ),
 )
 
 
@@ -98,9 +105,13 @@ check_difference = Check(
         ),
     ),
     example=lambda: (
-        pd.DataFrame({"method": [0.6, 0.9, np.nan, 0.4, 0.7], "control": [0.5, np.nan, 0.2, 0.45, 0.3]}),
+        pd.DataFrame({"method": [0.6, 0.9, np.nan, 0.4, 0.9], "control": [0.5, np.nan, 0.2, 0.45, 0.3]}),
         "method",
         "control",
     ),
     hint="A difference for each image, then the mean of those that are defined.",
+    meaning=lambda difference, scores, method, control: (
+        f"On the {len(scores[[method, control]].dropna())} images on which both have a score, {method} is "
+        f"{abs(difference):.3f} {'ahead of' if difference > 0 else 'behind'} {control} on average."
+    ),
 )

@@ -17,6 +17,7 @@ from medxai.data import _dermxdb_tables as tables
 from medxai.data import masks
 from medxai.data.ontology import CHARACTERISTICS, DISEASES, LOCALISED, MODELLED  # noqa: F401 - also had from here
 from medxai.errors import DataError
+from medxai.files import digest_with
 
 RATERS = range(1, 9)
 GROUPS = ("paper", "benchmark", "second_round", "all")
@@ -68,7 +69,8 @@ class DermXDB:
     kind
         "real" or "simulated".
     digest
-        SHA-256 over the content of all files, the same for a folder and its archive.
+        SHA-256 over the content of all files, the same for a folder and its archive; and over which photographs there
+        are.
     """
 
     evaluations: pd.DataFrame
@@ -287,7 +289,7 @@ def load(root: Path | str, *, images: Path | str | None = None, on_error: str = 
         problems=pd.DataFrame(contents.problems, columns=["file", "reason"]),
         notices=pd.DataFrame(notices, columns=["file", "reason"]),
         kind="simulated" if "SIMULATED.json" in contents.tables else "real",
-        digest=contents.digest,
+        digest=digest_with(contents.digest, image_table["photograph"].dropna()),
         vertices=np.concatenate([outline.vertices for outline in outlines] or [np.empty((0, 2))]),
         path_ends=np.cumsum([length for outline in outlines for length in outline.lengths], dtype=np.int64),
         instance_ends=np.cumsum([len(outline.lengths) for outline in outlines], dtype=np.int64),

@@ -85,23 +85,28 @@ def open_dermxdb(profile: Profile) -> "DermXDB":
     return _load(dermxdb_root(profile))
 
 
-@functools.lru_cache(maxsize=1)
+def simulated_dermxdb(images: int, seed: int) -> "DermXDB":
+    """Load a simulated DermXDB of another seed than `SEED`, which stands in for the real one; once per process."""
+    return _load(_simulated(images, seed))
+
+
+@functools.lru_cache(maxsize=2)
 def _load(root: Path) -> "DermXDB":
     from medxai.data import dermxdb  # not above: a build asks which data there are before it needs them
 
     return dermxdb.load(root)
 
 
-def _simulated(images: int) -> Path:
-    """Return the simulated data set of this size, by the simulator as it is now; write it if it is not there."""
+def _simulated(images: int, seed: int = SEED) -> Path:
+    """Return the simulated data set of this size and seed, by the simulator as it is now; write it if it is missing."""
     version = _version(sorted(Path(__file__).parent.glob("simulate*.*")))
-    root = paths.simulated(f"dermxdb-{images}-{SEED}-{version}")
+    root = paths.simulated(f"dermxdb-{images}-{seed}-{version}")
     if root.is_dir():
         return root
     from medxai.data import simulate
 
     try:
-        return simulate.write(root, images=images, seed=SEED)
+        return simulate.write(root, images=images, seed=seed)
     except DataError:
         if root.is_dir():  # another process was quicker
             return root

@@ -43,6 +43,14 @@ class CharacteristicLogits(nn.Module):
         return self.model(images, attention=False).characteristic_logits
 
 
+class DiagnosisLogits(CharacteristicLogits):
+    """A DermX as a network that only diagnoses."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (n, d) of images (n, 3, h, w)."""
+        return self.model(images, attention=False).diagnosis_logits
+
+
 def judged(trained: TrainedDermX, images: int) -> pd.DataFrame:
     """Ask explainers that the network was not trained on where its characteristics are, in some test images.
 

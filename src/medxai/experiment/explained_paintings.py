@@ -55,8 +55,12 @@ def explained_paintings(db: DermXDB, profile: Profile, *, map_side: int, side: i
     DataError
         If no characteristic is frequent and agreed on, as in a small simulated data set.
     """
+    return explained_images(db, image_sets.paintings(db, profile, side=side), map_side=map_side)
+
+
+def explained_images(db: DermXDB, images: LabelledImages, *, map_side: int) -> ExplainedPaintings:
+    """Return pictures of a data set's images with what its dermatologists said, as `explained_paintings`."""
     characteristics = modelled(db)
-    images = image_sets.paintings(db, profile, side=side)
     explained, present = _known(db, images.names, characteristics)
     maps = fuzzy_maps(db, images.names, characteristics, map_side)
     return ExplainedPaintings(images, characteristics, explained, present, maps)

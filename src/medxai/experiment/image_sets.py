@@ -5,13 +5,14 @@ lesion.
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from medxai import paths
-from medxai.data import photo_sets
+from medxai.data import photo_sets, pictures
 from medxai.data.dermxdb import DISEASES, DermXDB, chosen
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.masks import area_average
@@ -25,26 +26,54 @@ PER_CLASS = 50
 
 
 def paintings(db: DermXDB, profile: Profile, *, side: int | None = None) -> LabelledImages:
-    """Paint the images of DermXDB; raters are its dermatologists (first round, all of them).
+    """Return the paintings of a profile.
 
     Parameters
     ----------
     side
         Of the pictures; the profile's ``explained_size`` without one.
     """
-    side, names = side or profile.explained_size, chosen(db, profile.painted_images)
-    folder = cache.paint_all(db, profile.painted_size, images=names, seed=SEED)
-    pictures = np.stack([_square(cache.read(folder, name), side) for name in names])
-    labels = db.images.loc[names, "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
+    names = chosen(db, profile.painted_images)
+    return painted(db, names, profile.painted_size, side or profile.explained_size)
+
+
+def painted(db: DermXDB, names: Sequence[str], size: int, side: int, confounders: Sequence[str] = ()) -> LabelledImages:
+    """Paint images of DermXDB at a size, and shrink them to a side; raters are its dermatologists, first round.
+
+    Confounders are as of `medxai.painting.cache.paint_all`; they are no part of the truth.
+    """
+    folder = cache.paint_all(db, size, images=names, seed=SEED, confounders=confounders)
+    shown = np.stack([_square(cache.read(folder, name), side) for name in names])
+
+    def truth(row: int) -> np.ndarray:
+        terms = [value for term, value in cache.truth(folder, names[row]).items() if term not in confounders]
+        return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
+
+    known = _by_dermatologists(db, names, side)
+    return LabelledImages("paintings", "rendered", names, shown, classes=tuple(DISEASES), truth=truth, **known)
+
+
+def photographed(db: DermXDB, names: Sequence[str], side: int) -> LabelledImages:
+    """Read the photographs of images of DermXDB, which the user has, as `painted` paints them; the truth is not known.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read.
+    """
+    shown = np.stack([_square(pictures.read(path), side) for path in db.images.loc[list(names), "photograph"]])
+    known = _by_dermatologists(db, names, side)
+    return LabelledImages("photographs", "real", names, shown, classes=tuple(DISEASES), **known)
+
+
+def _by_dermatologists(db: DermXDB, names: Sequence[str], side: int) -> dict[str, object]:
+    """Return what `LabelledImages` wants to know of diagnoses and outlines."""
 
     def raters(row: int) -> dict[int, np.ndarray]:
         return {rater: outlined(count, side) for rater, count in db.rater_counts(names[row]).items()}
 
-    def truth(row: int) -> np.ndarray:
-        terms = cache.truth(folder, names[row]).values()
-        return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
-
-    return LabelledImages("paintings", "rendered", names, pictures, labels, tuple(DISEASES), raters=raters, truth=truth)
+    labels = db.images.loc[list(names), "reference"].map({name: i for i, name in enumerate(DISEASES)}).to_numpy()
+    return {"labels": labels, "raters": raters}
 
 
 def ultrasound(images: ImageSet, profile: Profile, *, side: int | None = None) -> LabelledImages:

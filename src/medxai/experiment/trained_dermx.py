@@ -145,7 +145,14 @@ def examples_of(paintings: ExplainedPaintings, pictures: np.ndarray | torch.Tens
 
 
 def train(
-    db: DermXDB, pretrained: Pretrained, profile: Profile, recipe: Recipe, fold: int, *, epochs: int | None = None
+    db: DermXDB,
+    pretrained: Pretrained,
+    profile: Profile,
+    recipe: Recipe,
+    fold: int,
+    *,
+    epochs: int | None = None,
+    shown: ExplainedPaintings | None = None,
 ) -> TrainedDermX:
     """Train a network by a recipe, or read it from ``results/networks`` where that was done before.
 
@@ -157,9 +164,11 @@ def train(
         From 0 to 9, that of the test.
     epochs
         As many as the profile says, or fewer, to see a network on its way.
+    shown
+        In place of the profile's paintings.
     """
     epochs = epochs or profile.dermx_epochs
-    shown = paintings(db, profile, clinic=recipe.clinic)
+    shown = shown or paintings(db, profile, clinic=recipe.clinic)
     model = _untrained(pretrained, shown.characteristics if recipe.characteristics else (), fine=recipe.fine)
     rows = splits(db, shown.images.names, fold)
     pictures = shown.images.pictures if recipe.whole else _early_maps(shown, pretrained)

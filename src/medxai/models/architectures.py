@@ -28,6 +28,8 @@ class Architecture:
     """Name of the module whose output, the last maps with more than one pixel, is pooled; for class activation maps."""
     published_parameters: float = float("nan")
     """Millions, with 1,000 classes and with the statistics of batch normalisation, as Keras counts."""
+    options: tuple[tuple[str, object], ...] = ()
+    """What its library is told beside the name."""
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -54,16 +56,29 @@ NETWORKS: dict[str, Architecture] = {
 """All networks that have a name of their own."""
 
 
+MODERN: dict[str, Architecture] = {
+    "vit_small": Architecture(
+        "ViT-S/16", "timm", "vit_small_patch16_224", "blocks.11.norm1", 22.05, (("dynamic_img_size", True),)
+    ),
+    "swin_tiny": Architecture(
+        "Swin-T", "timm", "swin_tiny_patch4_window7_224", "norm", 28.29, (("strict_img_size", False),)
+    ),
+    "convnext_tiny": Architecture("ConvNeXt-T", "timm", "convnext_tiny", "stages", 28.59),
+}
+"""Two transformers and a ConvNet of their time, which the benchmark's authors name as future work; for any size of
+image, with the weights of their 224 pixels. Parameters as timm lists them."""
+
+
 def known(name: str) -> Architecture:
-    """Return what is known of a network: a key of `NETWORKS`, ``torchvision:NAME`` or ``timm:NAME``.
+    """Return what is known of a network: a key of `NETWORKS` or `MODERN`, ``torchvision:NAME`` or ``timm:NAME``.
 
     Raises
     ------
     ValueError
         If there is no such network.
     """
-    if name in NETWORKS:
-        return NETWORKS[name]
+    if name in NETWORKS or name in MODERN:
+        return (NETWORKS | MODERN)[name]
     library, _, network = name.partition(":")
     if library == "timm" and network:
         import timm
@@ -84,7 +99,7 @@ def known(name: str) -> Architecture:
 
 def build(architecture: Architecture, classes: int | None = None) -> nn.Module:
     """Return a network of random weights, from torch's global generator; by default with its library's classes."""
-    options = {} if classes is None else {"num_classes": classes}
+    options = dict(architecture.options) | ({} if classes is None else {"num_classes": classes})
     if architecture.source == "timm":
         import timm
 

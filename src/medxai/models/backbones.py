@@ -3,9 +3,9 @@
 from torch import nn
 
 from medxai.models import weights
-from medxai.models.architectures import ARCHITECTURES, CLASSES, NETWORKS, Architecture, build
+from medxai.models.architectures import ARCHITECTURES, CLASSES, MODERN, NETWORKS, Architecture, build, known
 
-__all__ = ["ARCHITECTURES", "CLASSES", "NETWORKS", "Architecture", "create"]
+__all__ = ["ARCHITECTURES", "CLASSES", "MODERN", "NETWORKS", "Architecture", "create"]
 
 
 def create(name: str, num_classes: int, pretrained: bool = False) -> nn.Module:
@@ -19,8 +19,8 @@ def create(name: str, num_classes: int, pretrained: bool = False) -> nn.Module:
     ValueError, DataError
         If there is no such network or no class; if pretrained weights are not to be had.
     """
-    if name not in NETWORKS:
+    if name not in NETWORKS and name not in MODERN:
         raise ValueError(f"unknown network {name!r}: expected one of {', '.join(NETWORKS)}")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}: expected at least 1")
-    return weights.pretrained(name, num_classes).network if pretrained else build(NETWORKS[name], num_classes).eval()
+    return weights.pretrained(name, num_classes).network if pretrained else build(known(name), num_classes).eval()

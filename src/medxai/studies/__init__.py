@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medxai.studies.store import Study
 
-STUDIES = ("dataset", "images", "attribution", "libraries", "comparison", "dermx")
+STUDIES = ("dataset", "images", "attribution", "libraries", "comparison", "dermx", "benchmark")
 
 
 def study(name: str) -> "Study":

@@ -38,13 +38,25 @@ def write_reference(study: Study, profile: Profile, command: str, names: Sequenc
         again = f", again as {'; '.join(changed[trial.name])}" if trial.name in changed else ""
         _say(f"trial {done + 1} of {whole}: {trial.name}{again} ...{_estimate(waiting[position:], seconds)}")
         try:
-            seconds[trial.name] = _run(study, trial, profile, plan, {"command": command, **here})
+            with files.alone(study.record_path(trial, profile)):  # another process may be at it, and end it meanwhile
+                made = results.there(study.name, [trial.name]).get(trial.name)
+                if made is None or results.outdated(made, plan):
+                    seconds[trial.name] = _run(study, trial, profile, plan, {"command": command, **here})
         except KeyboardInterrupt:
             kept = f"{done} of {whole} trials of {study.name} are kept"
             raise KeyboardInterrupt(f"stopped in trial {trial.name}; {kept}, the same command goes on there") from None
         done += 1
     results.write_plan(study.name, plan)
     _say(f"{done} of {whole} trials are in {results.folder_of(study.name)}")
+
+
+def missing(study: Study, profile: Profile) -> list[str]:
+    """Return the names of the trials that the reference of a study lacks, or has out of date; DataError as above."""
+    opened = study.open_data(profile)
+    _check_real(study.name, opened)
+    plan = _plan(study, profile, opened)
+    there = results.there(study.name, plan["trials"])
+    return [name for name in plan["trials"] if name not in there or results.outdated(there[name], plan)]
 
 
 def _check_real(study: str, opened: Mapping[str, Data]) -> None:

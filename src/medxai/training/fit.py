@@ -21,6 +21,8 @@ def fit(
     rate: float,
     seed: int,
     upside_down: bool = True,
+    batch: int = BATCH,
+    bfloat16: bool = False,
 ) -> nn.Module:
     """Train a whole network on some pictures, flipped and shifted in colour at random; return it in evaluation mode.
 
@@ -30,15 +32,19 @@ def fit(
         Returns the network to start from; it is called once the seed (of new weights, order, augmentation) is set.
     pictures, labels
         uint8 (n, height, width, 3) and int (n,), from 0.
-    epochs, rate
+    epochs, rate, batch, bfloat16
         As of `optimise`.
     upside_down
         Whether a picture may be flipped upside down, too, and not only left to right.
     """
     torch.manual_seed(seed)
-    images = normalisation.apply(pictures)
     network = build().to(memory_format=torch.channels_last).train()
-    optimise(network, lambda rows: _augmented(images[rows], upside_down), labels, epochs=epochs, rate=rate)
+
+    def draw(rows: Tensor) -> Tensor:
+        images = normalisation.apply(pictures[rows.numpy()])
+        return _augmented(images, upside_down).contiguous(memory_format=torch.channels_last)
+
+    optimise(network, draw, labels, epochs=epochs, rate=rate, batch=batch, bfloat16=bfloat16)
     return network.eval()
 
 
@@ -51,6 +57,8 @@ def optimise(
     rate: float,
     batch: int = BATCH,
     smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+    bfloat16: bool = False,
 ) -> None:
     """Train the weights of a network by AdamW, in the mode that it is in.
 
@@ -66,13 +74,20 @@ def optimise(
         At most so many rows a step.
     smoothing
         Share of each label that is spread over all classes.
+    class_weights
+        float32 (classes,), how much an image of each counts; all the same without them.
+    bfloat16
+        Whether convolutions and matrix products are computed in bfloat16; weights and loss stay float32.
     """
     truth, batches = torch.from_numpy(labels).long(), -(-len(labels) // batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2, fused=True)
+    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=rate, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * batches)
     for _ in range(epochs):
         for rows in torch.randperm(len(truth)).tensor_split(batches):
-            loss = nn.functional.cross_entropy(network(draw(rows)), truth[rows], label_smoothing=smoothing)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                logits = network(draw(rows))
+            loss = nn.functional.cross_entropy(logits.float(), truth[rows], class_weights, label_smoothing=smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
