@@ -29,6 +29,7 @@ from medxai.robustness import _operations, augmentation, corruptions, saliency_s
 from medxai.robustness.corruptions import VERSIONS
 from medxai.robustness.saliency_shift import BLOCKS, ORIGINAL, SaliencyShift
 from medxai.training import small_images
+from medxai.training.fit import multiplies_bfloat16
 from medxai.training.small_images import LOSSES, Examples
 
 SEED = 0
@@ -115,7 +116,7 @@ def fit(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: in
         passes=PASSES if recipe.augmented else 1,
         change=change,
         judge=judge,
-        bfloat16=small_images.multiplies_bfloat16(),
+        bfloat16=multiplies_bfloat16(),
     )
     return network, history
 
@@ -129,7 +130,7 @@ def judge(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 def _digest(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: int) -> str:
     """Return 16 hexadecimal digits for all that trained weights depend on, the programs among it."""
     changed = (recipe.constants, PASSES) if recipe.augmented else None
-    told = [recipe.loss, changed, classes, epochs, SEED, small_images.multiplies_bfloat16()]
+    told = [recipe.loss, changed, classes, epochs, SEED, multiplies_bfloat16()]
     total = hashlib.sha256(repr(told).encode())
     for split in SPLITS:
         pixels, labels = splits[split]

@@ -115,8 +115,8 @@ def train(
     judge
         Scores the validation and the test images after each epoch.
     bfloat16
-        Whether convolutions are computed in bfloat16 in training (`multiplies_bfloat16`); weights and loss stay
-        float32.
+        Whether convolutions are computed in bfloat16 in training; weights and loss stay float32. Not every processor
+        gains by it (`medxai.training.fit.multiplies_bfloat16`).
 
     Returns
     -------
@@ -164,15 +164,6 @@ def logits_of(network: nn.Module, pixels: np.ndarray | Tensor) -> Tensor:
     like = next(network.parameters())
     with torch.no_grad():
         return torch.cat([network(_input(part, like)) for part in torch.as_tensor(pixels).split(CHUNK)]).float()
-
-
-def multiplies_bfloat16() -> bool:
-    """Return whether the processor multiplies matrices in bfloat16; others only imitate it, slowly.
-
-    A step of ResNet18 on 16 images of 64 pixels is then 1.4 times as fast.
-    """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # of torch 2.12
-    return bool(capabilities().get("amx_bf16", False))
 
 
 def _input(pixels: Tensor, like: Tensor) -> Tensor:
