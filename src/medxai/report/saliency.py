@@ -8,7 +8,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -46,19 +46,26 @@ def explorer(
     *,
     kind: DataKind,
     note: str = "",
+    menus: tuple[str, str, str] = ("Picture", "Class", "Method"),
+    said: Sequence[Sequence[str]] = (),
 ) -> HTML:
     """Return the explorer as the value of a notebook cell.
 
     Parameters
     ----------
     pictures
-        uint8 (h, w, 3) by name, all of one shape; shown as they are.
+        uint8 (h, w, 3) by name, all of one shape; shown as they are. Or (classes, h, w, 3): one for each choice in the
+        second menu, whose entries may be other things than classes, such as versions of the picture.
     classes
         Names of the classes that the maps explain.
     methods
         Maps of each method, for every picture and class, in these orders.
     kind, note
         Kind of data that the pictures are, and a word on it.
+    menus
+        Labels of the three menus.
+    said
+        What is said of each picture for each class, below the map; nothing without it.
 
     Raises
     ------
@@ -66,18 +73,20 @@ def explorer(
         If shapes do not fit, a map holds NaN or infinity, or a value below zero though unsigned, if there is nothing to
         show, or if the whole would be larger than `LIMIT`.
     """
-    _check(pictures, classes, methods)
+    shown = {name: picture[None] if picture.ndim == 3 else picture for name, picture in pictures.items()}
+    _check(shown, classes, methods)
     data = {
         "size": methods[0].values.shape[2:],
-        "pictures": [_uri(picture, "JPEG", quality=88) for picture in pictures.values()],
+        "pictures": [[_uri(one, "JPEG", quality=88) for one in some] for some in shown.values()],
+        "said": said,
         "sheets": [_uri(sheet(maps), "WEBP", lossless=True) for maps in methods],
         "signed": [maps.signed for maps in methods],
         "colours": [base64.b64encode(colours(signed).tobytes()).decode() for signed in (False, True)],
     }
     sign, name = KINDS[kind]
     text = (
-        f'<div class="explorer"><div class="explorer-still">{_still(pictures, classes, methods)}</div>'
-        f'<div class="explorer-live" hidden>{_controls(pictures, classes, methods)}</div>'
+        f'<div class="explorer"><div class="explorer-still">{_still(shown, classes, methods)}</div>'
+        f'<div class="explorer-live" hidden>{_controls(menus, pictures, classes, methods)}</div>'
         f'<script type="application/json">{json.dumps(data)}</script></div>'
         f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(note)}</p>'
     )
@@ -132,8 +141,9 @@ def _check(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: 
     if not pictures or not classes or not methods:
         raise ValueError("the explorer is empty: expected at least one picture, one class and one method")
     first, *_ = pictures.values()
-    found = {f"{picture.dtype} {picture.shape}" for picture in pictures.values()}
-    if len(found) > 1 or first.dtype != np.uint8 or first.shape[2:] != (3,):
+    found = {f"{some.dtype} {some.shape[1:] if len(some) == 1 else some.shape}" for some in pictures.values()}
+    right = first.dtype == np.uint8 and first.shape[3:] == (3,) and len(first) in (1, len(classes))
+    if len(found) > 1 or not right:
         raise ValueError(f"pictures are {', '.join(sorted(found))}: expected uint8 (h, w, 3), all of one shape")
     wanted = (len(pictures), len(classes), *methods[0].values.shape[-2:])
     for title, values, signed in methods:
@@ -154,13 +164,13 @@ def _uri(pixels: np.ndarray, form: str, **options: object) -> str:
     return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _controls(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> str:
+def _controls(labels: Sequence[str], pictures: Iterable[str], classes: Sequence[str], methods: Sequence[Maps]) -> str:
     """Return what ``explorer.js`` brings to life: menus, slider, picture, map, legend, and the map in words."""
-    choices = {"Picture": pictures, "Class": classes, "Method": [maps.title for maps in methods]}
+    choices = zip(labels, (pictures, classes, [maps.title for maps in methods]), strict=True)
     menus = ""
-    for label, names in choices.items():
+    for label, names in choices:
         options = "".join(f"<option>{html.escape(name)}</option>" for name in names)
-        menus += f"<label>{label} <select>{options}</select></label>"
+        menus += f"<label>{html.escape(label)} <select>{options}</select></label>"
     return (
         f'<form aria-label="Saliency explorer">{menus}<label>Opacity '
         '<input type="range" min="0" max="100" step="5" value="70"></label></form>'
@@ -172,12 +182,12 @@ def _controls(pictures: Mapping[str, np.ndarray], classes: Sequence[str], method
 
 def _still(pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps]) -> str:
     """Return the first methods' maps of the first picture and class, laid over the picture."""
-    name, picture = next(iter(pictures.items()))
+    name, (picture, *_) = next(iter(pictures.items()))
+    grey = Image.fromarray(picture).convert("L").convert("RGB")
     figures = ""
     for maps in methods[:SHOWN]:
-        tile = colours(maps.signed)[levels(maps.values[0, 0], maps.signed)]
-        grey = Image.fromarray(picture).convert("L").resize(tile.shape[1::-1]).convert("RGB")
-        uri = _uri(np.asarray(Image.blend(grey, Image.fromarray(tile), 0.7)), "JPEG", quality=88)
+        tile = Image.fromarray(colours(maps.signed)[levels(maps.values[0, 0], maps.signed)]).resize(grey.size)
+        uri = _uri(np.asarray(Image.blend(grey, tile, 0.7)), "JPEG", quality=88)
         title = html.escape(maps.title)
         alt = html.escape(f"{maps.title}: map of {name} for {classes[0]}", quote=True)
         figures += f'<figure><img src="{uri}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
