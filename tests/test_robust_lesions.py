@@ -48,7 +48,7 @@ def asked(monkeypatch) -> RobustNetwork:
 
     pixels = np.stack([200 * square(top) for top in (0, 5, 11)]).astype(np.uint8)[:, None]
     trained = RobustNetwork(nn.Conv2d(3, 2, 1), Recipe(side=SIDE), None, Examples(pixels, np.array([0, 1, 0])))
-    monkeypatch.setattr(robust_lesions.cam, "grad_cam_plus_plus", explained)
+    monkeypatch.setattr(robust_network.cam, "grad_cam_plus_plus", explained)
     monkeypatch.setattr(RobustNetwork, "folded", trained.network)
     monkeypatch.setattr(RobustNetwork, "with_random_weights", lambda self: self.network)
     return trained

@@ -9,20 +9,16 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
 
-from medxai.attribution import cam, feature_maps
 from medxai.data import medmnist, photo_sets
 from medxai.data.medmnist import SPLITS, Splits
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import classification, localisation
 from medxai.experiment import robust_network
 from medxai.experiment.robust_network import ALL_VERSIONS, SEED, Recipe, RobustNetwork
-from medxai.models.normalisation import HALF
 from medxai.profiles import Profile
-from medxai.robustness import corruptions, saliency_shift
-from medxai.robustness.saliency_shift import ANOTHER_IMAGE, BLOCKS, RANDOM_WEIGHTS
+from medxai.robustness import saliency_shift
+from medxai.robustness.saliency_shift import ANOTHER_IMAGE, RANDOM_WEIGHTS
 from medxai.training.small_images import Examples, best_epoch
 
 COPY = 0.95
@@ -128,10 +124,9 @@ def on_lesion(trained: RobustNetwork, rows: Sequence[int], masks: Sequence[np.nd
     random = trained.with_random_weights()
     parts = []
     for i, row in enumerate(rows):
-        pixels, key = torch.from_numpy(trained.test.pixels[[row]]), torch.tensor([row])
-        corrupted = corruptions.versions(pixels, key, seed=SEED, constants=trained.recipe.constants)[:, 0]
-        maps, classes = _explained(trained.folded, torch.cat([pixels, corrupted]))
-        of_random, _ = _explained(random, pixels)
+        every = trained.versions(row)
+        maps, classes = robust_network.explained(trained.folded, every)
+        of_random, _ = robust_network.explained(random, every[:1])
         right = (classes == trained.test.labels[row]).tolist()
         versions = [*ALL_VERSIONS, (ANOTHER_IMAGE, 0), (RANDOM_WEIGHTS, 0)]
         for layer, own in maps.items():
@@ -141,19 +136,6 @@ def on_lesion(trained: RobustNetwork, rows: Sequence[int], masks: Sequence[np.nd
             part = part.assign(image=row, label=trained.test.labels[row], right_before=right[0])
             parts.append(part.assign(change=part["on_lesion"] - part["on_lesion"].iloc[0]))
     return pd.concat(parts, ignore_index=True)
-
-
-def _explained(network: nn.Module, pixels: Tensor) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return maps in [0, 1], (v, h, w) by layer, of what is predicted for uint8 (v, c, h, w), and that, int (v,)."""
-    images, classes = HALF.of_pixels(pixels, next(network.parameters())), []
-
-    def choose(logits: Tensor) -> Tensor:
-        classes.append(logits.argmax(1))
-        return classes[0]
-
-    found = cam.grad_cam_plus_plus(network, images, choose, layers=BLOCKS)
-    maps = {name: feature_maps.resized(one[None], images)[0].numpy() for name, one in found.items()}
-    return {name: localisation.attention(one) for name, one in maps.items()}, classes[0].numpy()
 
 
 def _ratio(maps: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from medxai import paths
-from medxai.attribution import cam
+from medxai.attribution import cam, feature_maps
 from medxai.data import real_or_simulated
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.medmnist import SPLITS, Splits
-from medxai.evaluation import classification
+from medxai.evaluation import classification, localisation
 from medxai.models import backbones, folding
 from medxai.models.normalisation import HALF
 from medxai.profiles import Profile
@@ -178,6 +178,11 @@ class RobustNetwork:
         """The most probable class of each test image in each version, int (26, n)."""
         return self.probabilities.argmax(2)
 
+    def versions(self, row: int) -> Tensor:
+        """Return a test image in `ALL_VERSIONS`, uint8 (26, c, h, w)."""
+        pixels, key = torch.from_numpy(self.test.pixels[[row]]), torch.tensor([row])
+        return torch.cat([pixels, corruptions.versions(pixels, key, seed=SEED, constants=self.recipe.constants)[:, 0]])
+
     def shift(self, rows: np.ndarray, variant: str) -> pd.DataFrame:
         """Return `medxai.robustness.saliency_shift.table` of some test images, with ``right_before``.
 
@@ -218,6 +223,32 @@ class RobustNetwork:
 
     def _input(self, rows: slice) -> Tensor:
         return HALF.of_pixels(torch.from_numpy(self.test.pixels[rows]), next(self.network.parameters()))
+
+
+def explained(network: nn.Module, pixels: Tensor) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Explain what is predicted for some images by Grad-CAM++ at each of the `BLOCKS`.
+
+    Parameters
+    ----------
+    pixels
+        uint8 (n, c, h, w).
+
+    Returns
+    -------
+    maps : dict of numpy.ndarray
+        By layer, over their maximum: (n, h, w) in [0, 1].
+    classes : numpy.ndarray
+        What is predicted, int (n,).
+    """
+    images, classes = HALF.of_pixels(pixels, next(network.parameters())), []
+
+    def choose(logits: Tensor) -> Tensor:
+        classes.append(logits.argmax(1))
+        return classes[0]
+
+    found = cam.grad_cam_plus_plus(network, images, choose, layers=BLOCKS)
+    maps = {name: feature_maps.resized(one[None], images)[0].numpy() for name, one in found.items()}
+    return {name: localisation.attention(one) for name, one in maps.items()}, classes[0].numpy()
 
 
 def train(data: Splits, profile: Profile, recipe: Recipe) -> RobustNetwork:
