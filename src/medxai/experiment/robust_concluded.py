@@ -8,7 +8,7 @@ layers leave out what is NaN.
 import pandas as pd
 
 from medxai.experiment.robust_compared import ALL, VERSION
-from medxai.robustness.saliency_shift import ANOTHER_IMAGE, RANDOM_WEIGHTS
+from medxai.robustness.saliency_shift import ANOTHER_IMAGE, ORIGINAL, RANDOM_WEIGHTS
 
 CONTROLS = (ANOTHER_IMAGE, RANDOM_WEIGHTS)
 
@@ -102,6 +102,26 @@ def flagged(flags: pd.DataFrame, severity: int = 3) -> pd.DataFrame:
     order = list(dict.fromkeys(flags["set"]))
     table = {"rmse": layers.median(axis=1), "best": layers.max(axis=1), "confidence": own["confidence"], "lost": lost}
     return pd.DataFrame(table).reindex([name for name in order if name in own.index])
+
+
+def on_lesion(lesions: pd.DataFrame, severity: int = 3) -> pd.DataFrame:
+    """Return how far maps lie on the lesion, at the layer where those of all originals do most; 1 is by chance.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By outcome (right, wrong; where there are such): layer, original, corrupted (mean over the five corruptions),
+        another (on the lesion of another image, of all outcomes), images.
+    """
+    keys = ["outcome", "layer"]
+    whole = lesions[lesions["corruption"] == ORIGINAL].set_index(keys)
+    layer = whole.loc[ALL, "value"].idxmax()
+    own = lesions[lesions["layer"] == layer]
+    corrupted = own[(own["severity"] == severity)].groupby("outcome")["value"].mean()
+    another = own[(own["corruption"] == ANOTHER_IMAGE) & (own["outcome"] == ALL)]["value"].item()
+    found = whole.xs(layer, level="layer").reindex(["right", "wrong"]).dropna(subset="value")
+    table = {"layer": layer, "original": found["value"], "corrupted": corrupted, "another": another}
+    return pd.DataFrame(table).join(found["images"], how="right")
 
 
 def lost_auc(scores: pd.DataFrame) -> pd.Series:
