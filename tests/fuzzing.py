@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from medxai.data import dermxdb
+from medxai.data import dermxdb, medmnist
 from medxai.data.image_folder import ENDINGS, read_folder
 from medxai.data.labelled_images import LabelledImages
 from medxai.errors import DataError
@@ -378,6 +378,38 @@ def name(generator: Generator) -> bytes:
     return found.replace(b"\x00", b"0").replace(b"/", b"_").replace(b".", b"_")
 
 
+@cache
+def small_images() -> dict[str, bytes]:
+    """Members of a file of small images with masks, as NumPy writes them."""
+    buffer, generator = io.BytesIO(), np.random.default_rng(0)
+    pixels = {
+        f"{split}_{what}": generator.integers(0, 256, (3, 28, 28), np.uint8)
+        for split in medmnist.SPLITS
+        for what in ("images", "masks")
+    }
+    np.savez(buffer, **pixels, **{f"{split}_labels": np.array([[0], [1], [1]]) for split in medmnist.SPLITS})
+    with zipfile.ZipFile(buffer) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def of_small_images(generator: Generator, place: Path) -> None:
+    members, buffer, where = dict(small_images()), io.BytesIO(), generator.random()
+    name = list(members)[generator.integers(len(members))]
+    if where < 0.5:  # the header, with the checksum that the member then has
+        members[name] = mutated(generator, members[name][:128]) + members[name][128:]
+    elif where < 0.8:
+        members[name] = mutated(generator, members[name])
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    content = buffer.getvalue()
+    (place / "a.npz").write_bytes(mutated(generator, content) if where >= 0.8 else content)
+    data = medmnist.read(place / "a.npz", "breastmnist")
+    medmnist.nearest_in_training(data)
+    if data.test.truth:
+        data.test.truth(0)
+
+
 LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "annotations in a folder": from_folder,
     "annotations in a zip": from_zip,
@@ -386,6 +418,7 @@ LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "masks": masks,
     "weights": of_weights,
     "names in the report": names,
+    "small images": of_small_images,
 }
 
 

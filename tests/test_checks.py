@@ -53,6 +53,9 @@ RIGHT = {
     "libraries.check_weights": [4 / 8, 3 / 3.3 + 2 / 4.6],
     "libraries.check_guided": [0.7, 0, 0, 0, 2],
     "libraries.check_shares": [15 / 4, -5 / 4, 10 / 4],
+    "saliency_robustness.check_delta_auc": 3 / 4 - 2 / 4,  # of 4 pairs
+    "saliency_robustness.check_rmse": np.sqrt((51**2 + 51**2) / 4),  # levels 0 51 153 255 and 0 0 102 255
+    "saliency_robustness.check_shift": np.sqrt((0 + 10**2 + 20**2 + 0 + 0 + 20**2) / 6),
     "your_data.check_normalised": [[-1, (128 / 255 - 0.5) / 0.4, 1.2], [-0.6, -0.25, 0.8]],
     "your_data.check_unmatched": ["d.tif", "c.png"],
     "your_data.check_difference": (0.1 - 0.05 + 0.6) / 3,

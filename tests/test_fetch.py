@@ -328,6 +328,7 @@ def test_what_the_disk_cannot_hold_leaves_nothing(root, tmp_path, monkeypatch):
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(BaseHTTPRequestHandler):
@@ -374,16 +375,22 @@ def test_a_broken_connection_is_tried_again_and_what_is_there_is_not(server, tmp
 
 
 def test_a_download_that_fails_is_told_and_leaves_nothing(server, tmp_path):
-    for url, told in (
-        (f"{server}/wrong", "does not have the SHA-256"),
-        (f"{server}/broken", "could not be downloaded"),
-        (f"{server}/absent", "could not be downloaded .*404"),
-        ("http://127.0.0.1:1/file", "could not be downloaded .*refused"),
+    for source, told in (
+        (Download(f"{server}/wrong", SHA256), "does not have the SHA-256"),
+        (Download(f"{server}/wrong", md5=MD5), "does not have the MD5"),
+        (Download(f"{server}/broken", SHA256), "could not be downloaded"),
+        (Download(f"{server}/absent", SHA256), "could not be downloaded .*404"),
+        (Download("http://127.0.0.1:1/file", SHA256), "could not be downloaded .*refused"),
     ):
         with pytest.raises(DataError, match=told) as caught:
-            fetch.download(Download(url, SHA256), tmp_path / "file.npz")
+            fetch.download(source, tmp_path / "file.npz")
         assert "\n" not in str(caught.value)
         assert not list(tmp_path.iterdir())
+
+
+def test_a_download_whose_owners_publish_an_md5(server, tmp_path):
+    path = fetch.download(Download(f"{server}/file", md5=MD5), tmp_path / "file.npz")
+    assert path.read_bytes() == CONTENT
 
 
 def test_a_file_that_the_user_has_is_copied_if_it_is_the_right_one(root, tmp_path, monkeypatch):

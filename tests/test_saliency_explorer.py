@@ -144,6 +144,20 @@ def test_every_picture_has_its_outline_and_stills_have_it_drawn() -> None:
     assert np.abs(before - after).max() > 60
 
 
+def test_a_picture_may_change_with_the_second_menu() -> None:
+    versions = {name: np.stack([one, 255 - one, one // 2]) for name, one in pictures().items()}
+    said = [["right", "wrong", "right"], ["wrong"] * 3]
+    soup = BeautifulSoup(explore(pictures=versions, menus=("Image", "Version", "Layer"), said=said), "html.parser")
+    assert [label.contents[0].strip() for label in soup.select("label")] == ["Image", "Version", "Layer", "Opacity"]
+    found = json.loads(soup.script.string)
+    assert found["said"] == said
+    assert [len(some) for some in found["pictures"]] == [3, 3]
+    dark, inverted = (decode(found["pictures"][1][n]).astype(int) for n in (2, 1))
+    assert dark.mean() < inverted.mean() - 20
+    with pytest.raises(ValueError, match=r"pictures are uint8 \(2, 24, 24, 3\)"):
+        explore(pictures={name: some[:2] for name, some in versions.items()})
+
+
 NAN = maps().values.copy()
 NAN[1, 1, 3, 4] = np.nan
 

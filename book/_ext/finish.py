@@ -108,7 +108,8 @@ def with_maps_apart(text: str, site: Path, page: Path) -> str:
 
     def apart(found: re.Match[str]) -> str:
         data = json.loads(found[2])
-        data |= {part: [address(content) for content in data[part]] for part in ("pictures", "sheets")}
+        data["sheets"] = [address(content) for content in data["sheets"]]
+        data["pictures"] = [[address(content) for content in some] for some in data["pictures"]]
         return f"{found[1]}{json.dumps(data)}{found[3]}"
 
     return EXPLORER.sub(apart, text)

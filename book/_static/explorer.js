@@ -75,7 +75,9 @@ const start = (root) => {
   const draw = async () => {
     const turn = ++latest;
     const [picture, target, method] = menus.map((menu) => menu.selectedIndex);
-    const [shown, sheet] = await Promise.all([load(data.pictures[picture]), load(data.sheets[method])]);
+    const own = data.pictures[picture]; // one picture, or one for each class
+    const address = own[target % own.length];
+    const [shown, sheet] = await Promise.all([load(address), load(data.sheets[method])]);
     if (turn !== latest) return; // a later choice has overtaken this one
     const signed = data.signed[method];
     const table = tables[Number(signed)];
@@ -87,7 +89,8 @@ const start = (root) => {
     legend.getContext("2d").drawImage(coloured(Uint8Array.from({ length: 256 }, (_, i) => i), table, 256, 1), 0, 0);
     [low.textContent, high.textContent] = signed ? ["against the class", "for it"] : ["none", "strongest"];
     const [name, className, title] = menus.map((menu) => menu.value);
-    const words = `${title}, ${className}, ${name}: ${strongest(levels, signed ? 128 : 0, width, height)}.`;
+    const said = data.said.length ? ` ${data.said[picture][target]}` : "";
+    const words = `${title}, ${className}, ${name}: ${strongest(levels, signed ? 128 : 0, width, height)}.${said}`;
     image.src = shown.src;
     for (const path of root.querySelectorAll("path")) path.setAttribute("d", data.outlines[picture] ?? "");
     image.alt = name;

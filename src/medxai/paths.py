@@ -49,6 +49,11 @@ def maps(name: str) -> Path:
     return RESULTS / "maps" / f"{name}.npz"
 
 
+def saliency_shifts() -> Path:
+    """Return the folder of tables of how far the maps of images move under corruption."""
+    return RESULTS / "saliency_shifts"
+
+
 def painted(name: str) -> Path:
     """Return the folder of the paintings of one data set, size and seed."""
     return RESULTS / "painted" / name

@@ -30,6 +30,12 @@ class Profile:
         Length of training of the upper stages of the network with weights of ImageNet, see `medxai.training.transfer`.
     dermx_epochs
         Length of training of a DermX. Its rate restarts after 3, 9 and 21 epochs, which is when to stop.
+    robust_epochs
+        Most epochs of a network of the robustness chapter; training stops earlier once validation does not improve.
+    robust_images
+        How many images of each split it has at most; ``None`` for all.
+    robust_explained
+        How many test images of each class are explained there at most, in all versions.
     explained_size
         Side of the images on which methods are compared, in pixels.
     explained_folds
@@ -67,6 +73,9 @@ class Profile:
     network_epochs: int
     transfer_epochs: int
     dermx_epochs: int
+    robust_epochs: int
+    robust_images: int | None
+    robust_explained: int
     explained_size: int
     explained_folds: int
     explained_images: int
@@ -123,6 +132,9 @@ PROFILES = {
             network_epochs=0,
             transfer_epochs=1,
             dermx_epochs=1,
+            robust_epochs=1,
+            robust_images=24,
+            robust_explained=2,
             explained_size=64,
             explained_folds=1,
             explained_images=3,
@@ -148,6 +160,9 @@ PROFILES = {
             network_epochs=0,
             transfer_epochs=6,
             dermx_epochs=9,
+            robust_epochs=2,
+            robust_images=None,
+            robust_explained=4,
             explained_size=128,
             explained_folds=1,
             explained_images=3,
@@ -173,6 +188,9 @@ PROFILES = {
             network_epochs=30,
             transfer_epochs=10,
             dermx_epochs=9,
+            robust_epochs=200,
+            robust_images=None,
+            robust_explained=100,
             explained_size=288,
             explained_folds=5,
             explained_images=4,

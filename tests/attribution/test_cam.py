@@ -7,7 +7,7 @@ from explained_networks import CLASSES, Small, architecture, images, slim_and_wh
 from torch import nn
 
 from grad_cam_by_hand import one_by_one
-from medxai.attribution import _inputs, cam, explain, feature_maps
+from medxai.attribution import cam, explain, feature_maps
 from medxai.errors import UnsupportedModel
 from medxai.models import backbones
 
@@ -108,26 +108,60 @@ def test_torchcams_grad_cam_plus_plus_never_divides(resnet18):
 
     x = images(64)
     ours = cam.grad_cam_plus_plus(resnet18, x, 1, BLOCKS)
+    undivided = cam.grad_cam_plus_plus(resnet18, x, 1, BLOCKS, divided=False)
     with GradCAMpp(resnet18, BLOCKS) as extractor:
         theirs = extractor(1, resnet18(x))
-    with _inputs.preserved(resnet18):
-        layers = feature_maps.named_layers(resnet18, x, BLOCKS)
-        found = feature_maps.maps_and_gradients(resnet18, x, torch.tensor([1, 1]), layers)
     differences = []
     for name, expected in zip(BLOCKS, theirs, strict=True):
-        maps, slope = found[name]
-        undivided = torch.einsum("nk,nkhw->nhw", (slope.square() * slope.relu()).sum((2, 3)), maps).relu()
         # torchcam adds 1e-8 to a range that is as small as the cube of the gradient
-        lowest, highest = undivided.amin((1, 2), keepdim=True), undivided.amax((1, 2), keepdim=True)
-        torch.testing.assert_close(
-            (undivided - lowest) / (highest - lowest + 1e-8), expected.detach(), rtol=0, atol=1e-4
-        )
-        differences.append((scaled(ours[name]) - scaled(undivided)).square().mean().sqrt().item())
+        torch.testing.assert_close(scaled(undivided[name]), expected.detach(), rtol=0, atol=1e-4)
+        differences.append((scaled(ours[name]) - scaled(undivided[name])).square().mean().sqrt().item())
     assert max(differences) > 0.05
 
 
+@pytest.mark.parametrize("method", [cam.cam, cam.grad_cam, cam.grad_cam_plus_plus])
+def test_the_target_can_be_chosen_from_the_logits(small, method):
+    with torch.no_grad():
+        logits = small(X)
+    seen = []
+
+    def runner_up(found):
+        seen.append(found)
+        return found.topk(2).indices[:, 1]
+
+    second = logits.topk(2).indices[:, 1]
+    assert not torch.equal(method(small, X, second)["second"], method(small, X, logits.argmax(1))["second"])
+    torch.testing.assert_close(method(small, X, runner_up)["second"], method(small, X, second)["second"])
+    torch.testing.assert_close(method(small, X, None)["second"], method(small, X, logits.argmax(1))["second"])
+    (found,) = seen
+    torch.testing.assert_close(found, logits)
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (lambda logits: None, "target is None: expected a class as an integer, or a tensor"),
+        (lambda logits: logits[:, 0], "expected a class as an integer, or a tensor of one integer an image"),
+        (lambda logits: logits.argmax(1)[:1], r"target has the shape \(1,\): expected \(3,\)"),
+        (lambda logits: logits.argmax(1) + 6, "is out of range: expected a class of the model, 0 to 5"),
+    ],
+)
+def test_bad_choices(small, choice, message):
+    with pytest.raises(ValueError, match=message):
+        cam.grad_cam_plus_plus(small, X, choice)
+
+
+def test_other_ways_to_explain_choose_no_class(small):
+    """They take several passes, which would choose anew."""
+    for target in (None, cam.predicted):
+        with pytest.raises(ValueError, match="expected a class as an integer, or a tensor of one integer an image"):
+            explain(small, X, target, "integrated_gradients")
+
+
 @pytest.mark.parametrize("method", [cam.grad_cam, cam.grad_cam_plus_plus])
-def test_all_layers_take_one_forward_and_one_backward_pass(resnet18, method, monkeypatch):
+@pytest.mark.parametrize("chosen", [False, True])
+def test_all_layers_take_one_forward_and_one_backward_pass(resnet18, method, chosen, monkeypatch):
     passes = {"forward": 0, "backward": 0}
     real = torch.autograd._engine_run_backward  # `torch.autograd.grad` calls itself under a mode
 
@@ -138,13 +172,29 @@ def test_all_layers_take_one_forward_and_one_backward_pass(resnet18, method, mon
     monkeypatch.setattr(torch.autograd, "_engine_run_backward", counted)
     handle = resnet18.register_forward_pre_hook(lambda *_: passes.update(forward=passes["forward"] + 1))
     x = images(64)
-    together = method(resnet18, x, TARGET[:2], BLOCKS)
+    target = None if chosen else TARGET[:2]
+    together = method(resnet18, x, target, BLOCKS)
     handle.remove()
     assert passes == {"forward": 2, "backward": 1}  # the first of one image, to find the pixels
     assert list(together) == BLOCKS
     for name in BLOCKS:
-        alone = method(resnet18, x, TARGET[:2], resnet18.get_submodule(name))
+        alone = method(resnet18, x, target, resnet18.get_submodule(name))
         torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-6 * float(alone[name].max()))
+
+
+def test_layouts_spare_the_pass_of_the_first_image(resnet18):
+    sizes = []
+    handle = resnet18.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    x = images(64)
+    found = cam.grad_cam_plus_plus(resnet18, x, None, dict.fromkeys(BLOCKS, feature_maps.Layout(channels=1)))
+    assert sizes == [2]
+    expected = cam.grad_cam_plus_plus(resnet18, x, None, BLOCKS)
+    handle.remove()
+    assert list(found) == list(expected)
+    for name in BLOCKS:
+        torch.testing.assert_close(found[name], expected[name])
+    with pytest.raises(ValueError, match="layer 'layer5' is no layer of the model"):
+        cam.grad_cam_plus_plus(resnet18, x, None, {"layer5": feature_maps.Layout(channels=1)})
 
 
 def test_the_graph_starts_at_the_first_layer_and_holds_no_weight(resnet18):

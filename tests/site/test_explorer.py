@@ -156,6 +156,20 @@ def test_words_say_where_the_map_is_strongest(tab, address):
     assert tab.locator(".explorer-legend").inner_text().split("\n")[:2] == ["none", "strongest"]
 
 
+def test_the_picture_changes_with_the_second_menu_and_more_is_said(tab, tmp_path):
+    black_and_white = np.stack([np.full((SIZE, SIZE, 3), value, np.uint8) for value in (0, 255)])
+    one = Maps("4.2", np.random.default_rng(0).random((1, 2, SIZE, SIZE)), False)
+    options = {"menus": ("Image", "Version", "Layer"), "said": [["Right.", "Wrong."]]}
+    element = saliency.explorer({"Case 1": black_and_white}, ["original", "bright"], [one], kind="real", **options)
+    tab.goto(write(tmp_path, element.data))
+    opacity(tab, 0)
+    says(tab, "Right.")
+    assert shown(tab).max() < 20
+    choose(tab, "Version", "bright")
+    says(tab, "Wrong.")
+    assert shown(tab).min() > 235
+
+
 def test_opacity_goes_from_the_grey_picture_to_the_map(tab, address):
     tab.goto(address)
     opacity(tab, 0)

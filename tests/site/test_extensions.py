@@ -2,6 +2,7 @@
 
 import io
 import json
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -231,13 +232,13 @@ def test_what_the_theme_gets_wrong_is_mended():
 
 def test_maps_of_an_explorer_lie_in_files_of_their_own(tmp_path):
     (tmp_path / "_static").mkdir()
-    data = {"pictures": ["data:image/jpeg;base64,AA", "data:B"], "sheets": ["data:C"], "signed": [True]}
+    data = {"pictures": [["data:image/jpeg;base64,AA"], ["data:B"]], "sheets": ["data:C"], "signed": [True]}
     text = f'<p>before</p><script type="application/json">{json.dumps(data)}</script>'
     page = finish.with_maps_apart(text, tmp_path, tmp_path / "book" / "page.html")
     found = json.loads(BeautifulSoup(page, "html.parser").script.string)
     assert found["signed"] == [True]
-    places = [*found["pictures"], *found["sheets"]]
-    for place, content in zip(places, [*data["pictures"], *data["sheets"]], strict=True):
+    places, contents = ([*chain(*one["pictures"]), *one["sheets"]] for one in (found, data))
+    for place, content in zip(places, contents, strict=True):
         file = (tmp_path / "book" / place).resolve()
         assert file.parent == (tmp_path / "_static" / "explorer").resolve()
         assert file.read_text() == f'explorerFiles["{file.name}"] = "{content}";\n'

@@ -16,9 +16,12 @@ from medxai.errors import UnsupportedModel
 
 FLOATS = (torch.float32, torch.float64)
 
+Choice = Callable[[Tensor], Tensor]
+"""Chooses the classes to explain, integers (n,), from the logits (n, classes) of the same pass."""
+
 
 @contextmanager
-def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+def prepared(model: nn.Module, images: Tensor, target: int | Tensor = 0) -> Iterator[tuple[Tensor, Tensor]]:
     """Check the arguments of a method; give it images that it may change, and targets (n,); see `preserved`.
 
     Parameters
@@ -28,8 +31,7 @@ def prepared(model: nn.Module, images: Tensor, target: int | Tensor | None = Non
     images
         (n, channels, height, width), n at least 1, finite, of the dtype and on the device of the model.
     target
-        The class to explain: one for all images, or integers (n,). With None, for methods that explain no class, the
-        targets are zeros.
+        The class to explain: one for all images, or integers (n,). Methods that explain no class leave it out.
 
     Raises
     ------
@@ -127,10 +129,8 @@ def _check_model(model: nn.Module, images: Tensor) -> None:
             raise UnsupportedModel(f"{name} normalises by its batch: an image's explanation would depend on the others")
 
 
-def _checked_target(target: int | Tensor | None, images: Tensor) -> Tensor:
+def _checked_target(target: int | Tensor, images: Tensor) -> Tensor:
     number = len(images)
-    if target is None:
-        return torch.zeros(number, dtype=torch.long, device=images.device)
     if isinstance(target, Integral) and not isinstance(target, bool):
         target = int(target)
         return torch.full((number,), target, dtype=torch.long, device=images.device)
@@ -141,7 +141,7 @@ def _checked_target(target: int | Tensor | None, images: Tensor) -> Tensor:
     return target.to(images.device, torch.long, copy=True)
 
 
-def scores(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+def scores(model: nn.Module, images: Tensor, target: Tensor | Choice) -> Tensor:
     """Return the logit (n,) of each image's target.
 
     Raises
@@ -149,7 +149,8 @@ def scores(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the model does not return finite logits (n, classes), or a target is none of its classes.
     """
-    found = scores_of(model(images.clone()), model, target)  # the model may change its input in place
+    logits = model(images.clone())  # the model may change its input in place
+    found = scores_of(logits, model, chosen(target, logits, model, images))
     if images.requires_grad and torch.is_grad_enabled():
         check_graph(found)
     return found
@@ -161,14 +162,26 @@ def check_graph(score: Tensor) -> None:
         raise UnsupportedModel("autograd finds no way from the logits back to the images: it was cut inside the model")
 
 
-def scores_of(logits: Tensor, model: nn.Module, target: Tensor) -> Tensor:
-    """Return the targets' logits (n,), checked as `scores` says."""
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(target):
+def chosen(target: Tensor | Choice, logits: Tensor, model: nn.Module, images: Tensor) -> Tensor:
+    """Return the targets (n,): as they are, or as a function chooses them from the logits; checked as of `prepared`."""
+    if isinstance(target, Tensor):
+        return target
+    _check_logits(logits, model, len(images))
+    return _checked_target(target(logits.detach()), images)
+
+
+def _check_logits(logits: Tensor, model: nn.Module, number: int) -> None:
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != number:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"the model returns {found}: expected logits ({len(target)}, classes)")
+        raise ValueError(f"the model returns {found}: expected logits ({number}, classes)")
     if not logits.isfinite().all():
         weights = (name for name, weight in model.named_parameters() if not weight.isfinite().all())
         raise ValueError(f"the model's logits are not finite: look at {next(weights, 'its statistics')}")
+
+
+def scores_of(logits: Tensor, model: nn.Module, target: Tensor) -> Tensor:
+    """Return the targets' logits (n,), checked as `scores` says."""
+    _check_logits(logits, model, len(target))
     lowest, highest = int(target.min()), int(target.max())
     if lowest < 0 or highest >= logits.shape[1]:
         wrong = lowest if lowest < 0 else highest

@@ -2,13 +2,20 @@
 
 `cam`, `grad_cam` and `grad_cam_plus_plus` return ``{layer: (n, h, w)}`` at each layer's own size, all layers from one
 forward and one backward pass, after a forward pass of the first image that finds where their pixels are; what runs
-before the first layer stays outside of the graph, and no gradient of a weight is computed. Layers are names or modules;
-without any, the last that gives maps. If the network changes a layer's output in place, as the ReLU behind VGG's
-convolutions does, the maps are the changed ones.
+before the first layer stays outside of the graph, and no gradient of a weight is computed. Layers are names or modules,
+or `feature_maps.Layout` by name, which spares the pass of the first image; without any, the last that gives maps. If
+the network changes a layer's output in place, as the ReLU behind VGG's convolutions does, the maps are the changed
+ones.
+
+Their target is a class for all images, integers (n,), or a function that chooses these from the logits (n, classes) of
+the same pass, so that to explain what the network predicts takes no pass more; None chooses the predicted class.
 
 All raise `ValueError` as `_inputs.prepared`, `_inputs.scores` and `feature_maps.named_layers` do, and
 `UnsupportedModel` for a model without convolution.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +26,29 @@ from medxai.attribution.propagation.rectifiers import Rectify, guided_backpropag
 from medxai.errors import UnsupportedModel
 from medxai.models.concept_cams import concept_cams  # noqa: F401 - a network that explains itself needs it, too
 
+Target = int | Tensor | _inputs.Choice | None
 
-def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers = None) -> dict[str, Tensor]:
+
+def predicted(logits: Tensor) -> Tensor:
+    """Return the class of the greatest logit for each image, integers (n,)."""
+    return logits.argmax(1)
+
+
+@contextmanager
+def _prepared(model: nn.Module, images: Tensor, target: Target) -> Iterator[tuple[Tensor, Tensor | _inputs.Choice]]:
+    """As `_inputs.prepared`, but a target that the logits are to choose stays a function."""
+    choice = predicted if target is None else target
+    if not callable(choice):
+        with _inputs.prepared(model, images, choice) as checked:
+            yield checked
+    else:
+        with _inputs.prepared(model, images) as (images, _):
+            yield images, choice
+
+
+def grad_cam(model: nn.Module, images: Tensor, target: Target, layers: Layers = None) -> dict[str, Tensor]:
     """Return Grad-CAM: maps weighed by their mean gradient, rectified (Selvaraju et al. 2017, eq. 1 and 2)."""
-    with _inputs.prepared(model, images, target) as (images, target):
+    with _prepared(model, images, target) as (images, target):
         found = feature_maps.maps_and_gradients(model, images, target, feature_maps.named_layers(model, images, layers))
         return {name: _weighed(maps, slope.mean((2, 3))).relu_() for name, (maps, slope) in found.items()}
 
@@ -30,9 +56,10 @@ def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Lay
 def grad_cam_plus_plus(
     model: nn.Module,
     images: Tensor,
-    target: int | Tensor,
+    target: Target,
     layers: Layers = None,
     *,
+    divided: bool = True,
     bfloat16: bool = False,
 ) -> dict[str, Tensor]:
     r"""Return Grad-CAM++ (Chattopadhay et al. 2018, eq. 19) of the exponential of the logit.
@@ -51,6 +78,11 @@ def grad_cam_plus_plus(
 
     Parameters
     ----------
+    divided
+        False takes the numerator :math:`g^2` alone for :math:`\alpha`, as torchcam does: it divides a copy and drops
+        it, in 0.4.0 and 0.5.0 at least. It is here to say of results that were computed with torchcam whether they hold
+        for the equation. Where gradients are tiny its maps are darker than these once scaled, since it scales them by
+        their range plus 1e-8.
     bfloat16
         Compute convolutions in 16 bits: on a processor made for it about half the time. Maps of ResNet18's blocks,
         scaled to 255 grey levels, then differ by a root mean square of about 1 in a network as initialised
@@ -60,23 +92,26 @@ def grad_cam_plus_plus(
     -----
     For many images, `medxai.models.folding.folded` gives a copy of the model that is faster still.
     """
-    with _inputs.prepared(model, images, target) as (images, target):
+    with _prepared(model, images, target) as (images, target):
         modules = feature_maps.named_layers(model, images, layers)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
             found = feature_maps.maps_and_gradients(model, images, target, modules)
         return {
-            name: _grad_cam_plus_plus(maps.to(images.dtype), slope.to(images.dtype))
+            name: _grad_cam_plus_plus(maps.to(images.dtype), slope.to(images.dtype), divided)
             for name, (maps, slope) in found.items()
         }
 
 
-def _grad_cam_plus_plus(maps: Tensor, slope: Tensor) -> Tensor:
+def _grad_cam_plus_plus(maps: Tensor, slope: Tensor, divided: bool) -> Tensor:
     rising = slope.relu()
-    weights = rising / (2 + maps.sum((2, 3), keepdim=True) * rising)
-    return _weighed(maps, weights.sum((2, 3))).relu_()
+    if divided:
+        rising /= torch.addcmul(rising.new_tensor(2), rising, maps.sum((2, 3), keepdim=True))
+    else:
+        rising.pow_(3)
+    return _weighed(maps, rising.sum((2, 3))).relu_()
 
 
-def cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers = None) -> dict[str, Tensor]:
+def cam(model: nn.Module, images: Tensor, target: Target, layers: Layers = None) -> dict[str, Tensor]:
     """Return class activation maps: maps weighed by the weights of the last layer (Zhou et al. 2016, eq. 2).
 
     The weights are those of the target, and the maps keep their sign, as in the paper; their mean is the logit without
@@ -87,10 +122,11 @@ def cam(model: nn.Module, images: Tensor, target: int | Tensor, layers: Layers =
     UnsupportedModel
         If the logits are not a linear layer of the layer's mean maps: the method is defined for no other network.
     """
-    with _inputs.prepared(model, images, target) as (images, target), torch.no_grad():
+    with _prepared(model, images, target) as (images, target), torch.no_grad():
         layers = feature_maps.named_layers(model, images, layers)
         with feature_maps.recorded(layers) as outputs:
             logits = model(images.clone())
+        target = _inputs.chosen(target, logits, model, images)
         _inputs.scores_of(logits, model, target)
         weight, bias = _head(model, logits.shape[1])
         maps = {name: layer.layout.maps(outputs[name]) for name, layer in layers.items()}

@@ -7,7 +7,7 @@ which says for each value where in the image it comes from.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,9 +26,6 @@ from medxai.errors import UnsupportedModel
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Upsample)
-
-Layers = str | nn.Module | Sequence[str | nn.Module] | None
-"""Names of layers, or the modules themselves; the last that gives maps for None."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,11 @@ class Layout:
         return first[:, :, self.skipped : self.skipped + self.grid[0] * self.grid[1]].unflatten(2, self.grid)
 
 
+Layers = str | nn.Module | Sequence[str | nn.Module] | Mapping[str, Layout] | None
+"""Names of layers, or the modules themselves; the last that gives maps for None. Where one knows how they hold their
+maps, their layouts by name: the first image need then not be run."""
+
+
 class Layer(NamedTuple):
     """A module, and how its output holds maps."""
 
@@ -58,7 +60,9 @@ class Layer(NamedTuple):
 
 
 def named_layers(model: nn.Module, images: Tensor, layers: Layers) -> dict[str, Layer]:
-    """Return layers by name; for None, the last that gives maps (see `last_maps`). The first image is run.
+    """Return layers by name; for None, the last that gives maps (see `last_maps`).
+
+    The first image is run, unless layouts are given.
 
     Raises
     ------
@@ -77,6 +81,8 @@ def named_layers(model: nn.Module, images: Tensor, layers: Layers) -> dict[str, 
     wanted = [_name(layer, names, modules) for layer in layers]
     if not wanted:
         raise ValueError("layers are empty: expected at least one")
+    if isinstance(layers, Mapping):
+        return {name: Layer(modules[name], layout) for name, layout in layers.items()}
     given = {one.name: one for one in _outputs(model, images)}
     return {name: Layer(modules[name], _layout(name, given.get(name))) for name in wanted}
 
@@ -176,7 +182,7 @@ def recorded(layers: dict[str, Layer]) -> Iterator[dict[str, Tensor]]:
 
 
 def maps_and_gradients(
-    model: nn.Module, images: Tensor, target: Tensor, layers: dict[str, Layer]
+    model: nn.Module, images: Tensor, target: Tensor | _inputs.Choice, layers: dict[str, Layer]
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return each layer's maps and the score's gradient by them, both (n, c, h, w): one forward, one backward pass.
 

@@ -27,7 +27,7 @@ FETCH_WAIT = 120.0
 FETCH_AGAIN = datetime.timedelta(days=1)
 """How long a failed try is remembered, so that a build without network does not wait each time."""
 
-OTHERS = ("busi", "isic_uda1", "ham10000_artefacts", "weights")
+OTHERS = ("busi", "isic_uda1", "ham10000_artefacts", "medmnist", "ham10000_28", "pneumonia_partial", "weights")
 """Folders of data sets, beside the annotations, that a chapter uses if they are there."""
 
 LOG_LINES = 20

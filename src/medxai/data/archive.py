@@ -18,6 +18,8 @@ from medxai import files
 from medxai.errors import DataError
 
 ENDINGS = (".tar.gz", ".tar.xz", ".zip")
+ARRAYS = ".npz"
+"""NumPy's name for a zip of arrays, which is read like any other."""
 
 # What the standard library raises on damage; RuntimeError is zipfile's word for "encrypted", and IndexError, ValueError
 # and struct.error come from damaged names and numbers.
@@ -40,10 +42,10 @@ def opened(archive: Path) -> Iterator[Members]:
     """
     if not archive.is_file():
         raise DataError(f"{archive}: there is no such file")
-    if not archive.name.endswith(ENDINGS):
+    if not archive.name.endswith((*ENDINGS, ARRAYS)):
         raise DataError(f"{archive} is no archive that can be read here: expected {', '.join(ENDINGS)}")
     try:
-        if archive.suffix == ".zip":
+        if archive.suffix in (".zip", ARRAYS):
             with zipfile.ZipFile(archive) as container:
                 yield _zip_members(container)
         else:

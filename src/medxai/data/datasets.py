@@ -21,10 +21,16 @@ class Repository:
 
 @dataclass(frozen=True)
 class Download:
-    """One file on the web and the SHA-256 that it must have."""
+    """One file on the web and the checksum that it must have: an MD5 where its owners publish no better one."""
 
     url: str
-    sha256: str
+    sha256: str = ""
+    md5: str = ""
+
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """Its algorithm, as hashlib names it, and its hexadecimal digits."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ SILENCE = 30
 ATTEMPTS = 3
 """Connections tried one after another."""
 
+CHECKSUMS = {"sha256": "SHA-256", "md5": "MD5"}
+"""How the checksums of files are written, by `hashlib`'s names of them."""
+
 
 def fetch(name: str, given: Path | None = None, sha256: str | None = None, *, wait: float = math.inf) -> Path:
     """Put one of `DATASETS` where the book looks for it, all of it or nothing; return where, found or fetched.
@@ -54,13 +57,15 @@ def fetch(name: str, given: Path | None = None, sha256: str | None = None, *, wa
     return archive.install(given, place)
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Raise a DataError if a file is not there or has another SHA-256 than it should have."""
+def verify(path: Path, expected: str, algorithm: str = "sha256") -> None:
+    """Raise a DataError if a file is not there or has another checksum, one of `CHECKSUMS`, than it should have."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
-    found = pooch.file_hash(path)
-    if found != sha256.lower():
-        raise DataError(f"{path} has the SHA-256 {found}: expected {sha256.lower()}, so it is damaged or another file")
+    found, expected = pooch.file_hash(path, algorithm), expected.lower()
+    if found != expected:
+        raise DataError(
+            f"{path} has the {CHECKSUMS[algorithm]} {found}: expected {expected}, so it is damaged or another file"
+        )
 
 
 def download(source: Download, place: Path) -> Path:
@@ -68,10 +73,11 @@ def download(source: Download, place: Path) -> Path:
 
     If it cannot be had, is not what it should be or cannot be written, nothing is left of it: DataError.
     """
+    algorithm, expected = source.checksum
     store = pooch.create(
         place.parent,
         base_url="",
-        registry={place.name: f"sha256:{source.sha256}"},
+        registry={place.name: f"{algorithm}:{expected}"},
         urls={place.name: source.url},
         retry_if_failed=ATTEMPTS - 1,
     )
@@ -81,7 +87,7 @@ def download(source: Download, place: Path) -> Path:
     except DataError:
         raise
     except ValueError as error:  # pooch's word for another hash
-        raise DataError(f"{source.url} does not have the SHA-256 {source.sha256}: try again later") from error
+        raise DataError(f"{source.url} does not have the {CHECKSUMS[algorithm]} {expected}: try again later") from error
     except OSError as error:  # of the network
         raise DataError(
             f"{source.url} could not be downloaded ({error}): try again later, or put the file at {place}"
@@ -91,7 +97,8 @@ def download(source: Download, place: Path) -> Path:
 
 def _copy(given: Path, source: Download, place: Path) -> Path:
     """Put a file that the user has at `place`, if it is the right one."""
-    verify(given, source.sha256)
+    algorithm, expected = source.checksum
+    verify(given, expected, algorithm)
     with files.disk_refusals(place):
         files.write(place, given.read_bytes())
     return place

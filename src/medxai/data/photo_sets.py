@@ -38,6 +38,12 @@ VISIBLE = 12
 """Grey levels by which a pixel with the artefact must differ from its repaired copy; less is JPEG noise."""
 
 
+def credit(name: str, attribution: str, licence: str) -> str:
+    """Return what must stand under a figure that shows an image of a set."""
+    use = " (non-commercial use only)" if "NC" in licence else ""
+    return f"{name}: {attribution}. {licence}{use}."
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Photographs with labels, perhaps masks, and the line of credit that goes under each figure."""
@@ -72,8 +78,7 @@ class ImageSet:
     @property
     def credit(self) -> str:
         """What must stand under a figure that shows one of the images."""
-        use = " (non-commercial use only)" if "NC" in self.licence else ""
-        return f"{self.name}: {self.attribution}. {self.licence}{use}."
+        return credit(self.name, self.attribution, self.licence)
 
     def image(self, name: str) -> np.ndarray:
         """Return an image, uint8 (h, w, 3), RGB."""
@@ -129,6 +134,9 @@ class ArtefactSet(ImageSet):
         return Artefact(name, row["artefact"], cut_out(present, absent))
 
 
+BUSI_AUTHORS = "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020"
+HAM10000_AUTHORS = "Tschandl P, Rosendahl C, Kittler H. Scientific Data 5:180161, 2018"
+
 BUSI_LABELS = ("benign", "malignant", "normal")
 BUSI_FOLDER = "Dataset_BUSI_with_GT"
 
@@ -146,8 +154,7 @@ def busi(root: Path) -> ImageSet:
     if as_downloaded is None and not (root / "manifest.csv").is_file():
         raise DataError(f"{root} is not BUSI: expected {BUSI_FOLDER}/ or manifest.csv in it (see data/README.md)")
     images = _busi_selection(root) if as_downloaded is None else _busi_as_downloaded(as_downloaded)
-    credit = "Al-Dhabyani W, Gomaa M, Khaled H, Fahmy A. Data in Brief 28:104863, 2020"
-    return ImageSet("BUSI, breast ultrasound", licence_of(root), credit, images)
+    return ImageSet("BUSI, breast ultrasound", licence_of(root), BUSI_AUTHORS, images)
 
 
 def _busi_selection(root: Path) -> pd.DataFrame:
@@ -179,8 +186,25 @@ def near_copies(images: np.ndarray, correlation: float = 0.9) -> np.ndarray:
     Two images belong together if their pixels, reduced to 28 x 28, have a Pearson correlation above `correlation`, or
     if a chain of such pairs joins them. Other views of one patient are not found. Of n uint8 (h, w, 3): int (n,).
     """
+    return connected_components(pixel_correlation(images, images) > correlation, directed=False)[1]
+
+
+def pixel_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the Pearson correlation of the pixels of each of n images with each of m others, reduced to 28 x 28.
+
+    Images are uint8 (n, h, w) or (n, h, w, 3), all grey or all in colour; the result is float64 (n, m) in [-1, 1], NaN
+    where all values of one of the two images are the same.
+    """
+    return np.clip(_standardised(first) @ _standardised(second).T, -1, 1)
+
+
+def _standardised(images: np.ndarray) -> np.ndarray:
+    """Return the pixels of each image, reduced to 28 x 28, with mean 0 and norm 1, so that products correlate them."""
     small = [cv2.resize(image, (28, 28), interpolation=cv2.INTER_AREA).ravel() for image in images]
-    return connected_components(np.corrcoef(np.array(small, float)) > correlation, directed=False)[1]
+    small = np.array(small, float)
+    small -= small.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(small, axis=1, keepdims=True)
+    return np.divide(small, norm, out=np.full_like(small, np.nan), where=norm > 0)
 
 
 def isic_uda1(root: Path) -> ImageSet:
@@ -207,8 +231,8 @@ def ham10000_artefacts(root: Path) -> ArtefactSet:
     return ArtefactSet(
         "HAM10000 with artefacts",
         licence_of(root),
-        "Tschandl P, Rosendahl C, Kittler H. Scientific Data 5:180161, 2018; artefacts cut out by Katsch F, Rinner C, "
-        "Tschandl P. Dermatology Practical & Conceptual 12(3), 2022",
+        f"{HAM10000_AUTHORS}; artefacts cut out by Katsch F, Rinner C, Tschandl P. Dermatology Practical & Conceptual "
+        "12(3), 2022",
         images,
         _templates(root / "artefacts"),
     )
@@ -266,11 +290,11 @@ def paste(
     return result, mask
 
 
-def on_breastmnist_grid(values: np.ndarray) -> np.ndarray:
-    """Bring a mask or map (h, w) onto BreastMNIST's grid: means of 28 x 28 cells of its central square, float32."""
-    side = min(values.shape)
-    top, left = ((length - side) // 2 for length in values.shape)
-    return area_average(values[top : top + side, left : left + side], 28)
+def on_breastmnist_grid(values: np.ndarray, side: int = 28) -> np.ndarray:
+    """Bring a mask or map (h, w) onto BreastMNIST's grid: means of side x side cells of its central square, float32."""
+    square = min(values.shape)
+    top, left = ((length - square) // 2 for length in values.shape)
+    return area_average(values[top : top + square, left : left + square], side)
 
 
 def licence_of(root: Path) -> str:

@@ -1,4 +1,8 @@
-"""Which annotations a run uses: the real DermXDB where it is there, else a simulated one."""
+"""Which data a run uses: the real annotations or small images where they are there, else simulated ones.
+
+The kind is ``real``, ``simulated``, or ``auto`` (real where it is there); ``None`` for the environment variable
+MEDXAI_DATA_KIND, which is ``auto`` where it is not set. There being no such kind is a ValueError.
+"""
 
 import functools
 import hashlib
@@ -6,13 +10,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medxai import paths
+from medxai import files, paths
 from medxai.data.datasets import DATASETS
 from medxai.errors import DataError
 from medxai.profiles import KINDS, Profile
 
 if TYPE_CHECKING:
     from medxai.data.dermxdb import DermXDB
+    from medxai.data.medmnist import Splits
 
 SEED = 0
 
@@ -27,17 +32,14 @@ def dermxdb_root(profile: Profile, kind: str | None = None) -> Path:
     """Return a folder of annotations for `medxai.data.dermxdb.load`.
 
     That is the real one below MEDXAI_DATA, or a simulated one below ``results/simulated``, written at first use, with
-    as many images as the profile says. The kind is ``real``, ``simulated``, or ``auto`` (real where it is there);
-    ``None`` for the environment variable MEDXAI_DATA_KIND, which is ``auto`` where it is not set.
+    as many images as the profile says.
 
     Raises
     ------
-    ValueError, DataError
-        If there is no such kind; if it is ``real`` and the annotations are not there.
+    DataError
+        If the kind is ``real`` and the annotations are not there.
     """
-    kind = kind or os.environ.get("MEDXAI_DATA_KIND") or "auto"
-    if kind not in KINDS:
-        raise ValueError(f"kind of data is {kind!r}: expected one of {', '.join(KINDS)}")
+    kind = _checked(kind)
     real = None if kind == "simulated" else real_dermxdb()
     if real is not None:
         return real
@@ -47,6 +49,35 @@ def dermxdb_root(profile: Profile, kind: str | None = None) -> Path:
             "put the unpacked repository or an archive of it there, or point MEDXAI_DATA at the folder above it"
         )
     return _simulated(profile.simulated_images)
+
+
+def _checked(kind: str | None) -> str:
+    kind = kind or os.environ.get("MEDXAI_DATA_KIND") or "auto"
+    if kind not in KINDS:
+        raise ValueError(f"kind of data is {kind!r}: expected one of {', '.join(KINDS)}")
+    return kind
+
+
+def open_small_images(name: str, side: int = 28, kind: str | None = None) -> "Splits":
+    """Read one of the real `medxai.data.medmnist.SETS`, or simulated ultrasound of that size; its ``kind`` says which.
+
+    The simulated one is below ``results/simulated``, written at first use.
+
+    Raises
+    ------
+    ValueError, DataError
+        As `medxai.data.medmnist.open_set`; if the kind is ``real`` and the set is not there.
+    """
+    from medxai.data import medmnist, speckle
+
+    kind, there = _checked(kind), medmnist.place(name, side) is not None
+    if kind == "real" or (kind == "auto" and there):
+        return medmnist.open_set(name, side)
+    version = _version([Path(speckle.__file__)])
+    path = paths.simulated(f"ultrasound-{side}-{SEED}-{version}") / "images.npz"
+    with files.disk_refusals(path):
+        files.once(path, lambda: speckle.npz(side, seed=SEED))
+    return medmnist.read(path, "simulated-ultrasound")
 
 
 def open_dermxdb(profile: Profile) -> "DermXDB":
@@ -68,8 +99,7 @@ def _load(root: Path) -> "DermXDB":
 
 def _simulated(images: int, seed: int = SEED) -> Path:
     """Return the simulated data set of this size and seed, by the simulator as it is now; write it if it is missing."""
-    sources = sorted(Path(__file__).parent.glob("simulate*.*"))
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
+    version = _version(sorted(Path(__file__).parent.glob("simulate*.*")))
     root = paths.simulated(f"dermxdb-{images}-{seed}-{version}")
     if root.is_dir():
         return root
@@ -81,3 +111,8 @@ def _simulated(images: int, seed: int = SEED) -> Path:
         if root.is_dir():  # another process was quicker
             return root
         raise
+
+
+def _version(sources: list[Path]) -> str:
+    """Return eight digits that change with a simulator."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]

@@ -62,7 +62,7 @@ def interval(
     terms, columns = parts[0].loc[0].index, parts[0].columns
     values = np.concatenate([part.to_numpy().reshape(-1, len(terms), len(columns)) for part in parts])
     tail = (1 - level) / 2
-    low, high = _percentiles(values, [tail, 1 - tail])
+    low, high = percentiles(values, [tail, 1 - tail])
     return pd.DataFrame(low, terms, columns), pd.DataFrame(high, terms, columns)
 
 
@@ -73,8 +73,8 @@ def _check_settings(images: int, resamples: int, level: float) -> None:
         raise ValueError(f"images are {images} and resamples {resamples}: expected at least 1 of each")
 
 
-def _percentiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
-    """Quantiles along the first axis without NaN; NaN where nothing is left (NumPy would warn)."""
+def percentiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
+    """Return quantiles along the first axis without NaN; NaN where nothing is left (NumPy would warn)."""
     empty = np.isnan(values).all(axis=0)
     quantiles = np.nanquantile(np.where(empty, 0, values), shares, axis=0)
     return np.where(empty, np.nan, quantiles)

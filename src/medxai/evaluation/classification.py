@@ -155,3 +155,15 @@ def area_under_curve(positive: np.ndarray, score: np.ndarray, weights: np.ndarra
     wins = (higher > lower) + 0.5 * (higher == lower)
     mine, others = weights[:, positive], weights[:, ~positive]
     return ratio(((mine @ wins) * others).sum(axis=1), mine.sum(axis=1) * others.sum(axis=1))
+
+
+def one_against_rest(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Area under the ROC curve of each class against all others, and in front of them their mean.
+
+    The mean is scikit-learn's macro average for ``multi_class="ovr"``, which does not weigh classes by their images;
+    probabilities (n, classes) need not add up to 1. For two classes of a softmax all three are the same. Returns
+    float64 (resamples, 1 + classes), one row without weights; NaN for a class that no image or every image has, and so
+    for the mean.
+    """
+    areas = [area_under_curve(labels == c, column, weights) for c, column in enumerate(probabilities.T)]
+    return np.stack([np.mean(areas, axis=0), *areas], axis=1)

@@ -14,6 +14,7 @@ from medxai.attribution import CONTROLS, METHODS
 from medxai.evaluation import bootstrap
 from medxai.evaluation.metrics import METRICS, verdicts
 from medxai.evaluation.sanity import STILL_ALIKE
+from medxai.evaluation.similarity import paired_rank_correlations
 from medxai.evaluation.sums import ratio
 
 RESAMPLES, SEED = 2000, 0
@@ -170,7 +171,7 @@ def rank_agreement(scores: pd.DataFrame, metrics: Sequence[str], target: str) ->
     of_target = _resampled_means(scores, target, maps)
     lines = []
     for name in metrics:
-        found = _rank_correlations(_resampled_means(scores, name, maps), of_target)
+        found = paired_rank_correlations(_resampled_means(scores, name, maps), of_target)
         drawn = found[1:][np.isfinite(found[1:])]
         low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (np.nan, np.nan)
         sign = 1 if METRICS[name].better == METRICS[target].better else -1
@@ -186,14 +187,6 @@ def _resampled_means(scores: pd.DataFrame, metric: str, maps: Sequence[str]) -> 
     chunks = bootstrap.weights(codes.max() + 1, RESAMPLES, SEED)
     weights = np.concatenate([np.ones((1, len(codes))), *(chunk[:, codes] for chunk in chunks)])
     return ratio(weights @ values[maps].fillna(0).to_numpy(), weights @ known)
-
-
-def _rank_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return Spearman's correlation of each row of two arrays, over the columns where both are defined."""
-    defined = np.isfinite(one) & np.isfinite(other)
-    ranked = [pd.DataFrame(np.where(defined, values, np.nan)).rank(axis=1) for values in (one, other)]
-    first, second = (ranks.sub(ranks.mean(axis=1), axis=0) for ranks in ranked)
-    return ratio((first * second).sum(axis=1), np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1)))
 
 
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:

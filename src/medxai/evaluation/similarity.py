@@ -11,7 +11,7 @@ WINDOW = 7
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Return the ranks, from 1, of the finite values in each row (m, k); equal values share their mean rank."""
+    """Return the ranks, from 1, of the values in each row (m, k); equal ones share their mean rank, NaN have none."""
     return pd.DataFrame(values).rank(axis=1).to_numpy()
 
 
@@ -25,6 +25,17 @@ def rank_correlations(maps: np.ndarray) -> np.ndarray:
     centred -= centred.mean(1, keepdims=True)
     size = np.linalg.norm(centred, axis=1)
     return ratio(centred @ centred.T, np.outer(size, size))
+
+
+def paired_rank_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return Spearman's correlation of each row of two arrays (m, k) over the columns where both are finite, (m,).
+
+    NaN where one of the two is constant there.
+    """
+    defined = np.isfinite(one) & np.isfinite(other)
+    ranked = [pd.DataFrame(ranks(np.where(defined, values, np.nan))) for values in (one, other)]
+    first, second = (each.sub(each.mean(axis=1), axis=0) for each in ranked)
+    return ratio((first * second).sum(axis=1), np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1)))
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -20,6 +20,14 @@ class Normalisation:
         pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
         return (pixels - _channels(self.mean)) / _channels(self.deviation)
 
+    def of_pixels(self, pixels: Tensor, like: Tensor) -> Tensor:
+        """Return what the network takes, (n, 3, h, w), of uint8 (n, c, h, w), where one channel stands for all three.
+
+        It has the device and the floating-point type of `like`, such as one of the network's weights.
+        """
+        black, white = (bound.to(like) for bound in self.bounds())
+        return torch.lerp(black, white, pixels.to(like) / 255)
+
     def undo(self, images: Tensor) -> np.ndarray:
         """Return the pictures, uint8 (n, h, w, 3), of what the network takes, (n, 3, h, w); beyond white is white."""
         pixels = images.detach().float().cpu() * _channels(self.deviation) + _channels(self.mean)

@@ -9,7 +9,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -50,13 +50,16 @@ def explorer(
     outlines: Sequence[np.ndarray] = (),
     outlined: str = "the experts' outline",
     note: str = "",
+    menus: tuple[str, str, str] = ("Picture", "Class", "Method"),
+    said: Sequence[Sequence[str]] = (),
 ) -> HTML:
     """Return the explorer as the value of a notebook cell.
 
     Parameters
     ----------
     pictures
-        uint8 (h, w, 3) by name, all of one shape; shown as they are.
+        uint8 (h, w, 3) by name, all of one shape; shown as they are. Or (classes, h, w, 3): one for each choice in the
+        second menu, whose entries may be other things than classes, such as versions of the picture.
     classes
         Names of the classes that the maps explain.
     methods
@@ -67,6 +70,10 @@ def explorer(
         For each picture bool or shares (h, w), outlined where they cross one half, on picture and map; or none at all.
     outlined
         What the line is, for the legend.
+    menus
+        Labels of the three menus.
+    said
+        What is said of each picture for each class, below the map; nothing without it.
 
     Raises
     ------
@@ -74,19 +81,22 @@ def explorer(
         If shapes do not fit, a map holds NaN or infinity, or a value below zero though unsigned, if there is nothing to
         show, or if the whole would be larger than `LIMIT`.
     """
-    _check(pictures, classes, methods, outlines)
+    shown = {name: picture[None] if picture.ndim == 3 else picture for name, picture in pictures.items()}
+    _check(shown, classes, methods, outlines)
     data = {
         "size": methods[0].values.shape[2:],
-        "pictures": [_uri(picture, "JPEG", quality=88) for picture in pictures.values()],
+        "pictures": [[_uri(one, "JPEG", quality=88) for one in some] for some in shown.values()],
+        "said": said,
         "sheets": [_uri(sheet(maps), "WEBP", lossless=True) for maps in methods],
         "signed": [maps.signed for maps in methods],
         "colours": [base64.b64encode(colours(signed).tobytes()).decode() for signed in (False, True)],
         "outlines": [_path(outline) for outline in outlines],
     }
     sign, name = KINDS[kind]
+    choices = dict(zip(menus, (pictures, classes, [maps.title for maps in methods]), strict=True))
     text = (
-        f'<div class="explorer"><div class="explorer-still">{_still(pictures, classes, methods, outlines)}</div>'
-        f'<div class="explorer-live" hidden>{_controls(pictures, classes, methods, outlined if outlines else "")}</div>'
+        f'<div class="explorer"><div class="explorer-still">{_still(shown, classes, methods, outlines)}</div>'
+        f'<div class="explorer-live" hidden>{_controls(choices, outlined if outlines else "")}</div>'
         f'<script type="application/json">{json.dumps(data)}</script></div>'
         f'<p class="data-kind {kind}"><b>{sign} {name}</b> {html.escape(note)}</p>'
     )
@@ -161,8 +171,9 @@ def _check(
     if not pictures or not classes or not methods:
         raise ValueError("the explorer is empty: expected at least one picture, one class and one method")
     first, *_ = pictures.values()
-    found = {f"{picture.dtype} {picture.shape}" for picture in pictures.values()}
-    if len(found) > 1 or first.dtype != np.uint8 or first.shape[2:] != (3,):
+    found = {f"{some.dtype} {some.shape[1:] if len(some) == 1 else some.shape}" for some in pictures.values()}
+    right = first.dtype == np.uint8 and first.shape[3:] == (3,) and len(first) in (1, len(classes))
+    if len(found) > 1 or not right:
         raise ValueError(f"pictures are {', '.join(sorted(found))}: expected uint8 (h, w, 3), all of one shape")
     if len(outlines) not in (0, len(pictures)) or any(outline.ndim != 2 for outline in outlines):
         shapes = ", ".join(str(outline.shape) for outline in outlines)
@@ -190,15 +201,12 @@ LINE = '<svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true"><pa
 """What ``explorer.js`` gives the outline to: two strokes, a light below a dark one, which show on any ground."""
 
 
-def _controls(
-    pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps], outlined: str
-) -> str:
+def _controls(choices: Mapping[str, Iterable[str]], outlined: str) -> str:
     """Return what ``explorer.js`` brings to life: menus, slider, picture, map, legend, and the map in words."""
-    choices = {"Picture": pictures, "Class": classes, "Method": [maps.title for maps in methods]}
     menus = ""
     for label, names in choices.items():
         options = "".join(f"<option>{html.escape(name)}</option>" for name in names)
-        menus += f"<label>{label} <select>{options}</select></label>"
+        menus += f"<label>{html.escape(label)} <select>{options}</select></label>"
     line = f'<span class="explorer-outlined">{html.escape(outlined)}</span>' if outlined else ""
     return (
         f'<form aria-label="Saliency explorer">{menus}<label>Opacity '
@@ -214,12 +222,12 @@ def _still(
     pictures: Mapping[str, np.ndarray], classes: Sequence[str], methods: Sequence[Maps], outlines: Sequence[np.ndarray]
 ) -> str:
     """Return the first methods' maps of the first picture and class, laid over the picture."""
-    name, picture = next(iter(pictures.items()))
+    name, (picture, *_) = next(iter(pictures.items()))
+    grey = Image.fromarray(picture).convert("L").convert("RGB")
     figures = ""
     for maps in methods[:SHOWN]:
-        tile = colours(maps.signed)[levels(maps.values[0, 0], maps.signed)]
-        grey = Image.fromarray(picture).convert("L").resize(tile.shape[1::-1]).convert("RGB")
-        laid = Image.blend(grey, Image.fromarray(tile), 0.7)
+        tile = Image.fromarray(colours(maps.signed)[levels(maps.values[0, 0], maps.signed)]).resize(grey.size)
+        laid = Image.blend(grey, tile, 0.7)
         for line in contours(outlines[0]) if outlines else ():
             places = [tuple(place) for place in line[[*range(len(line)), 0]] * laid.size]
             for width, colour in ((3, "white"), (1, "black")):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medxai.studies.store import Study
 
-STUDIES = ("dataset", "images", "attribution", "libraries", "comparison", "dermx", "benchmark")
+STUDIES = ("dataset", "images", "attribution", "libraries", "comparison", "dermx", "benchmark", "robustness")
 
 
 def study(name: str) -> "Study":

@@ -15,7 +15,7 @@ from medxai import paths
 from medxai.models.benchmark_networks import BENCHMARK, BFLOAT16, fix_early_layers
 from medxai.models.normalisation import Normalisation
 from medxai.training.augmentation import Changes, augmented
-from medxai.training.fit import fit, optimise
+from medxai.training.fit import fit, multiplies_bfloat16, optimise
 from medxai.training.guidance import class_weights
 
 TABLE = "benchmark_table_a2_hyperparameters"
@@ -106,12 +106,6 @@ def fine_tune(
     options = {"class_weights": class_weights(labels, int(labels.max()) + 1), "bfloat16": _in_bfloat16(name)}
     optimise(network, draw, labels, epochs=epochs, rate=recipe.rate, batch=STEP, **options)
     return network.eval().requires_grad_(False)
-
-
-def multiplies_bfloat16() -> bool:
-    """Return whether the processor multiplies matrices in bfloat16; others only imitate it, slowly."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # of torch 2.12
-    return bool(capabilities().get("amx_bf16", False))
 
 
 def _in_bfloat16(name: str) -> bool:

@@ -1,0 +1,1 @@
+"""What becomes of predictions and of their explanations when images are corrupted."""
