@@ -28,7 +28,8 @@ const look = (place) => {
     hint = Object.assign(document.createElement("p"), { className: "scroll-hint", ariaHidden: "true" });
     place.before(hint);
   }
-  hint.textContent = wide ? "Wider than the page: scroll sideways ⇢" : long ? "Longer than its frame: scroll down ⇣" : "";
+  const ways = [wide && "sideways", long && "down"].filter(Boolean).join(" and ");
+  hint.textContent = ways && `There is more of this table: scroll ${ways}.`;
 };
 
 const sizes = new ResizeObserver((entries) => entries.forEach((entry) => look(entry.target)));
