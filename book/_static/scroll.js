@@ -10,8 +10,9 @@ const named = (place) => {
 };
 
 const look = (place) => {
-  const wide = place.scrollWidth > place.clientWidth + 1;
-  const long = place.scrollHeight > place.clientHeight + 1 && getComputedStyle(place).overflowY !== "hidden";
+  const { overflowX, overflowY } = getComputedStyle(place);
+  const wide = place.scrollWidth > place.clientWidth + 1 && overflowX === "auto";
+  const long = place.scrollHeight > place.clientHeight + 1 && overflowY === "auto";
   place.classList.toggle("more-right", wide && place.scrollLeft + place.clientWidth < place.scrollWidth - 1);
   place.classList.toggle("more-below", long && place.scrollTop + place.clientHeight < place.scrollHeight - 1);
   if (!wide && !long) {
@@ -28,7 +29,8 @@ const look = (place) => {
     hint = Object.assign(document.createElement("p"), { className: "scroll-hint", ariaHidden: "true" });
     place.before(hint);
   }
-  hint.textContent = wide ? "Wider than the page: scroll sideways ⇢" : long ? "Longer than its frame: scroll down ⇣" : "";
+  const ways = [wide && "sideways", long && "down"].filter(Boolean).join(" and ");
+  hint.textContent = ways && `There is more of this table: scroll ${ways}.`;
 };
 
 const sizes = new ResizeObserver((entries) => entries.forEach((entry) => look(entry.target)));

@@ -281,8 +281,20 @@ def test_tables_that_are_cut_say_so_and_are_reached_by_keyboard(tab, roots):
     for _ in range(60):
         tab.keyboard.press("ArrowRight")
     tab.get_by_role("region", name=name, exact=True).and_(tab.locator(":not(.more-right)")).wait_for(timeout=5000)
-    tab.set_viewport_size({"width": 1280, "height": 900})
-    assert tab.locator(".table-scroll:not([tabindex])").count() > 0
+
+
+@pytest.mark.browser
+def test_tables_that_fit_say_nothing(tab, roots):
+    tab.goto(f"{roots['file']}/book/chapters/01_dataset.html")
+    states = tab.evaluate(
+        """() => [...document.querySelectorAll(".scroll-hint")].map((hint) => {
+          const place = hint.nextElementSibling;
+          const cut = getComputedStyle(place).overflowX === "auto"
+            && (place.scrollWidth > place.clientWidth + 1 || place.scrollHeight > place.clientHeight + 1);
+          return [cut, hint.textContent !== "", place.tabIndex === 0]; })"""
+    )
+    assert [False, False, False] in states
+    assert all(cut == said == reached for cut, said, reached in states)
 
 
 @pytest.fixture

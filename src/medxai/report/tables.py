@@ -160,8 +160,9 @@ NAMES = {
 NUMBERS = ["printed", *(f"{source}{end}" for source in ("reference", "this_build") for end in ("", "_low", "_high"))]
 """Columns of a comparison's cells that hold numbers."""
 
-WIDEST = 5
-"""Columns of numbers that fit beside one another on a page; of more, the sources stand below one another."""
+WIDEST, FEW = 5, 3
+"""Columns of numbers that fit beside one another on a page, and columns that fit with their intervals on the same line.
+Of more than the first, the sources stand below one another."""
 
 
 def are_counts(numbers: Iterable[float]) -> bool:
@@ -219,11 +220,10 @@ def _html(comparison: Comparison) -> str:
     texts = {label: _texts(comparison, source) for source, label in labels.items()}
     rows = dict.fromkeys(comparison.cells["row"])
     titles = [" ".join(NAMES.get(part, part) for part in metric.split("_")) for metric in comparison.metrics]
-    stacked = len(labels) * len(titles) > WIDEST
-    write = _stacked if stacked else _beside
+    write, style = (_stacked, " stacked") if len(labels) * len(titles) > WIDEST else (_beside, "")
+    style += " few" * (len(titles) <= FEW)
     return (
-        f'<div class="table-scroll"><table class="compare{" stacked" if stacked else ""}">'
-        f"<caption>{html.escape(comparison.caption)}</caption>"
+        f'<div class="table-scroll"><table class="compare{style}"><caption>{html.escape(comparison.caption)}</caption>'
         f"{write(texts, comparison, list(rows), [html.escape(title) for title in titles])}</table></div>"
     )
 
