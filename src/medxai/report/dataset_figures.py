@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -20,15 +20,17 @@ PAPER = (244, 239, 233)
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK)
 HATCHES = ("", "///", "...", "xxx")
 FIRST = ("Plaque", "Scale", "Papule", "Patch", "Pustule", "Open comedo", "Closed comedo", "Scar")
-"""Characteristics that get plain colours, one each; the others get hatches, too."""
+"""Characteristics that get a colour each; the others get the same colours, with other hatches."""
+DARKER = 0.6
+"""Of lines: yellow on skin would hardly be seen."""
 
 
 def look(characteristic: str) -> dict[str, object]:
-    """Return colour and hatch of a characteristic, the same in every figure."""
+    """Return colour and hatch of a characteristic, the same in every figure; no two have both alike."""
     place = [*FIRST, *(name for name in CHARACTERISTICS if name not in FIRST)].index(characteristic)
-    colour = COLOURS[place % len(COLOURS)]
-    face = (*plt.matplotlib.colors.to_rgb(colour), 0.25)
-    return {"facecolor": face, "edgecolor": colour, "hatch": HATCHES[place // len(COLOURS)]}
+    colour = to_rgb(COLOURS[place % len(COLOURS)])
+    line, hatch = tuple(DARKER * part for part in colour), HATCHES[(place + place // len(COLOURS)) % len(HATCHES)]
+    return {"facecolor": (*colour, 0.25), "edgecolor": line, "hatch": hatch}
 
 
 def outlined(
