@@ -46,6 +46,15 @@ def test_a_marked_figure_says_its_kind_and_is_closed():
     assert not plt.fignum_exists(figure.number)
 
 
+def test_plots_of_many_rows_are_no_taller_than_a_screen():
+    many = pd.DataFrame({"row": [f"row {number}" for number in range(36)], "value": np.linspace(0, 1, 36)})
+    assert plots.intervals(many, xlabel="x", kind="real").get_figheight() == pytest.approx(plots.TALLEST)
+    assert plots.intervals(many[:9], xlabel="x", kind="real").get_figheight() < 4.5
+    cells = many[:30].set_index("row")
+    assert plots.heat_map(cells, kind="real", bar="shares").get_figheight() == pytest.approx(plots.TALLEST)
+    assert plots.fitted(20, 100, 1) == 100 * plots.CLOSEST  # names do not touch, however many
+
+
 def test_intervals_stand_at_their_numbers_the_largest_on_top():
     figure = plots.intervals(TWO.query("metric == 'iou'"), order="", xlabel="IoU", kind="real", lines=[0.5])
     (axes,) = figure.axes

@@ -48,6 +48,8 @@ WIDTH = 5.6
 """Inches, at 12 point: on a phone of 390 pixels the text is still of 8 point."""
 LETTER = 0.085
 """Inches that a letter of a picture's title takes, about."""
+TALLEST, CLOSEST = 7.8, 0.17
+"""Inches: of a plot, so that axis and legend are seen at once, and of a line, below which names would touch."""
 
 
 def use_style() -> None:
@@ -82,6 +84,11 @@ def mark_data(figure: Figure, kind: DataKind, note: str = "") -> Figure:
     figure.supxlabel(text, fontsize=9, color="#555555", x=0.99, ha="right")
     plt.close(figure)
     return figure
+
+
+def fitted(height: float, lines: int, around: float) -> float:
+    """Return the height in inches for some lines: what they would take, or less in a plot that is `TALLEST` already."""
+    return min(height, max(TALLEST - around, CLOSEST * lines))
 
 
 def intervals(
@@ -136,8 +143,9 @@ def intervals(
     xlabel = textwrap.fill(xlabel, 20) if panels else xlabel
     plot = plot.scale(y=so.Nominal(order=names)).label(x=xlabel, y="").limit(x=limits or (None, None))
     levels = list(dict.fromkeys(ours[series])) if series else []
-    height = 1.4 + sum(0.1 + 0.22 * (name.count("\n") + 1) + 0.06 * max(0, len(levels) - 2) for name in names)
-    figure, handles = _drawn(plot, levels, looks, height)
+    written = sum(name.count("\n") + 1 for name in names)
+    wanted = 0.22 * written + (0.1 + 0.06 * max(0, len(levels) - 2)) * len(names)
+    figure, handles = _drawn(plot, levels, looks, 1.4 + fitted(wanted, written, 1.4))
     for axes in figure.axes:
         for place in lines:
             axes.axvline(place, color="#999999", lw=0.8, zorder=0)
@@ -279,7 +287,9 @@ def heat_map(
     small = 9 if rows > 16 or columns > 12 else 11
     on_side = max(len(str(name)) for name in numbers.columns) * small > 560 / columns
     top = 0.07 * max(len(str(name)) for name in numbers.columns) if on_side else 0.2
-    figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + top + (0.25 if small == 9 else 0.4) * rows + 0.7 * bool(bar)))
+    around = 1.1 + top + 0.7 * bool(bar)
+    wanted = (0.25 if small == 9 else 0.4) * rows
+    figure, axes = plt.subplots(figsize=(WIDTH, around + fitted(wanted, rows, around)))
     options = {"vmin": limits and limits[0], "vmax": limits and limits[1], "cmap": colours, "cbar": bool(bar)}
     legend = {"label": bar, "location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.01}
     text = {"annot": bool(form), "fmt": form, "annot_kws": {"fontsize": small - 1}}

@@ -75,8 +75,8 @@ def _multiples(
     """Draw two panels a row under one legend."""
     names = list(dict.fromkeys(values[panels]))
     rows = -(-len(names) // 2)
-    options = {"figsize": (plots.WIDTH, 2.0 + 2.0 * rows), "squeeze": False, "sharex": True, "sharey": same_y}
-    figure, grid = plt.subplots(rows, min(2, len(names)), **options)
+    size = (plots.WIDTH, 2 + plots.fitted(2.0 * rows, rows, 2))
+    figure, grid = plt.subplots(rows, min(2, len(names)), figsize=size, squeeze=False, sharex=True, sharey=same_y)
     for axes, name in zip(grid.flat, names, strict=False):
         draw(axes, values[values[panels] == name])
         axes.set_title(name, fontsize=11)
