@@ -34,11 +34,8 @@ THESIS = {
 def named(values: pd.DataFrame, short: bool = False) -> pd.DataFrame:
     """Put titles in place of the names of maps and metrics in a tidy table, long ones on two lines or `short`."""
     titles = values.rename(columns={"method": "row"})
-    titles["row"] = (
-        titles["row"].map(SHORT)
-        if short
-        else titles["row"].map(TITLES).str.replace(" at the last convolution", ", last layer")
-    )
+    names = titles["row"].map(SHORT if short else TITLES)
+    titles["row"] = names.str.replace(" at the last convolution", ", last layer")
     if "metric" in titles:
         titles["metric"] = titles["metric"].map({name: metric.title for name, metric in METRICS.items()})
     return titles
