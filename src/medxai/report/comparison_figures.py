@@ -32,7 +32,7 @@ THESIS = {
 
 
 def named(values: pd.DataFrame, short: bool = False) -> pd.DataFrame:
-    """Put titles in place of the names of maps and metrics in a tidy table, long ones on two lines or `short`."""
+    """Put titles in place of the names of maps and metrics in a tidy table, `short` ones if asked."""
     titles = values.rename(columns={"method": "row"})
     names = titles["row"].map(SHORT if short else TITLES)
     titles["row"] = names.str.replace(" at the last convolution", ", last layer")
