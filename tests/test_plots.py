@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 
 from medxai.data.dermxdb import DermXDB, load
-from medxai.report import dataset_figures, plots
+from medxai.report import dataset_figures, plots, tables
 
 plots.use_style()
 
@@ -187,6 +187,14 @@ def test_a_table_writes_numbers_and_dashes_and_is_accessible():
     rows = {row.th.text: [cell.text for cell in row.find_all("td")] for row in found.tbody.find_all("tr")}
     assert rows == {"one": ["0.12", "a <b>"], "two": ["–", "–"]}
     assert "matrix" in BeautifulSoup(plots.table(lines, "", style="matrix").data, "html.parser").table["class"]
+
+
+@pytest.mark.parametrize(
+    ("number", "form", "text"),
+    [(-0.001, ".2f", "0.00"), (-0.001, "+.2f", "+0.00"), (0.25, "+.1%", "+25.0%"), (-2.5, ".1f", "-2.5")],
+)
+def test_forms_may_have_a_sign_of_which_zero_has_no_negative_one(number, form, text):
+    assert tables.written(number, form, counts=False) == text
 
 
 def test_counts_have_no_decimals_and_zero_no_sign():

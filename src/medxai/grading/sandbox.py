@@ -45,9 +45,9 @@ def walls() -> list[str]:
             f"there is no sandbox for students' code: install bubblewrap (Debian, Ubuntu, Fedora), {advice}"
         )
     command = [program, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    command += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev", *_visible()]
+    command += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
     command += ["--perms", "1777", "--size", str(LIMITS["RLIMIT_FSIZE"]), "--tmpfs", "/tmp", "--chdir", "/tmp"]
-    command += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    command += [*_visible(), "--remount-ro", "/dev", "--remount-ro", "/"]  # the book itself may lie in /tmp
     if os.getuid() == 0:  # to become nobody inside
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     tried = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, text=True)

@@ -173,8 +173,9 @@ def are_counts(numbers: Iterable[float]) -> bool:
 
 
 def written(number: float, form: str, counts: bool) -> str:
-    """Return a number in a form such as ``.2f``, a count without decimals; what rounds to zero has no sign."""
-    return f"{number:.0f}" if counts else f"{float(number):z{form}}"
+    """Return a number in a form such as ``.2f`` or ``+.2f``, a count without decimals; zero is never negative."""
+    sign = "+" if form.startswith("+") else ""  # stands before the z
+    return f"{number:.0f}" if counts else f"{float(number):{sign}z{form.removeprefix(sign)}}"
 
 
 def _cell(line: pd.Series | None, spread: pd.Series | None, source: str, counts: bool) -> str:
