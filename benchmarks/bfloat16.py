@@ -5,17 +5,12 @@ process; a ratio is of medians of CPU seconds. What trains in bfloat16 is `medxa
 """
 
 import functools
-import json
-import sys
 import time
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
-from timing import medians
+from timing import asked_rounds, medians, report
 from torch import nn
 
-from medxai import provenance
 from medxai.models.benchmark_networks import BENCHMARK, BFLOAT16, create
 
 BATCH, SIDE, CLASSES = 16, 128, 6
@@ -55,19 +50,18 @@ def compared(name: str, rounds: int) -> dict[str, object]:
 
 def main() -> None:
     """Time, and report."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    rounds = asked_rounds()
     torch.set_num_threads(1)
-    report = {
-        "batch": BATCH,
-        "side": SIDE,
-        "rounds": rounds,
-        "networks": {name: compared(name, rounds) for name in BENCHMARK},
-        "processor": provenance.processor(),
-        "versions": {name: version(name) for name in ("torch", "torchvision", "timm")},
-    }
-    text = json.dumps(report, indent=2)
-    Path(__file__).with_suffix(".json").write_text(text + "\n")
-    print(text)
+    report(
+        __file__,
+        lambda: {
+            "batch": BATCH,
+            "side": SIDE,
+            "rounds": rounds,
+            "networks": {name: compared(name, rounds) for name in BENCHMARK},
+        },
+        ("torch", "torchvision", "timm"),
+    )
 
 
 if __name__ == "__main__":

@@ -4,19 +4,13 @@ Usage: ``python benchmarks/cam.py [rounds]``. Writes ``cam.json`` beside this fi
 process; a ratio is of medians over the rounds. Nothing is gated on these numbers.
 """
 
-import json
-import os
-import sys
 from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
-from timing import medians, ratios
+from timing import asked_rounds, medians, ratios, report
 from torch import Tensor, nn
 from torchcam.methods import GradCAMpp
 
-from medxai import provenance
 from medxai.attribution import _inputs, cam, explain, perturbation
 from medxai.models import backbones, folding
 
@@ -134,24 +128,18 @@ def black_box(rounds: int) -> dict[str, object]:
 
 def main() -> None:
     """Time, and report."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    rounds = asked_rounds()
     torch.manual_seed(0)
-    load = round(os.getloadavg()[0], 1)
-    report = {
-        "network": "ResNet18 as initialised",
-        "rounds": rounds,
-        "grad_cam_plus_plus_at_8_blocks": {f"{size} px": class_activation_maps(size, rounds) for size in SETTINGS},
-        "black_box": black_box(rounds),
-        "processor": provenance.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average_1_minute": load,
-        "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in ("torch", "torchvision", "captum", "torchcam")},
-    }
-    text = json.dumps(report, indent=2)
-    Path(__file__).with_suffix(".json").write_text(text + "\n")
-    print(text)
+    report(
+        __file__,
+        lambda: {
+            "network": "ResNet18 as initialised",
+            "rounds": rounds,
+            "grad_cam_plus_plus_at_8_blocks": {f"{size} px": class_activation_maps(size, rounds) for size in SETTINGS},
+            "black_box": black_box(rounds),
+        },
+        ("torch", "torchvision", "captum", "torchcam"),
+    )
 
 
 if __name__ == "__main__":

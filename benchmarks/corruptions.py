@@ -6,19 +6,13 @@ the library is no dependency of the project (it imports pkg_resources, which lat
 gated on these numbers.
 """
 
-import json
-import os
-import sys
 import warnings
-from importlib.metadata import version
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from timing import medians
+from timing import asked_rounds, medians, report
 
-from medxai import provenance
 from medxai.robustness import corruptions
 from medxai.robustness.corruptions import KINDS, SEVERITIES
 
@@ -99,23 +93,17 @@ def with_its_numbers(pictures: np.ndarray, kind: str) -> np.ndarray:
 
 def main() -> None:
     """Time, compare, and report."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    load = round(os.getloadavg()[0], 1)
-    report = {
-        "rounds": rounds,
-        "versions_of_an_image": 25,
-        "speed": {f"{size} px": speed(size, rounds) for size in SETTINGS},
-        "differences_from_imagecorruptions": {f"{size} px": differences(size) for size in SETTINGS},
-        "processor": provenance.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average_1_minute": load,
-        "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in ("torch", "numpy", "scikit-image", "imagecorruptions")},
-    }
-    text = json.dumps(report, indent=2)
-    Path(__file__).with_suffix(".json").write_text(text + "\n")
-    print(text)
+    rounds = asked_rounds()
+    report(
+        __file__,
+        lambda: {
+            "rounds": rounds,
+            "versions_of_an_image": 25,
+            "speed": {f"{size} px": speed(size, rounds) for size in SETTINGS},
+            "differences_from_imagecorruptions": {f"{size} px": differences(size) for size in SETTINGS},
+        },
+        ("torch", "numpy", "scikit-image", "imagecorruptions"),
+    )
 
 
 if __name__ == "__main__":

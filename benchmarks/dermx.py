@@ -14,21 +14,15 @@ moves the weights. The versions:
 - ``dice_contiguous``, ``dice_bfloat16``: likewise, but channels first, or forward under torch's autocast.
 """
 
-import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
-from timing import medians, ratios
+from timing import asked_rounds, medians, ratios, report
 from torch import Tensor
 
-from medxai import provenance
 from medxai.models import dermx
 from medxai.models.dermx import DermXOutput
 from medxai.training import dermx_examples as drawing
@@ -118,27 +112,21 @@ def steps(frozen: bool, rounds: int) -> dict[str, object]:
 
 def main() -> None:
     """Time, and report."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
+    rounds = asked_rounds(21)
     torch.set_num_threads(1)
-    load = round(os.getloadavg()[0], 1)
-    report = {
-        "network": dermx.make(characteristics=CHARACTERISTICS, diseases=DISEASES).origin,
-        "rounds": rounds,
-        "images": IMAGES,
-        "pixels": SIDE,
-        "pixels_of_experts_maps": MAP_SIDE,
-        "whole_network": steps(False, rounds),
-        "frozen_up_to_stride_16": steps(True, rounds),
-        "processor": provenance.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average_1_minute": load,
-        "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in ("torch", "timm", "pytorch-lightning")},
-    }
-    text = json.dumps(report, indent=2)
-    Path(__file__).with_suffix(".json").write_text(text + "\n")
-    print(text)
+    report(
+        __file__,
+        lambda: {
+            "network": dermx.make(characteristics=CHARACTERISTICS, diseases=DISEASES).origin,
+            "rounds": rounds,
+            "images": IMAGES,
+            "pixels": SIDE,
+            "pixels_of_experts_maps": MAP_SIDE,
+            "whole_network": steps(False, rounds),
+            "frozen_up_to_stride_16": steps(True, rounds),
+        },
+        ("torch", "timm", "pytorch-lightning"),
+    )
 
 
 if __name__ == "__main__":

@@ -9,15 +9,11 @@ that counts as its time. torchcam's loop gets the versions ready made.
 """
 
 import copy
-import json
-import os
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -25,11 +21,11 @@ import numpy as np
 import torch
 from cam import BLOCKS, bare_pass
 from skimage.metrics import mean_squared_error
-from timing import medians, ratios
+from timing import asked_rounds, medians, ratios, report
 from torch import nn
 from torchcam.methods import GradCAMpp
 
-from medxai import memory, provenance
+from medxai import memory
 from medxai.attribution import cam
 from medxai.models import backbones, folding
 from medxai.models.normalisation import HALF
@@ -137,24 +133,18 @@ def growth() -> dict[str, dict[str, float]]:
 def main() -> None:
     """Time, and report."""
     memory.keep()  # as every command does
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    rounds = asked_rounds()
     torch.manual_seed(0)
-    load = round(os.getloadavg()[0], 1)
-    report = {
-        "network": "ResNet18 as initialised",
-        "rounds": rounds,
-        "more_images": growth(),
-        "grad_cam_plus_plus_at_8_blocks": {f"{size} px": grad_cam_plus_plus(size, rounds) for size in SETTINGS},
-        "processor": provenance.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average_1_minute": load,
-        "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in ("torch", "torchvision", "torchcam", "scikit-image")},
-    }
-    text = json.dumps(report, indent=2)
-    Path(__file__).with_suffix(".json").write_text(text + "\n")
-    print(text)
+    report(
+        __file__,
+        lambda: {
+            "network": "ResNet18 as initialised",
+            "rounds": rounds,
+            "more_images": growth(),
+            "grad_cam_plus_plus_at_8_blocks": {f"{size} px": grad_cam_plus_plus(size, rounds) for size in SETTINGS},
+        },
+        ("torch", "torchvision", "torchcam", "scikit-image"),
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from medxai import paths, profiles, results
 from medxai.book import course
 from medxai.book.target import Target
 
-RECORD = {"chapter": "01_dataset", "seconds": 50.0, "trials": {"a": 40.4}, "peak_memory_mb": 1234}
+RECORD = {"chapter": "01_other", "studies": ["dataset"], "seconds": 50.0, "trials": {"a": 40.4}, "peak_memory_mb": 1234}
+"""Of a chapter that is called otherwise than its study."""
 
 
 @pytest.fixture
@@ -22,20 +23,20 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     target.chapters.mkdir(parents=True)
     sources = ["word " * 145, "### Exercise 1: x", "### Exercise 2: y"]
     cells = [nbformat.v4.new_markdown_cell(source) for source in sources]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), target.chapters / "01_dataset.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), target.chapters / "01_other.ipynb")
     nbformat.write(nbformat.v4.new_notebook(cells=cells), target.chapters / "02_new.ipynb")
     return target
 
 
 def test_a_chapter_is_told_as_it_was_executed(target: Target) -> None:
-    page = course.tables(target, [RECORD], {"01_dataset": 150.0})
+    page = course.tables(target, [RECORD], {"01_other": 150.0})
     row = ["200", "2", "2 min", "90 s, 1.2 GB", "2 h for 1 of 2 trials"]
-    assert "\n  - ".join(["* - {doc}`/book/chapters/01_dataset`", *row]) + "\n" in page
+    assert "\n  - ".join(["* - {doc}`/book/chapters/01_other`", *row]) + "\n" in page
     assert "  - This build, `quick`\n" in page
 
 
 def test_a_chapter_without_budget_or_reference_says_so(target: Target) -> None:
-    page = course.tables(target, [RECORD | {"chapter": "02_new"}], {"01_dataset": 150.0})
+    page = course.tables(target, [RECORD | {"chapter": "02_new", "studies": []}], {"01_other": 150.0})
     assert "  - no budget\n  - 90 s, 1.2 GB\n  - none\n" in page
 
 

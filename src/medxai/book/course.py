@@ -36,9 +36,9 @@ def chapter(target: Target, record: dict, budgets: dict[str, float]) -> dict:
     """Return one row: words to the nearest hundred, exercises, times as texts, gigabytes, trials of the reference."""
     name = record["chapter"]
     executed = target.chapters / f"{name}.ipynb"
-    study = name.partition("_")[2]
-    there, whole = results.progress(study)
-    seconds = sum(made["seconds"] for made in results.provenance(study).values())
+    there, whole = (sum(numbers) for numbers in zip((0, 0), *map(results.progress, record["studies"]), strict=True))
+    made = [trial for study in record["studies"] for trial in results.provenance(study).values()]
+    seconds = sum(trial["seconds"] for trial in made)
     return {
         "name": name,
         "words": round(len(pages.text(executed).split()), -2),

@@ -114,10 +114,8 @@ def publishable(notebook: NotebookNode, name: str) -> NotebookNode:
         if "injected-parameters" in cell.metadata.get("tags", ()):
             cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
         for output in cell.get("outputs", ()):
-            if note := output.get("metadata", {}).get(
-                pages.FINDING
-            ):  # what a figure shows is known once it is computed
-                cell.metadata["mystnb"] = {"image": {"alt": note["alt"]}}
+            if note := output.get("metadata", {}).get(pages.FINDING):
+                cell.metadata.setdefault("mystnb", {})["image"] = {"alt": note["alt"]}
     notebook.cells.insert(0, first_cell.cell())
     notebook.metadata.pop("jupytext", None)
     notebook.metadata.papermill |= {"input_path": f"notebooks/{name}.md", "output_path": f"chapters/{name}.ipynb"}

@@ -32,13 +32,14 @@ class Finding:
 
 
 def records(target: Target, chapters: list[str]) -> list[dict]:
-    """Return the execution records of `chapters`, each with the seconds of its study's trials by name."""
+    """Return the execution records of `chapters`, each with its studies and the seconds of their trials by name."""
     found = [json.loads((target.chapters / f"{name}.json").read_text(encoding="utf-8")) for name in chapters]
-    studies = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(target.trials.glob("*.json"))]
+    studies = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(target.trials.glob("*.json"))}
     for record in found:
-        own = [study for study in studies if study["chapter"] == record["chapter"]]
-        record["trials"] = {name: seconds for study in own for name, seconds in study["trials"].items()}
-        record["importing"] += sum(study["importing"] for study in own)
+        own = {name: study for name, study in studies.items() if study["chapter"] == record["chapter"]}
+        record["studies"] = list(own)
+        record["trials"] = {name: seconds for study in own.values() for name, seconds in study["trials"].items()}
+        record["importing"] += sum(study["importing"] for study in own.values())
     return found
 
 
