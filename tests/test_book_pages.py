@@ -71,15 +71,15 @@ def test_a_chapter_without_trials() -> None:
     assert "60 s, 33% used" in page
 
 
-def test_records_have_the_trials_of_their_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_have_their_studies_and_the_trials_of_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "BUILD", tmp_path)
     target = Target("quick")
     for name in ("01_dataset", "02_x"):
         write(target.chapters / f"{name}.json", dump({"chapter": name, "importing": 0.5}))
     write(target.trials / "dataset.json", dump({"chapter": "01_dataset", "trials": {"a": 3.0}, "importing": 0.25}))
     first, second = pages.records(target, ["01_dataset", "02_x"])
-    assert first == {"chapter": "01_dataset", "trials": {"a": 3.0}, "importing": 0.75}
-    assert second == {"chapter": "02_x", "trials": {}, "importing": 0.5}
+    assert first == {"chapter": "01_dataset", "studies": ["dataset"], "trials": {"a": 3.0}, "importing": 0.75}
+    assert second == {"chapter": "02_x", "studies": [], "trials": {}, "importing": 0.5}
 
 
 def test_budget_is_for_the_quick_profile_and_warns_beyond_one_and_a_half() -> None:
