@@ -33,7 +33,7 @@ from medxai.robustness import corruptions, saliency_shift
 from medxai.robustness.saliency_shift import SaliencyShift
 
 CLASSES = 7
-SETTINGS = {224: 8, 64: 16}
+SETTINGS = {224: 4, 64: 16}
 """Pixels, and images."""
 BATCH = {224: 26, 64: 104}
 """Of the bare passes: those that are fastest on a processor."""
