@@ -50,13 +50,13 @@ def test_models_have_what_is_printed() -> None:
     assert len(found) == 2 + 2 + 8
     assert found["Temporal: image and temporal gaze"].average == 0.8068385832274722  # the log's "Best AUC"
     assert found["Temporal: image alone"].sizes == gaze_published.DROPPED
-    assert found["Set 3: Guided back-propagation"] == ((0.921, 0.962, 0.859), 0.913, gaze_published.THIRDS)
+    assert found["Set 3: GBP"] == ((0.921, 0.962, 0.859), 0.913, gaze_published.THIRDS)
 
 
 def test_p_values_by_hand() -> None:
     errors = dict.fromkeys(gaze_published.models(), 0.02)
     found = gaze_published.p_values(errors).set_index(["model", "class", "correlation"]).sort_index()
-    row = found.loc[("Set 3: Guided back-propagation", "Average", 0.5)]
+    row = found.loc[("Set 3: GBP", "Average", 0.5)]
     assert row["gain"] == pytest.approx(0.041)
     assert row["printed"] == 1.281e-06
     assert row["images"] == pytest.approx(2 * stats.norm.sf(0.041 / 0.02))  # two errors of 0.02, half shared
@@ -111,9 +111,14 @@ def test_more_resamples_find_more_that_is_not_there() -> None:
     found = equal_models.false_alarms((10, 300), 0.8, (0.87,) * 3, SIZES, 60).set_index("resamples")
     assert found["value"].loc[300] > found["high"].loc[0]
     assert found["value"].loc[300] > found["value"].loc[10]
-    held = equal_models.coverage((0.87,) * 3, SIZES, 40)
-    assert (held["high"] > 0.9).all()
-    assert held["width"][0] > held["width"][1]
+
+
+def test_intervals_of_small_resamples_are_wider() -> None:
+    held = equal_models.coverage((0.87,) * 3, SIZES, 40).set_index(["metric", "row"])
+    assert (held.loc["holds the truth", "high"] > 0.9).all()
+    width = held.loc["width", "value"]
+    assert width["30 resamples of 55 to 60"] > 1.1 * width["DeLong"]
+    assert width["stratified bootstrap"] == pytest.approx(width["DeLong"], rel=0.1)
 
 
 def test_maps_that_know_the_habit_win_plain_scores_and_no_shuffled_one() -> None:

@@ -27,6 +27,8 @@ TABLES = {
     "heatmaps_table_4_set3_auc": "Set 3: ",
 }
 """Tables 1 to 4 of Watanabe et al., and what goes before the names of their models."""
+NAMES = {"Guided back-propagation": "GBP", "Model without the segmentation component": "No segmentation"}
+"""What we call some of their models, shorter."""
 BASELINE = "U-Net (baseline)"
 RESAMPLES = 30
 CORRELATIONS = (0.0, 0.5, 0.8)
@@ -45,7 +47,7 @@ def watanabe() -> pd.DataFrame:
     """Return tables 1 to 4 in one, indexed by model and class, with the baseline, which all four print, once."""
     parts = [pd.read_csv(paths.published(name)).assign(before=before) for name, before in TABLES.items()]
     whole = pd.concat(parts, ignore_index=True)
-    whole["model"] = whole["before"].where(whole["model"] != BASELINE, "") + whole["model"]
+    whole["model"] = whole["before"].where(whole["model"] != BASELINE, "") + whole["model"].replace(NAMES)
     return whole.drop_duplicates(["model", "class"]).drop(columns="before").set_index(["model", "class"])
 
 

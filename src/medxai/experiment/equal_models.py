@@ -95,7 +95,7 @@ def false_alarms(
 
 
 def coverage(areas: Sequence[float], sizes: Sequence[int], repetitions: int) -> pd.DataFrame:
-    """Say how often 95 % intervals of the average area hold the true one, and how wide they are on average."""
+    """Say how often 95 % intervals of the average area hold the true one, and how wide they are on average; tidy."""
     draw, names = np.random.default_rng(SEED), [str(c) for c in range(len(sizes))]
     ends: dict[str, list] = {"30 resamples of 55 to 60": [], "DeLong": [], "stratified bootstrap": []}
     for repetition in range(repetitions):
@@ -108,8 +108,9 @@ def coverage(areas: Sequence[float], sizes: Sequence[int], repetitions: int) -> 
     lines = []
     for name, intervals in ends.items():
         low, high = np.array(intervals, dtype=np.float64).T
-        lines.append((name, *_share((low < np.mean(areas)) & (np.mean(areas) < high)), (high - low).mean()))
-    return pd.DataFrame(lines, columns=["row", "value", "low", "high", "width"])
+        lines.append((name, "holds the truth", *_share((low < np.mean(areas)) & (np.mean(areas) < high))))
+        lines.append((name, "width", (high - low).mean(), np.nan, np.nan))
+    return pd.DataFrame(lines, columns=["row", "metric", "value", "low", "high"])
 
 
 def _share(hits: np.ndarray) -> tuple[float, float, float]:
