@@ -47,6 +47,10 @@ RIGHT = {
     "dermx.check_dice": 1 - 2 / 3.3,
     "dermx.check_skill": 0.2 / 0.3,
     "dermx.check_tilt": 3 * (1.5834728788 + 0.6402624054),  # weights [0, 64 + 2] and [3, 64 + 2]
+    "gaze_audit.check_choice": 0.8 - 0.7,
+    "gaze_audit.check_error": np.sqrt((0.16 + (2 / 3 - 0.64) + 2 * (1.28 / 1.8 - 0.64)) / 6),
+    "gaze_audit.check_ids": ["x.1", "y.2"],
+    "gaze_audit.check_shuffled": 1 / 2 - (-1 + 1 / np.sqrt(2)) / 2,
     "images.check_area": 4 / 10,
     "images.check_inside": 2 / 3,
     "images.check_nearest_mean": 6 / 7,

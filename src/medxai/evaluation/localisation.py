@@ -120,7 +120,16 @@ def pixel_auc(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
     reference this is the usual area (Hanley and McNeil 1982, Radiology 143:29-36, page 31). For a fuzzy one it is below
     1 even for :math:`E = D`. In [0, 1], 1/2 for a constant map; NaN where the reference is 0 or 1 everywhere.
     """
-    false_positive, sensitivity = _curve(*_pair(maps, reference))
+    maps, reference = _pair(maps, reference)
+    return weighted_auc(maps, reference, 1 - reference.astype(np.float64))
+
+
+def weighted_auc(maps: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve of a map, where each pixel is so much of a positive and so much of a negative one.
+
+    Weights are (..., H, W), 0 or more, and need not add up to anything. NaN where all of one kind are 0.
+    """
+    false_positive, sensitivity = _curve(maps, positive, negative)
     return np.trapezoid(sensitivity, false_positive, axis=-1)
 
 
@@ -133,7 +142,8 @@ def roc(maps: np.ndarray, reference: np.ndarray, rates: Sequence[float] | np.nda
     everywhere.
     """
     rates = _shares("rates", rates)
-    curves = _curve(*_pair(maps, reference))
+    maps, reference = _pair(maps, reference)
+    curves = _curve(maps, reference, 1 - reference.astype(np.float64))
     found = np.full((*curves[0].shape[:-1], len(rates)), np.nan)
     for place in np.ndindex(found.shape[:-1]):
         false_positive, sensitivity = (curve[place] for curve in curves)
@@ -142,22 +152,22 @@ def roc(maps: np.ndarray, reference: np.ndarray, rates: Sequence[float] | np.nda
     return found
 
 
-def _curve(maps: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _curve(maps: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """False positive rates and sensitivities (..., H W + 1), from (0, 0) up; pixels of equal value share a point."""
     shape = (*maps.shape[:-2], maps.shape[-2] * maps.shape[-1])
-    values, weights = -maps.reshape(shape), reference.reshape(shape).astype(np.float64)
+    values = -maps.reshape(shape)
     order = np.argsort(values, axis=-1, kind="stable")
-    values, weights = np.take_along_axis(values, order, -1), np.take_along_axis(weights, order, -1)
+    values = np.take_along_axis(values, order, -1)
     # The last of the pixels with the same value: the nearest end of a run to the right.
     ends = np.where(np.diff(values, axis=-1, append=np.inf) != 0, np.arange(shape[-1]), shape[-1])
     ends = np.minimum.accumulate(ends[..., ::-1], axis=-1)[..., ::-1]
 
     def rate(weights: np.ndarray) -> np.ndarray:
-        sums = np.cumsum(weights, axis=-1)
+        sums = np.cumsum(np.take_along_axis(weights.reshape(shape).astype(np.float64), order, -1), axis=-1)
         points = np.take_along_axis(ratio(sums, sums[..., -1:]), ends, -1)
         return np.concatenate([np.zeros((*shape[:-1], 1)), points], axis=-1)
 
-    return rate(1 - weights), rate(weights)
+    return rate(negative), rate(positive)
 
 
 def iou(attention: np.ndarray, reference: np.ndarray, threshold: float) -> np.ndarray:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medxai.studies.store import Study
 
-STUDIES = ("dataset", "images", "attribution", "libraries", "comparison", "dermx", "benchmark", "robustness")
+STUDIES = (
+    "dataset",
+    "images",
+    "attribution",
+    "libraries",
+    "comparison",
+    "dermx",
+    "benchmark",
+    "robustness",
+    "gaze_audit",
+)
 
 
 def study(name: str) -> "Study":
