@@ -35,9 +35,10 @@ from medxai.training.small_images import LOSSES, Examples
 SEED = 0
 PROGRAMS = (small_images, augmentation, corruptions, _operations)
 """Modules on which trained weights depend."""
-PASSES = 4
-"""Passes over the training images in an epoch with corrupted versions. In the thesis an epoch has 26, one of each
-version, which takes too long; with a single one it is so short that a patience of ten epochs is little."""
+LEAST = 2000
+"""Images that an epoch with corrupted versions has at least: it goes through the training images as often as it takes.
+In the thesis an epoch has 26 passes, one of each version, which takes too long; with a single pass over a small set it
+is so short that a patience of ten epochs is little."""
 CHUNK = 8
 """Images whose versions are in memory together."""
 ALL_VERSIONS = ((ORIGINAL, 0), *VERSIONS)
@@ -113,7 +114,7 @@ def fit(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: in
         epochs=epochs,
         seed=SEED,
         path=paths.trained(f"small-{_digest(splits, classes, recipe, epochs)}"),
-        passes=PASSES if recipe.augmented else 1,
+        passes=_passes(splits, recipe),
         change=change,
         judge=judge,
         bfloat16=multiplies_bfloat16(),
@@ -127,9 +128,14 @@ def judge(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {"auc": float(auc), "accuracy": float((probabilities.argmax(1) == labels).mean())}
 
 
+def _passes(splits: Mapping[str, Examples], recipe: Recipe) -> int:
+    """Return how often an epoch goes through the training images."""
+    return -(-LEAST // len(splits["train"].labels)) if recipe.augmented else 1
+
+
 def _digest(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: int) -> str:
     """Return 16 hexadecimal digits for all that trained weights depend on, the programs among it."""
-    changed = (recipe.constants, PASSES) if recipe.augmented else None
+    changed = (recipe.constants, _passes(splits, recipe)) if recipe.augmented else None
     told = [recipe.loss, changed, classes, epochs, SEED, multiplies_bfloat16()]
     total = hashlib.sha256(repr(told).encode())
     for split in SPLITS:
