@@ -76,7 +76,8 @@ def augrc(doubt: np.ndarray, wrong: np.ndarray, weights: np.ndarray | None = Non
 def aurc(doubt: np.ndarray, wrong: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the mean of the selective risk over the coverages 1/n, 2/n, ... 1; less is better.
 
-    Geifman, Uziel and El-Yaniv 2019, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR. Weights have to be whole numbers. Where images are of one doubt, the risk within them is that of a mean order.
+    Geifman, Uziel and El-Yaniv 2019, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR. Weights
+    have to be whole numbers. Where images are of one doubt, the risk within them is that of a mean order.
     """
     doubt, wrong, weights = _checked(doubt, wrong, weights)
     if (weights != np.round(weights)).any():
