@@ -99,7 +99,7 @@ def test_near_copies_do_not_tell_each_other() -> None:
     features, twice, groups = np.r_[half, half], np.r_[wrong, wrong], np.r_[np.arange(300), np.arange(300)]
     alone = failure_metrics.auroc(detection.cross_fitted(features, twice), twice)
     together = failure_metrics.auroc(detection.cross_fitted(features, twice, groups=groups), twice)
-    assert alone > 0.8 > 0.65 > together
+    assert alone > 0.7 > 0.6 > together
 
 
 def test_what_cannot_be_learnt_is_nan() -> None:

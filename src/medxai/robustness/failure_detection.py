@@ -84,8 +84,9 @@ def mahalanobis(features: np.ndarray, trained: np.ndarray, labels: np.ndarray) -
 def trust_score(features: np.ndarray, predicted: np.ndarray, trained: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return how far the predicted class is, over how far the nearest other one is.
 
-    Jiang et al. 2018, "To trust or not to trust a classifier", NeurIPS, algorithm 1. The paper's trust is the inverse. A class is a set of training images, without those that lie least dense: a tenth,
-    by the distance to their tenth neighbour in the class. An image that is among those of two classes gives NaN.
+    Jiang et al. 2018, "To trust or not to trust a classifier", NeurIPS, algorithm 1. The paper's trust is the inverse.
+    A class is a set of training images, without those that lie least dense: a tenth, by the distance to their tenth
+    neighbour in the class. An image that is among those of two classes gives NaN.
 
     Parameters
     ----------
