@@ -22,9 +22,14 @@ OUTLYING = 0.1
 """Of the training images of a class that `trust_score` leaves out, those that lie least dense."""
 
 
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax of logits."""
+    return softmax(_logits(logits), axis=-1)
+
+
 def softmax_response(logits: np.ndarray) -> np.ndarray:
     """Return how improbable the predicted class is (Hendrycks and Gimpel 2017, ICLR)."""
-    return 1 - softmax(_logits(logits), axis=-1).max(-1)
+    return 1 - probabilities(logits).max(-1)
 
 
 def entropy(logits: np.ndarray) -> np.ndarray:
@@ -35,7 +40,7 @@ def entropy(logits: np.ndarray) -> np.ndarray:
 
 def margin(logits: np.ndarray) -> np.ndarray:
     """Return one less how much more probable the predicted class is than the next one."""
-    second, first = np.sort(softmax(_logits(logits), axis=-1), axis=-1)[..., -2:].T
+    second, first = np.sort(probabilities(logits), axis=-1)[..., -2:].T
     return 1 - (first - second).T
 
 
@@ -146,7 +151,12 @@ ENSEMBLES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def cross_fitted(
-    features: np.ndarray, wrong: np.ndarray, *, groups: np.ndarray | None = None, seed: int = 0
+    features: np.ndarray,
+    wrong: np.ndarray,
+    *,
+    asked: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
 ) -> np.ndarray:
     """Return how probable a wrong prediction is, by a logistic regression that other images were used for.
 
@@ -156,6 +166,9 @@ def cross_fitted(
         float (n, f), of any scale; NaN counts as the mean of those that it is learnt from.
     wrong
         bool (n,). That of an image is not seen when its own doubt is computed.
+    asked
+        Features of the same images under a shift, float (n, f), if the doubt is to be that: it is learnt from `features`
+        all the same.
     groups
         int (n,): images that share one, such as near copies, are learnt from together.
 
@@ -171,11 +184,11 @@ def cross_fitted(
 
     if min(wrong.sum(), (~wrong).sum()) < classification.FOLDS:
         return np.full(len(wrong), np.nan)
-    found = np.full(len(wrong), np.nan)
+    found, asked = np.full(len(wrong), np.nan), features if asked is None else asked
     for train, test in classification.folds(wrong.astype(int), groups=groups, seed=seed):
         steps = SimpleImputer(keep_empty_features=True), StandardScaler(), LogisticRegression(max_iter=2000)
         model = make_pipeline(*steps).fit(features[train], wrong[train])
-        found[test] = model.predict_proba(features[test])[:, 1] if model.classes_.size == 2 else np.nan
+        found[test] = model.predict_proba(asked[test])[:, 1] if model.classes_.size == 2 else np.nan
     return found
 
 
