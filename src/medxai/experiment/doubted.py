@@ -2,8 +2,8 @@
 
 Networks of several seeds are trained on the training images of a set (`medxai.experiment.robust_network`). Validation
 and test images together are judged, as they are and under each corruption, by every score of
-`medxai.robustness.failure_detection`. The *fingerprint* of an image is how far its Grad-CAM++ maps move, layer by layer,
-when it is corrupted a little.
+`medxai.robustness.failure_detection`. The *fingerprint* of an image is how far its Grad-CAM++ maps move, layer by
+layer, when it is corrupted a little.
 
 What is fitted (`FITTED`) learns from other images, and only from images as they are, so that nothing has seen the
 shift or the image that it is judged on.

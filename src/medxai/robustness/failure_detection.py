@@ -167,8 +167,8 @@ def cross_fitted(
     wrong
         bool (n,). That of an image is not seen when its own doubt is computed.
     asked
-        Features of the same images under a shift, float (n, f), if the doubt is to be that: it is learnt from `features`
-        all the same.
+        Features of the same images under a shift, float (n, f), if these are to be doubted; it is learnt from
+        `features` all the same.
     groups
         int (n,): images that share one, such as near copies, are learnt from together.
 

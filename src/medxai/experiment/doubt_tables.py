@@ -1,0 +1,120 @@
+"""What doubts are worth: tables of `medxai.experiment.doubted`, with intervals by resampling images.
+
+Images are resampled, all networks of an image together, and near copies together. Where there are fewer than
+`medxai.evaluation.failure_metrics.FEW` wrong answers, or of right ones, nothing is decided: values are NaN, and the
+column ``wrong`` says how many there are.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from medxai.evaluation import failure_metrics
+from medxai.evaluation.failure_metrics import FEW
+from medxai.experiment.doubted import AS_THEY_ARE, NETWORK, SHIFTS, Judged, doubts, parts
+from medxai.experiment.robust_compared import ends, resampled
+from medxai.experiment.robust_network import SEED
+
+METRICS: dict[str, Callable[..., np.ndarray]] = {
+    "AUROC": failure_metrics.auroc,
+    "AUPR-error": failure_metrics.aupr_error,
+    "FPR at 95% TPR": failure_metrics.false_rejections,
+    "AURC": failure_metrics.aurc,
+    "AUGRC": failure_metrics.augrc,
+}
+COVERAGES = np.linspace(0, 1, 21)
+REFERRED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Shares of images that are handed to somebody else."""
+PLAIN, FITTED, NESTED = "softmax response", "confidence, fitted", "confidence and fingerprint, fitted"
+SHOWN = {NETWORK: (PLAIN, "fingerprint, fitted", NESTED)}
+"""Scores whose curves are drawn."""
+
+
+def scored(of: Judged, resamples: int) -> pd.DataFrame:
+    """Return every metric of every score under every shift: shift, system, score, metric, value, low, high, images,
+    wrong, and the accuracy of the system."""
+    weights, lines = resampled(of.groups, resamples, SEED), []
+    for shift in SHIFTS:
+        for system, found in doubts(of, shift).items():
+            wrong = found.pop("wrong")
+            own = np.tile(weights, len(wrong) // len(of.labels))
+            told = {"images": len(wrong), "wrong": int(wrong.sum()), "accuracy": 1 - wrong.mean()}
+            for (score, doubt), metric in ((pair, name) for pair in found.items() for name in METRICS):
+                value, low, high = ends(_measured(METRICS[metric], doubt, wrong, own))
+                line = {"shift": shift, "system": system, "score": score, "metric": metric}
+                lines.append({**line, "value": value, "low": low, "high": high, **told})
+    return pd.DataFrame(lines)
+
+
+def _measured(
+    metric: Callable[..., np.ndarray], doubt: np.ndarray, wrong: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    return metric(doubt, wrong, weights) if decided(wrong) else np.full(len(weights), np.nan)
+
+
+def decided(wrong: np.ndarray) -> bool:
+    """Say whether there are enough wrong answers, and right ones."""
+    return min(wrong.sum(), (~wrong).sum()) >= FEW
+
+
+def curves(of: Judged) -> pd.DataFrame:
+    """Return both risks of some scores on images as they are, by coverage: score, coverage, selective, generalised."""
+    found = doubts(of, AS_THEY_ARE)[NETWORK]
+    wrong = found.pop("wrong")
+    if not decided(wrong):
+        return pd.DataFrame(columns=["score", "coverage", "selective", "generalised"])
+    lines = [failure_metrics.curves(found[name], wrong, COVERAGES).assign(score=name) for name in SHOWN[NETWORK]]
+    return pd.concat(lines, ignore_index=True)
+
+
+def by_part(of: Judged, resamples: int) -> pd.DataFrame:
+    """Return how well each part of the fingerprint tells wrong answers, unfitted: corruption, layer, value, low, high."""
+    each = of.answers[AS_THEY_ARE]
+    wrong = np.concatenate([one.logits.argmax(1) != of.labels for one in each])
+    weights = np.tile(resampled(of.groups, resamples, SEED), len(each))
+    columns = np.concatenate([one.fingerprint for one in each]).T.astype(float)
+    lines = []
+    for (kind, layer), doubt in zip(parts(), columns, strict=True):
+        known = np.isfinite(doubt)
+        found = _measured(failure_metrics.auroc, doubt[known], wrong[known], weights[:, known])
+        lines.append((kind, layer, *ends(found), int(wrong[known].sum())))
+    return pd.DataFrame(lines, columns=["corruption", "layer", "value", "low", "high", "wrong"])
+
+
+def added(of: Judged, resamples: int) -> pd.DataFrame:
+    """Return what the fingerprint adds to confidence under each shift: nested models, fitted alike.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``shift``, ``metric`` ("AUROC" and "AUGRC"), ``value``, ``low``, ``high`` (with less without it) and ``wrong``.
+    """
+    lines = []
+    for shift in SHIFTS:
+        found = doubts(of, shift)[NETWORK]
+        wrong = found["wrong"]
+        weights = np.tile(resampled(of.groups, resamples, SEED), len(of.trained))
+        for metric in ("AUROC", "AUGRC"):
+            more, less = (_measured(METRICS[metric], found[name], wrong, weights) for name in (NESTED, FITTED))
+            lines.append((shift, metric, *ends(more - less), int(wrong.sum())))
+    return pd.DataFrame(lines, columns=["shift", "metric", "value", "low", "high", "wrong"])
+
+
+def referred(of: Judged, scores: Sequence[str] = SHOWN[NETWORK]) -> pd.DataFrame:
+    """Return what is gained by handing the most doubted images to somebody else, as they are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``score``, ``referred`` (share of the images), ``remaining`` (the error among the others) and ``caught`` (the
+        share of the wrong answers that are handed on).
+    """
+    found = doubts(of, AS_THEY_ARE)[NETWORK]
+    wrong, lines = found["wrong"], []
+    for score in scores:
+        table = failure_metrics.curves(found[score], wrong, 1 - np.array(REFERRED))
+        remaining = table["selective"] if decided(wrong) else np.nan
+        caught = 1 - table["generalised"] / wrong.mean() if decided(wrong) else np.nan
+        lines.append(pd.DataFrame({"score": score, "referred": REFERRED, "remaining": remaining, "caught": caught}))
+    return pd.concat(lines, ignore_index=True)
