@@ -69,7 +69,7 @@ def curves(of: Judged) -> pd.DataFrame:
 
 
 def by_part(of: Judged, resamples: int) -> pd.DataFrame:
-    """Return how well each part of the fingerprint tells wrong answers, unfitted: corruption, layer, value, low, high."""
+    """Return how well each part of the fingerprint tells wrong answers: corruption, layer, value, low, high, wrong."""
     each = of.answers[AS_THEY_ARE]
     wrong = np.concatenate([one.logits.argmax(1) != of.labels for one in each])
     weights = np.tile(resampled(of.groups, resamples, SEED), len(each))
