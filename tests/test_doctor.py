@@ -1,10 +1,11 @@
-"""DOCTOR against closed forms, and against thresholds tried one by one."""
+"""DOCTOR against closed forms."""
 
 import numpy as np
 import pytest
 
 from medxai.evaluation.classification import area_under_curve
-from medxai.evaluation.doctor import doctor_alpha, doctor_beta, false_rejections
+from medxai.evaluation.doctor import doctor_alpha, doctor_beta
+from medxai.evaluation.failure_metrics import false_rejections
 
 
 @pytest.mark.parametrize("score", [doctor_alpha, doctor_beta])
@@ -41,27 +42,6 @@ def test_true_probabilities_tell_errors_better_than_chance():
         assert false_rejections(score(probabilities), wrong) < 0.95
 
 
-def test_false_rejections_by_every_threshold():
-    generator = np.random.default_rng(1)
-    for caught in (0.5, 0.8, 0.95, 1.0):
-        score, wrong = generator.integers(0, 12, 60) / 10, generator.random(60) < 0.3
-        kept = [t for t in np.unique(score) if (score[wrong] >= t).mean() >= caught - 1e-12]
-        assert false_rejections(score, wrong, caught=caught) == pytest.approx((score[~wrong] >= max(kept)).mean())
-
-
-def test_false_rejections_of_a_perfect_and_of_a_constant_score():
-    wrong = np.arange(40) < 20
-    assert false_rejections(wrong.astype(float), wrong) == 0
-    assert false_rejections(np.ones(40), wrong) == 1
-    assert false_rejections(np.where(np.arange(40) == 0, -1.0, wrong), wrong) == 0  # 19 of 20 are 95 %
-
-
-def test_undefined_is_nan():
-    score = np.arange(4.0)
-    assert np.isnan(false_rejections(score, np.zeros(4, bool)))
-    assert np.isnan(false_rejections(score, np.ones(4, bool)))
-
-
 @pytest.mark.parametrize(
     "wrong", [np.array([[0.5, 0.6]]), np.array([[1.2, -0.2]]), np.array([[np.nan, 1.0]]), np.array([0.5, 0.5])]
 )
@@ -69,8 +49,3 @@ def test_no_probabilities(wrong):
     for score in (doctor_alpha, doctor_beta):
         with pytest.raises(ValueError, match="expected"):
             score(wrong)
-
-
-def test_no_share():
-    with pytest.raises(ValueError, match="caught is 0"):
-        false_rejections(np.ones(2), np.array([True, False]), caught=0)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import mahalanobis as distance
 from scipy.stats import entropy as scipy_entropy
 from sklearn.covariance import LedoitWolf
+from torch import Tensor, nn
 
 from medxai.evaluation import failure_metrics
 from medxai.robustness import failure_detection as detection
@@ -28,6 +30,40 @@ def test_scores_of_logits_see_what_probabilities_do_not() -> None:
 def test_two_classes_far_from_the_boundary_are_believed(score) -> None:
     logits = np.stack([np.linspace(0, 5, 11), np.zeros(11)], axis=1)
     assert (np.diff(score(logits)) < 0).all()
+
+
+def line(weight: Tensor) -> nn.Module:
+    """A network whose logits are sums of the pixels of an image, weighted."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(weight.shape[1], weight.shape[0], bias=False)).eval()
+    network[1].weight.data = weight
+    return network
+
+
+@pytest.mark.parametrize("name", detection.DOCTORS)
+def test_doctor_in_the_partially_black_box_is_its_equation(name: str) -> None:
+    """The gradient of the logarithm of the score itself, in double precision."""
+    generator = torch.Generator().manual_seed(0)
+    network = line(torch.randn(3, 8, generator=generator, dtype=torch.float64))
+    images = torch.randn(20, 2, 2, 2, generator=generator, dtype=torch.float64)
+    which = detection.DOCTORS[name]
+    asked = images.clone().requires_grad_()
+    shares = (network(asked) / which.temperature).softmax(1)
+    doubt = (1 - shares.square().sum(1)) / shares.square().sum(1) if "alpha" in name else 1 / shares.amax(1) - 1
+    doubt.log().sum().backward()
+    changed = images - detection.MAGNITUDE * torch.sign(-asked.grad)
+    expected = which.score((network(changed) / which.temperature).softmax(1).detach().numpy())
+    found = which.perturbed(network, images)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert (found > which.score((network(images) / which.temperature).softmax(1).detach().numpy())).all()
+
+
+@pytest.mark.parametrize("which", detection.DOCTORS.values())
+def test_a_certain_answer_is_changed_as_well(which: detection.Doctor) -> None:
+    """In single precision one less its probability is 0; the gradient is not."""
+    network = line(torch.tensor([[1.0], [0.0]]))
+    image = torch.full((1, 1, 1, 1), 20.0)
+    expected = torch.tensor([[20 - detection.MAGNITUDE, 0.0]]).double() / which.temperature
+    assert which.perturbed(network, image) == pytest.approx(which.score(expected.softmax(1).numpy()), rel=0.01)
 
 
 def clouds(seed: int, number: int = 200) -> tuple[np.ndarray, np.ndarray]:

@@ -82,6 +82,14 @@ def test_right_predictions_that_are_rejected_by_hand() -> None:
         metrics.false_rejections(doubt, wrong, caught=0)
 
 
+@pytest.mark.parametrize("caught", [0.5, 0.8, 0.95, 1.0])
+def test_right_predictions_that_are_rejected_by_every_threshold(caught: float) -> None:
+    doubt, wrong = drawn(1, values=6)
+    kept = [threshold for threshold in np.unique(doubt) if (doubt[wrong] >= threshold).mean() >= caught - 1e-12]
+    expected = (doubt[~wrong] >= max(kept)).mean()
+    assert metrics.false_rejections(doubt, wrong, caught=caught) == pytest.approx([expected])
+
+
 def test_curves_end_at_the_error_rate() -> None:
     doubt, wrong = drawn(3)
     table = metrics.curves(doubt, wrong, np.array([0, 0.25, 0.5, 1]))

@@ -29,35 +29,6 @@ def doctor_beta(probabilities: np.ndarray) -> np.ndarray:
     return np.maximum(1 - greatest, 0) / greatest
 
 
-def false_rejections(score: np.ndarray, wrong: np.ndarray, *, caught: float = 0.95) -> float:
-    """Return the share of right predictions that are rejected, where at least so many wrong ones are.
-
-    The paper's "FRR at 95 % TRR". The threshold is the highest that catches the share `caught` of the wrong
-    predictions; what scores as high as it is rejected, too.
-
-    Parameters
-    ----------
-    score
-        float (n,), higher where a prediction is doubted more.
-    wrong
-        bool (n,), whether it is.
-    caught
-        In (0, 1].
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN where no prediction is wrong, or none is right.
-    """
-    if not 0 < caught <= 1:
-        raise ValueError(f"caught is {caught}: expected a share above 0, and at most 1")
-    if not wrong.any() or wrong.all():
-        return float("nan")
-    doubted = np.sort(score[wrong])[::-1]
-    threshold = doubted[int(np.ceil(caught * len(doubted) - 1e-9)) - 1]  # 0.95 * 20 is a little more than 19
-    return float((score[~wrong] >= threshold).mean())
-
-
 def _checked(probabilities: np.ndarray) -> np.ndarray:
     values = np.asarray(probabilities, dtype=float)
     if values.ndim != 2 or values.shape[1] < 2:

@@ -4,18 +4,24 @@ Each is higher where a prediction is to be believed less, float64 (n,); `medxai.
 they are worth. Jaeger et al. 2023, "A call to reflect on evaluation practices for failure detection in image
 classification", ICLR (FD-Shifts), compare most of them.
 
-From one network, its logits (n, classes) alone: `LOGITS`. From features besides, such as the pooled ones before the
-last layer: `mahalanobis`, `trust_score`. From several networks, or several passes with dropout: `ENSEMBLES`. From
-anything that may be known of an image, such as how far its explanations move when it is corrupted: `cross_fitted`.
+From one network, its logits (n, classes) alone: `LOGITS`, and `medxai.evaluation.doctor`; with its gradient besides:
+`DOCTORS`. From features, such as the pooled ones before the last layer: `mahalanobis`, `trust_score`. From several
+networks, or several passes with dropout: `ENSEMBLES`. From anything that may be known of an image, such as how far its
+explanations move when it is corrupted: `cross_fitted`.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy.special import log_softmax, logsumexp, softmax
+from torch import Tensor, nn
 
-from medxai.evaluation import classification
+from medxai.evaluation import classification, doctor
 
+MAGNITUDE = 0.00035
+"""Of the change of a pixel in `Doctor.perturbed`, as the authors' program has it for all of their sets."""
 NEIGHBOURS = 10
 """Of an image among the training images of its class, which say how dense they lie there (`trust_score`)."""
 OUTLYING = 0.1
@@ -61,6 +67,39 @@ LOGITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "energy": energy,
     "highest logit": negative_logit,
 }
+
+
+class Doctor(NamedTuple):
+    """A score of `medxai.evaluation.doctor`, and what it is asked with in the partially black box."""
+
+    score: Callable[[np.ndarray], np.ndarray]
+    """Of probabilities (n, classes)."""
+    agreement: Callable[[Tensor], Tensor]
+    """Of the same: falls where the score grows, and is not rounded away where that is near 0."""
+    temperature: float
+    """That logits are divided by."""
+
+    def perturbed(self, network: nn.Module, images: Tensor) -> np.ndarray:
+        r"""Return the score of images that were changed so that it grows.
+
+        Each pixel goes by `MAGNITUDE` in the direction :math:`\mathrm{sign}(\nabla_x \log D)` (Granese et al. 2021, the
+        partially black box): a right answer is meant to withstand that better than a wrong one. Images are those that
+        the network takes, (n, c, h, w); it is in evaluation mode.
+        """
+        images = images.detach().requires_grad_()
+        with torch.enable_grad():
+            shares = (network(images) / self.temperature).softmax(1)
+            (gradient,) = torch.autograd.grad(self.agreement(shares).sum(), images)
+        with torch.no_grad():
+            logits = network(images - MAGNITUDE * gradient.sign()) / self.temperature
+        return self.score(probabilities(logits.double().cpu().numpy()))
+
+
+DOCTORS = {
+    "DOCTOR alpha, perturbed": Doctor(doctor.doctor_alpha, lambda shares: shares.square().sum(1), 1.0),
+    "DOCTOR beta, perturbed": Doctor(doctor.doctor_beta, lambda shares: shares.amax(1), 1.5),
+}
+"""At the temperatures that the authors' program has for all of their sets: nothing is tuned here."""
 
 
 def mahalanobis(features: np.ndarray, trained: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -159,6 +198,8 @@ def cross_fitted(
     seed: int = 0,
 ) -> np.ndarray:
     """Return how probable a wrong prediction is, by a logistic regression that other images were used for.
+
+    Its weights are shrunk as much as is scikit-learn's default for standardised features: nothing is tuned.
 
     Parameters
     ----------
