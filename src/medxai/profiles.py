@@ -38,6 +38,10 @@ class Profile:
         How many test images of each class are explained there at most, in all versions.
     failure_seeds
         How many networks, each of another seed, are doubted in the chapter on failure detection.
+    failure_images
+        How many images they are asked about at most.
+    failure_shifts
+        Under how many corruptions they are asked, besides the images as they are.
     explained_size
         Side of the images on which methods are compared, in pixels.
     explained_folds
@@ -79,6 +83,8 @@ class Profile:
     robust_images: int | None
     robust_explained: int
     failure_seeds: int
+    failure_images: int
+    failure_shifts: int
     explained_size: int
     explained_folds: int
     explained_images: int
@@ -139,6 +145,8 @@ PROFILES = {
             robust_images=24,
             robust_explained=2,
             failure_seeds=2,
+            failure_images=12,
+            failure_shifts=1,
             explained_size=64,
             explained_folds=1,
             explained_images=3,
@@ -168,6 +176,8 @@ PROFILES = {
             robust_images=None,
             robust_explained=4,
             failure_seeds=2,
+            failure_images=130,
+            failure_shifts=1,
             explained_size=128,
             explained_folds=1,
             explained_images=3,
@@ -197,6 +207,8 @@ PROFILES = {
             robust_images=None,
             robust_explained=100,
             failure_seeds=5,
+            failure_images=1000,
+            failure_shifts=5,
             explained_size=288,
             explained_folds=5,
             explained_images=4,

@@ -5,14 +5,15 @@ Images are resampled, all networks of an image together, and near copies togethe
 column ``wrong`` says how many there are.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from medxai.evaluation import failure_metrics
 from medxai.evaluation.failure_metrics import FEW
-from medxai.experiment.doubted import AS_THEY_ARE, NETWORK, SHIFTS, Judged, doubts, parts
+from medxai.experiment.doubted import AS_THEY_ARE, MEAN_SHIFT, NETWORK, Judged, doubts, parts
 from medxai.experiment.robust_compared import ends, resampled
 from medxai.experiment.robust_network import SEED
 
@@ -27,21 +28,26 @@ COVERAGES = np.linspace(0, 1, 21)
 REFERRED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of images that are handed to somebody else."""
 PLAIN, FITTED, NESTED = "softmax response", "confidence, fitted", "confidence and fingerprint, fitted"
-SHOWN = {NETWORK: (PLAIN, "fingerprint, fitted", NESTED)}
+SHOWN = (PLAIN, MEAN_SHIFT, "fingerprint, fitted", NESTED)
 """Scores whose curves are drawn."""
 
 
 def scored(of: Judged, resamples: int) -> pd.DataFrame:
-    """Return every metric of every score under every shift: shift, system, score, metric, value, low, high, images,
-    wrong, and the accuracy of the system."""
+    """Return every metric of every score under every shift.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``shift``, ``system``, ``score``, ``metric``, ``value``, ``low``, ``high``; ``images``, how many answers there
+        are, ``wrong``, how many of them are, and ``accuracy``, the share that is not.
+    """
     weights, lines = resampled(of.groups, resamples, SEED), []
-    for shift in SHIFTS:
+    for shift in of.answers:
         for system, found in doubts(of, shift).items():
-            wrong = found.pop("wrong")
-            own = np.tile(weights, len(wrong) // len(of.labels))
-            told = {"images": len(wrong), "wrong": int(wrong.sum()), "accuracy": 1 - wrong.mean()}
-            for (score, doubt), metric in ((pair, name) for pair in found.items() for name in METRICS):
-                value, low, high = ends(_measured(METRICS[metric], doubt, wrong, own))
+            own = np.tile(weights, len(found.wrong) // len(of.labels))
+            told = {"images": len(found.wrong), "wrong": int(found.wrong.sum()), "accuracy": 1 - found.wrong.mean()}
+            for (score, doubt), metric in itertools.product(found.scores.items(), METRICS):
+                value, low, high = ends(_measured(METRICS[metric], doubt, found.wrong, own))
                 line = {"shift": shift, "system": system, "score": score, "metric": metric}
                 lines.append({**line, "value": value, "low": low, "high": high, **told})
     return pd.DataFrame(lines)
@@ -60,18 +66,16 @@ def decided(wrong: np.ndarray) -> bool:
 
 def curves(of: Judged) -> pd.DataFrame:
     """Return both risks of some scores on images as they are, by coverage: score, coverage, selective, generalised."""
-    found = doubts(of, AS_THEY_ARE)[NETWORK]
-    wrong = found.pop("wrong")
+    wrong, scores = doubts(of, AS_THEY_ARE)[NETWORK]
     if not decided(wrong):
         return pd.DataFrame(columns=["score", "coverage", "selective", "generalised"])
-    lines = [failure_metrics.curves(found[name], wrong, COVERAGES).assign(score=name) for name in SHOWN[NETWORK]]
+    lines = [failure_metrics.curves(scores[name], wrong, COVERAGES).assign(score=name) for name in SHOWN]
     return pd.concat(lines, ignore_index=True)
 
 
 def by_part(of: Judged, resamples: int) -> pd.DataFrame:
     """Return how well each part of the fingerprint tells wrong answers: corruption, layer, value, low, high, wrong."""
-    each = of.answers[AS_THEY_ARE]
-    wrong = np.concatenate([one.logits.argmax(1) != of.labels for one in each])
+    each, wrong = of.answers[AS_THEY_ARE], doubts(of, AS_THEY_ARE)[NETWORK].wrong
     weights = np.tile(resampled(of.groups, resamples, SEED), len(each))
     columns = np.concatenate([one.fingerprint for one in each]).T.astype(float)
     lines = []
@@ -91,17 +95,16 @@ def added(of: Judged, resamples: int) -> pd.DataFrame:
         ``shift``, ``metric`` ("AUROC" and "AUGRC"), ``value``, ``low``, ``high`` (with less without it) and ``wrong``.
     """
     lines = []
-    for shift in SHIFTS:
-        found = doubts(of, shift)[NETWORK]
-        wrong = found["wrong"]
-        weights = np.tile(resampled(of.groups, resamples, SEED), len(of.trained))
+    weights = np.tile(resampled(of.groups, resamples, SEED), len(of.trained))
+    for shift in of.answers:
+        wrong, scores = doubts(of, shift)[NETWORK]
         for metric in ("AUROC", "AUGRC"):
-            more, less = (_measured(METRICS[metric], found[name], wrong, weights) for name in (NESTED, FITTED))
+            more, less = (_measured(METRICS[metric], scores[name], wrong, weights) for name in (NESTED, FITTED))
             lines.append((shift, metric, *ends(more - less), int(wrong.sum())))
     return pd.DataFrame(lines, columns=["shift", "metric", "value", "low", "high", "wrong"])
 
 
-def referred(of: Judged, scores: Sequence[str] = SHOWN[NETWORK]) -> pd.DataFrame:
+def referred(of: Judged) -> pd.DataFrame:
     """Return what is gained by handing the most doubted images to somebody else, as they are.
 
     Returns
@@ -110,11 +113,23 @@ def referred(of: Judged, scores: Sequence[str] = SHOWN[NETWORK]) -> pd.DataFrame
         ``score``, ``referred`` (share of the images), ``remaining`` (the error among the others) and ``caught`` (the
         share of the wrong answers that are handed on).
     """
-    found = doubts(of, AS_THEY_ARE)[NETWORK]
-    wrong, lines = found["wrong"], []
-    for score in scores:
-        table = failure_metrics.curves(found[score], wrong, 1 - np.array(REFERRED))
+    (wrong, scores), lines = doubts(of, AS_THEY_ARE)[NETWORK], []
+    for score in SHOWN:
+        table = failure_metrics.curves(scores[score], wrong, 1 - np.array(REFERRED))
         remaining = table["selective"] if decided(wrong) else np.nan
         caught = 1 - table["generalised"] / wrong.mean() if decided(wrong) else np.nan
         lines.append(pd.DataFrame({"score": score, "referred": REFERRED, "remaining": remaining, "caught": caught}))
     return pd.concat(lines, ignore_index=True)
+
+
+def images(of: Judged) -> pd.DataFrame:
+    """Return what the first network says of each image as it is, and how much that is doubted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``row`` (as of `Judged`), ``label``, ``predicted``, and the scores that need no wrong answers to learn from.
+    """
+    scores, number = doubts(of, AS_THEY_ARE)[NETWORK].scores, len(of.labels)
+    told = {"row": of.rows, "label": of.labels, "predicted": of.answers[AS_THEY_ARE][0].logits.argmax(1)}
+    return pd.DataFrame({**told, **{name: scores[name][:number] for name in (PLAIN, MEAN_SHIFT)}})

@@ -1,17 +1,19 @@
 """Small networks that answer, and scores that doubt their answers: what the chapter on failure detection is made of.
 
-Networks of several seeds are trained on the training images of a set (`medxai.experiment.robust_network`). Validation
-and test images together are judged, as they are and under each corruption, by every score of
-`medxai.robustness.failure_detection`. The *fingerprint* of an image is how far its Grad-CAM++ maps move, layer by
-layer, when it is corrupted a little.
+Networks of several seeds are trained on the training images of a set (`medxai.experiment.robust_network`). Their
+answers to validation and test images together are doubted, as the images are and under corruptions (*shifts*), by every
+score of `medxai.robustness.failure_detection`. The *fingerprint* of an image is how far its Grad-CAM++ maps move, layer
+by layer, when it is corrupted a little; noise is drawn anew for it.
 
 What is fitted (`FITTED`) learns from other images, and only from images as they are, so that nothing has seen the
 shift or the image that it is judged on.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,14 +22,16 @@ from torch import Tensor, nn
 from medxai import paths
 from medxai.attribution import cam
 from medxai.data import photo_sets
-from medxai.data.medmnist import Splits
+from medxai.data.medmnist import NEAR_COPY, Splits
 from medxai.evaluation import doctor
+from medxai.evaluation.sums import ratio
 from medxai.experiment import robust_network
 from medxai.experiment.robust_network import SEED, Recipe, RobustNetwork
+from medxai.models.normalisation import HALF
 from medxai.profiles import Profile
 from medxai.robustness import corruptions, failure_detection, saliency_shift
 from medxai.robustness.saliency_shift import BLOCKS, SaliencyShift
-from medxai.training.small_images import logits_of
+from medxai.training.small_images import CHUNK, logits_of
 
 RECIPE = Recipe(loss="cross-entropy")
 """Scores of probabilities want those of a softmax."""
@@ -38,6 +42,7 @@ SHIFTS = (AS_THEY_ARE, *corruptions.KINDS)
 DROPPED, DRAWS = 0.2, 30
 """Share of the pooled features that are dropped before the last layer, and how many times."""
 NETWORK, ENSEMBLE, DROPOUT = "one network", "ensemble", "dropout"
+MEAN_SHIFT = "fingerprint, mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +55,18 @@ class Answers:
     """float32 (draws, n, classes): with some features dropped."""
     features: np.ndarray
     """float32 (n, f), pooled, before the last layer."""
+    doctors: dict[str, np.ndarray]
+    """By name of `failure_detection.DOCTORS`: the doubt, float64 (n,)."""
     fingerprint: np.ndarray
     """float32 (n, kinds * layers): the root mean square error of the maps, NaN where a map is constant."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The answers of networks of several seeds to n images, under each of `SHIFTS`."""
+    """The answers of networks of several seeds to n images, under some of `SHIFTS`."""
 
+    rows: np.ndarray
+    """int (n,): of the validation images and, after them, the test images."""
     labels: np.ndarray
     """int (n,)."""
     groups: np.ndarray
@@ -74,26 +83,33 @@ def judged(data: Splits, profile: Profile, seeds: Sequence[int]) -> Judged:
     """Train a network of each seed, or read it, and let it answer."""
     networks = [robust_network.train(data, profile, RECIPE, seed) for seed in seeds]
     splits = robust_network.examples(data, RECIPE.side, profile.robust_images)
-    pixels = np.concatenate([splits[name].pixels for name in ("val", "test")])
-    labels = np.concatenate([splits[name].labels for name in ("val", "test")])
-    rows = robust_network.rows_to_explain(labels, profile.robust_explained)
+    asked = [splits[name] for name in ("val", "test")]
+    pixels, labels = (np.concatenate(parts) for parts in zip(*asked, strict=True))
+    drawn = np.random.default_rng(SEED).permutation(len(labels))[: profile.failure_images]
+    rows = np.sort(drawn)
     pixels, labels = torch.from_numpy(pixels[rows]), labels[rows]
     keys, train = torch.from_numpy(rows), torch.from_numpy(splits["train"].pixels)
     shifted = {AS_THEY_ARE: pixels}
-    shifted |= {kind: corruptions.corrupt(pixels, kind, STRONG, keys, seed=SEED) for kind in corruptions.KINDS}
-    answers = {shift: [_answers(one, images, labels) for one in networks] for shift, images in shifted.items()}
-    groups = photo_sets.near_copies(pixels.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy())
+    for kind in corruptions.KINDS[: profile.failure_shifts]:
+        shifted[kind] = corruptions.corrupt(pixels, kind, STRONG, keys, seed=SEED)
+    answers = {shift: [_answers(one, images) for one in networks] for shift, images in shifted.items()}
+    pictures = pixels.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
     trained = [_features(one.folded, train) for one in networks]
-    return Judged(labels, groups, answers, trained, splits["train"].labels)
+    return Judged(rows, labels, photo_sets.near_copies(pictures, NEAR_COPY), answers, trained, splits["train"].labels)
 
 
-def _answers(trained: RobustNetwork, pixels: Tensor, labels: np.ndarray) -> Answers:
+def _answers(trained: RobustNetwork, pixels: Tensor) -> Answers:
     features = torch.from_numpy(_features(trained.folded, pixels))
     head, generator = trained.folded.fc, torch.Generator().manual_seed(SEED)
     kept = torch.rand((DRAWS, *features.shape), generator=generator) >= DROPPED
     with torch.no_grad():
         logits, dropped = head(features), head(features * kept / (1 - DROPPED))
-    return Answers(logits.numpy(), dropped.numpy(), features.numpy(), fingerprint(trained, pixels, labels))
+    parts = [HALF.of_pixels(part, head.weight) for part in pixels.split(CHUNK)]
+    doctors = {
+        name: np.concatenate([one.perturbed(trained.folded, part) for part in parts])
+        for name, one in failure_detection.DOCTORS.items()
+    }
+    return Answers(logits.numpy(), dropped.numpy(), features.numpy(), doctors, fingerprint(trained, pixels))
 
 
 def _features(network: nn.Module, pixels: Tensor) -> np.ndarray:
@@ -107,7 +123,7 @@ def _features(network: nn.Module, pixels: Tensor) -> np.ndarray:
     return torch.cat(pooled).numpy()
 
 
-def fingerprint(trained: RobustNetwork, pixels: Tensor, labels: np.ndarray) -> np.ndarray:
+def fingerprint(trained: RobustNetwork, pixels: Tensor) -> np.ndarray:
     """Return how far the maps of what is predicted move under mild corruptions, float32 (n, kinds * layers)."""
     study = SaliencyShift(
         network=trained.folded,
@@ -115,12 +131,12 @@ def fingerprint(trained: RobustNetwork, pixels: Tensor, labels: np.ndarray) -> n
         explain=partial(cam.grad_cam_plus_plus, layers=BLOCKS),
         severities=(MILD,),
         measures=(),
-        seed=SEED,
+        seed=SEED + 1,  # another noise than that of a shift
     )
-    keys = np.arange(len(labels))
-    table = saliency_shift.table(study, pixels.numpy(), labels, keys, paths.saliency_shifts())
+    no_labels = np.zeros(len(pixels), int)
+    table = saliency_shift.table(study, pixels.numpy(), no_labels, np.arange(len(pixels)), paths.saliency_shifts())
     part = table[table["severity"] == MILD]
-    return part["rmse"].to_numpy(np.float32).reshape(len(labels), -1)
+    return part["rmse"].to_numpy(np.float32).reshape(len(pixels), -1)
 
 
 def parts() -> list[tuple[str, str]]:
@@ -136,36 +152,56 @@ FITTED = {
 """Of what a logistic regression learns which predictions are wrong."""
 
 
-def doubts(of: Judged, shift: str) -> dict[str, dict[str, np.ndarray]]:
-    """Return every score of doubt under a shift, float64 (seeds * n,) or (n,) of an ensemble, by system and name.
+class Doubted(NamedTuple):
+    """The answers of a system, and every score of doubt about them."""
 
-    With them, as ``wrong``, bool, which answers of the system are.
-    """
+    wrong: np.ndarray
+    """bool (m,); of one network, all images for the first seed, then for the next."""
+    scores: dict[str, np.ndarray]
+    """By name, float64 (m,)."""
+
+
+@functools.lru_cache(maxsize=len(SHIFTS))
+def doubts(of: Judged, shift: str) -> dict[str, Doubted]:
+    """Return by system every score of doubt about its own answers under a shift."""
     each = of.answers[shift]
     logits = np.stack([one.logits for one in each])
+    dropped = np.concatenate([one.dropped for one in each], axis=1)
+    labels = np.tile(of.labels, len(each))
+    found = {
+        NETWORK: Doubted(logits.argmax(-1).ravel() != labels, _of_network(of, shift, logits)),
+        DROPOUT: _together(dropped, labels),
+    }
+    return found | ({ENSEMBLE: _together(logits, of.labels)} if len(each) > 1 else {})
+
+
+def _of_network(of: Judged, shift: str, logits: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the doubts about each network for itself, of its logits (seeds, n, classes)."""
+    each = of.answers[shift]
     found = {name: score(logits).ravel() for name, score in failure_detection.LOGITS.items()}
     shares = failure_detection.probabilities(logits).reshape(-1, logits.shape[-1])
     found |= {"DOCTOR alpha": doctor.doctor_alpha(shares), "DOCTOR beta": doctor.doctor_beta(shares)}
+    found |= {name: np.concatenate([one.doctors[name] for one in each]) for name in failure_detection.DOCTORS}
     pairs = list(zip(each, of.trained, strict=True))
     distances = [failure_detection.mahalanobis(one.features, trained, of.taught) for one, trained in pairs]
     trust = [
         failure_detection.trust_score(one.features, one.logits.argmax(1), trained, of.taught) for one, trained in pairs
     ]
     found |= {"Mahalanobis distance": np.concatenate(distances), "trust score": np.concatenate(trust)}
-    found |= {f"{name}, fitted": _fitted(of, shift, sources) for name, sources in FITTED.items()}
-    dropped = np.concatenate([one.dropped for one in each], axis=1)
-    labels = np.tile(of.labels, len(each))
-    return {
-        NETWORK: {"wrong": logits.argmax(-1).ravel() != labels, **found},
-        DROPOUT: _together(dropped, labels),
-        **({ENSEMBLE: _together(logits, of.labels)} if len(each) > 1 else {}),
-    }
+    found[MEAN_SHIFT] = np.concatenate([mean_shift(one.fingerprint) for one in each])
+    return found | {f"{name}, fitted": _fitted(of, shift, sources) for name, sources in FITTED.items()}
 
 
-def _together(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+def mean_shift(fingerprint: np.ndarray) -> np.ndarray:
+    """Return the mean of the numbers of a fingerprint that are defined, float64 (n,): what needs no wrong answers."""
+    known = np.isfinite(fingerprint)
+    return ratio(np.where(known, fingerprint, 0).sum(1, dtype=float), known.sum(1))
+
+
+def _together(logits: np.ndarray, labels: np.ndarray) -> Doubted:
     """Return the doubts of members (members, n, classes), whose mean answers."""
     wrong = failure_detection.mean_logits(logits).argmax(1) != labels
-    return {"wrong": wrong, **{name: score(logits) for name, score in failure_detection.ENSEMBLES.items()}}
+    return Doubted(wrong, {name: score(logits) for name, score in failure_detection.ENSEMBLES.items()})
 
 
 def _fitted(of: Judged, shift: str, sources: Sequence[str]) -> np.ndarray:

@@ -60,6 +60,7 @@ def _judged(data: Splits | DermXDB | Absent, profile: Profile, *, name: str) -> 
         "parts": doubt_tables.by_part(of, resamples),
         "added": doubt_tables.added(of, resamples),
         "referred": doubt_tables.referred(of),
+        "images": doubt_tables.images(of),
     }
     return {title: _of(table, name) for title, table in tables.items()}
 
