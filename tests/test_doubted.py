@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ from medxai.robustness.saliency_shift import BLOCKS
 SMOKE = profiles.get("smoke")
 SMALL = replace(doubted.RECIPE, side=28)  # a fifth of the pixels
 SEEDS, IMAGES, CLASSES = 3, 150, 3
-LEARNT = ("confidence, fitted", "fingerprint, fitted", "confidence and fingerprint, fitted")
+LEARNT = tuple(f"{name}, fitted" for name in doubted.FITTED)
 
 
 def made(seed: int = 0, *, telling: float = 0.0, shift: float = 0.0, groups: np.ndarray | None = None) -> Judged:
@@ -81,6 +82,20 @@ def test_networks_are_asked_about_validation_and_test_images(small: Judged) -> N
     assert not np.allclose(first.logits, small.answers[KINDS[0]][0].logits)
 
 
+def test_images_with_a_near_copy_in_training_are_not_asked_about(monkeypatch) -> None:
+    """The first of the validation images are made copies of the training images, somewhat brighter."""
+    monkeypatch.setattr(doubted, "RECIPE", SMALL)
+    monkeypatch.setattr(doubted, "_answers", lambda *_: None)
+    data = real_or_simulated.open_small_images("breastmnist", kind="simulated")
+    pictures = data.val.pictures.copy()
+    pictures[:5] = np.minimum(data.train.pictures[:5], 200) + 20
+    copied = replace(data, val=replace(data.val, pictures=pictures))
+    sizes = replace(SMOKE, failure_images=1000)
+    rows = [set(doubted.judged(one, sizes, range(1)).rows) for one in (data, copied)]
+    assert rows[0] - rows[1] == set(range(5))
+    assert rows[1] < rows[0]
+
+
 def test_features_are_what_the_last_layer_sees(small: Judged) -> None:
     answers = small.answers[AS_THEY_ARE][0]
     assert answers.features.shape == (len(small.labels), 512)
@@ -134,16 +149,20 @@ def areas(of: Judged, shift: str) -> dict[str, float]:
 
 
 def test_no_score_sees_a_label_of_the_fold_it_is_judged_on() -> None:
-    """With labels at random nothing can be known: each AUROC is one half within its interval, up to chance."""
-    outside, drawn = {}, 12
-    for seed in range(drawn):
+    """With labels at random nothing can be known: an AUROC is one half on average, and mostly within its interval.
+
+    Not in 95 % of draws for a fitted score, since its interval holds the regression fixed.
+    """
+    found = []
+    for seed in range(12):
         of = made(seed)
         of = replace(of, labels=np.random.default_rng(100 + seed).permutation(of.labels))
-        table = doubt_tables.scored(of, 100).query("metric == 'AUROC' and system == @NETWORK and shift == @AS_THEY_ARE")
-        for line in table.itertuples():
-            outside.setdefault(line.score, []).append(not line.low <= 0.5 <= line.high)
-    for score, missed in outside.items():
-        assert sum(missed) <= 3, f"{score}: {sum(missed)} of {drawn} intervals"  # of 5 %
+        found.append(doubt_tables.scored(of, 100).query("metric == 'AUROC' and shift == @AS_THEY_ARE"))
+    table = pd.concat(found).assign(held=lambda lines: (lines["low"] <= 0.5) & (lines["high"] >= 0.5))
+    scores = table.groupby(["system", "score"])
+    assert (scores["held"].sum() >= 8).all()
+    assert ((scores["value"].mean() - 0.5).abs() < 4 * scores["value"].sem()).all()
+    assert ((scores["value"].mean() - 0.5).abs() < 0.03).all()
 
 
 def test_what_is_fitted_learns_where_there_is_something() -> None:
@@ -213,9 +232,9 @@ def test_the_mean_of_a_fingerprint_leaves_out_what_is_not_defined() -> None:
 def test_values_lie_in_their_intervals(table: Callable) -> None:
     found = table(made(telling=0.3), 60)
     known = found.dropna(subset="value")
-    assert len(known) > 0.9 * len(found)
+    assert len(known) > 0.8 * len(found)
     assert ((known["low"] <= known["value"]) & (known["value"] <= known["high"])).mean() > 0.97
-    assert (found["wrong"] >= failure_metrics.FEW).all()
+    assert (known["wrong"] >= failure_metrics.FEW).all()
 
 
 def test_fewer_wrong_answers_than_a_few_decide_nothing() -> None:
@@ -280,8 +299,9 @@ def test_nothing_is_added_by_what_is_there_already() -> None:
     of = made()
     for one in of.answers[AS_THEY_ARE]:
         one.fingerprint[:] = failure_detection.softmax_response(one.logits)[:, None]
-    found = doubt_tables.added(of, 20).query("shift == @AS_THEY_ARE").set_index("metric")
-    assert found.loc["AUROC", "value"] == pytest.approx(0, abs=0.02)
+    found = doubt_tables.added(of, 20).query("shift == @AS_THEY_ARE and metric == 'AUROC'")
+    assert found["added"].tolist() == list(doubt_tables.MORE)
+    assert found["value"].to_numpy() == pytest.approx([0, 0], abs=0.02)
     more = doubt_tables.added(made(telling=1.0), 20).query("shift == @AS_THEY_ARE").set_index("metric")
-    assert more.loc["AUROC", "low"] > 0
-    assert more.loc["AUGRC", "high"] < 0  # less is better
+    assert (more.loc["AUROC", "low"] > 0).all()
+    assert (more.loc["AUGRC", "high"] < 0).all()  # less is better

@@ -28,6 +28,8 @@ COVERAGES = np.linspace(0, 1, 21)
 REFERRED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of images that are handed to somebody else."""
 PLAIN, FITTED, NESTED = "softmax response", "confidence, fitted", "confidence and fingerprint, fitted"
+MORE = {"its mean": "confidence and mean, fitted", "all numbers": NESTED}
+"""What of the fingerprint is added to confidence, and the score with it."""
 SHOWN = (PLAIN, MEAN_SHIFT, "fingerprint, fitted", NESTED)
 """Scores whose curves are drawn."""
 
@@ -92,16 +94,19 @@ def added(of: Judged, resamples: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``shift``, ``metric`` ("AUROC" and "AUGRC"), ``value``, ``low``, ``high`` (with less without it) and ``wrong``.
+        ``shift``, ``added`` (of `MORE`), ``metric`` ("AUROC" and "AUGRC"), ``value``, ``low``, ``high`` (with less
+        without it) and ``wrong``.
     """
     lines = []
     weights = np.tile(resampled(of.groups, resamples, SEED), len(of.trained))
     for shift in of.answers:
         wrong, scores = doubts(of, shift)[NETWORK]
         for metric in ("AUROC", "AUGRC"):
-            more, less = (_measured(METRICS[metric], scores[name], wrong, weights) for name in (NESTED, FITTED))
-            lines.append((shift, metric, *ends(more - less), int(wrong.sum())))
-    return pd.DataFrame(lines, columns=["shift", "metric", "value", "low", "high", "wrong"])
+            less = _measured(METRICS[metric], scores[FITTED], wrong, weights)
+            for part, score in MORE.items():
+                more = _measured(METRICS[metric], scores[score], wrong, weights)
+                lines.append((shift, part, metric, *ends(more - less), int(wrong.sum())))
+    return pd.DataFrame(lines, columns=["shift", "added", "metric", "value", "low", "high", "wrong"])
 
 
 def referred(of: Judged) -> pd.DataFrame:

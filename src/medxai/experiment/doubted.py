@@ -80,22 +80,27 @@ class Judged:
 
 
 def judged(data: Splits, profile: Profile, seeds: Sequence[int]) -> Judged:
-    """Train a network of each seed, or read it, and let it answer."""
+    """Train a network of each seed, or read it, and let it answer; images with a near copy in training are left out."""
     networks = [robust_network.train(data, profile, RECIPE, seed) for seed in seeds]
     splits = robust_network.examples(data, RECIPE.side, profile.robust_images)
-    asked = [splits[name] for name in ("val", "test")]
+    train, *asked = (splits[name] for name in ("train", "val", "test"))
     pixels, labels = (np.concatenate(parts) for parts in zip(*asked, strict=True))
-    drawn = np.random.default_rng(SEED).permutation(len(labels))[: profile.failure_images]
-    rows = np.sort(drawn)
-    pixels, labels = torch.from_numpy(pixels[rows]), labels[rows]
-    keys, train = torch.from_numpy(rows), torch.from_numpy(splits["train"].pixels)
-    shifted = {AS_THEY_ARE: pixels}
+    copies = photo_sets.pixel_correlation(_pictures(pixels), _pictures(train.pixels)) > NEAR_COPY
+    unseen = np.flatnonzero(~copies.any(1))
+    rows = np.sort(np.random.default_rng(SEED).permutation(unseen)[: profile.failure_images])
+    groups = photo_sets.near_copies(_pictures(pixels[rows]), NEAR_COPY)
+    originals, keys = torch.from_numpy(pixels[rows]), torch.from_numpy(rows)
+    shifted = {AS_THEY_ARE: originals}
     for kind in corruptions.KINDS[: profile.failure_shifts]:
-        shifted[kind] = corruptions.corrupt(pixels, kind, STRONG, keys, seed=SEED)
+        shifted[kind] = corruptions.corrupt(originals, kind, STRONG, keys, seed=SEED)
     answers = {shift: [_answers(one, images) for one in networks] for shift, images in shifted.items()}
-    pictures = pixels.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
-    trained = [_features(one.folded, train) for one in networks]
-    return Judged(rows, labels, photo_sets.near_copies(pictures, NEAR_COPY), answers, trained, splits["train"].labels)
+    trained = [_features(one.folded, torch.from_numpy(train.pixels)) for one in networks]
+    return Judged(rows, labels[rows], groups, answers, trained, train.labels)
+
+
+def _pictures(pixels: np.ndarray) -> np.ndarray:
+    """Return images (n, c, h, w) as (n, h, w, 3)."""
+    return np.broadcast_to(pixels.transpose(0, 2, 3, 1), (len(pixels), *pixels.shape[2:], 3))
 
 
 def _answers(trained: RobustNetwork, pixels: Tensor) -> Answers:
@@ -147,9 +152,10 @@ def parts() -> list[tuple[str, str]]:
 FITTED = {
     "confidence": ("confidence",),
     "fingerprint": ("fingerprint",),
+    "confidence and mean": ("confidence", "mean"),
     "confidence and fingerprint": ("confidence", "fingerprint"),
 }
-"""Of what a logistic regression learns which predictions are wrong."""
+"""Of what a logistic regression learns which predictions are wrong: "mean" is that of the fingerprint."""
 
 
 class Doubted(NamedTuple):
@@ -219,4 +225,6 @@ def _fitted(of: Judged, shift: str, sources: Sequence[str]) -> np.ndarray:
 def _numbers(answers: Answers, source: str) -> np.ndarray:
     if source == "fingerprint":
         return answers.fingerprint
+    if source == "mean":
+        return mean_shift(answers.fingerprint)[:, None]
     return np.stack([score(answers.logits) for score in failure_detection.LOGITS.values()], axis=1)
