@@ -44,6 +44,7 @@ def made(seed: int = 0, *, telling: float = 0.0, shift: float = 0.0, groups: np.
     found = {AS_THEY_ARE: 0.0, KINDS[0]: shift}
     return Judged(
         np.arange(IMAGES),
+        0,
         labels,
         np.arange(IMAGES) if groups is None else groups,
         {name: [answers(added) for _ in range(SEEDS)] for name, added in found.items()},
@@ -91,9 +92,10 @@ def test_images_with_a_near_copy_in_training_are_not_asked_about(monkeypatch) ->
     pictures[:5] = np.minimum(data.train.pictures[:5], 200) + 20
     copied = replace(data, val=replace(data.val, pictures=pictures))
     sizes = replace(SMOKE, failure_images=1000)
-    rows = [set(doubted.judged(one, sizes, range(1)).rows) for one in (data, copied)]
-    assert rows[0] - rows[1] == set(range(5))
-    assert rows[1] < rows[0]
+    before, after = (doubted.judged(one, sizes, range(1)) for one in (data, copied))
+    assert set(before.rows) - set(after.rows) == set(range(5))
+    assert set(after.rows) < set(before.rows)
+    assert after.copies == before.copies + 5
 
 
 def test_features_are_what_the_last_layer_sees(small: Judged) -> None:

@@ -57,7 +57,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 def test_a_trial_has_all_tables(tables: dict) -> None:
-    assert set(tables) == {"doubts", "curves", "parts", "added", "referred", "images"}
+    assert set(tables) == {"doubts", "curves", "parts", "added", "referred", "images", "asked"}
     for name, table in tables.items():
         assert (table["set"] == "breast").all()
         assert len(table) > 0 or name == "curves", name
@@ -69,7 +69,7 @@ def test_a_trial_has_all_tables(tables: dict) -> None:
         for system in (doubted.NETWORK, doubted.DROPOUT, doubted.ENSEMBLE)
     }
     assert of["value"].isna().all()  # of two dozen answers nothing is decided
-    assert len(tables["images"]) == SMOKE.failure_images
+    assert len(tables["images"]) == SMOKE.failure_images == tables["asked"]["images"][0]
 
 
 def test_tables_are_small(tables: dict) -> None:

@@ -127,6 +127,11 @@ def referred(of: Judged) -> pd.DataFrame:
     return pd.concat(lines, ignore_index=True)
 
 
+def asked(of: Judged) -> pd.DataFrame:
+    """Return how many ``images`` are asked about, and how many near ``copies`` of training images are left out."""
+    return pd.DataFrame([{"images": len(of.labels), "copies": of.copies}])
+
+
 def images(of: Judged) -> pd.DataFrame:
     """Return what the first network says of each image as it is, and how much that is doubted.
 

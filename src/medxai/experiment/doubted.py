@@ -67,6 +67,8 @@ class Judged:
 
     rows: np.ndarray
     """int (n,): of the validation images and, after them, the test images."""
+    copies: int
+    """How many of these have a near copy in training, and are not asked about."""
     labels: np.ndarray
     """int (n,)."""
     groups: np.ndarray
@@ -85,8 +87,8 @@ def judged(data: Splits, profile: Profile, seeds: Sequence[int]) -> Judged:
     splits = robust_network.examples(data, RECIPE.side, profile.robust_images)
     train, *asked = (splits[name] for name in ("train", "val", "test"))
     pixels, labels = (np.concatenate(parts) for parts in zip(*asked, strict=True))
-    copies = photo_sets.pixel_correlation(_pictures(pixels), _pictures(train.pixels)) > NEAR_COPY
-    unseen = np.flatnonzero(~copies.any(1))
+    alike = photo_sets.pixel_correlation(_pictures(pixels), _pictures(train.pixels)) > NEAR_COPY
+    copied, unseen = np.flatnonzero(alike.any(1)), np.flatnonzero(~alike.any(1))
     rows = np.sort(np.random.default_rng(SEED).permutation(unseen)[: profile.failure_images])
     groups = photo_sets.near_copies(_pictures(pixels[rows]), NEAR_COPY)
     originals, keys = torch.from_numpy(pixels[rows]), torch.from_numpy(rows)
@@ -95,7 +97,7 @@ def judged(data: Splits, profile: Profile, seeds: Sequence[int]) -> Judged:
         shifted[kind] = corruptions.corrupt(originals, kind, STRONG, keys, seed=SEED)
     answers = {shift: [_answers(one, images) for one in networks] for shift, images in shifted.items()}
     trained = [_features(one.folded, torch.from_numpy(train.pixels)) for one in networks]
-    return Judged(rows, labels[rows], groups, answers, trained, train.labels)
+    return Judged(rows, len(copied), labels[rows], groups, answers, trained, train.labels)
 
 
 def _pictures(pixels: np.ndarray) -> np.ndarray:

@@ -61,6 +61,7 @@ def _judged(data: Splits | DermXDB | Absent, profile: Profile, *, name: str) -> 
         "added": doubt_tables.added(of, resamples),
         "referred": doubt_tables.referred(of),
         "images": doubt_tables.images(of),
+        "asked": doubt_tables.asked(of),
     }
     return {title: _of(table, name) for title, table in tables.items()}
 
