@@ -151,19 +151,19 @@ def areas(of: Judged, shift: str) -> dict[str, float]:
 
 
 def test_no_score_sees_a_label_of_the_fold_it_is_judged_on() -> None:
-    """With labels at random nothing can be known: an AUROC is one half on average, and mostly within its interval.
+    """With labels at random nothing can be known: an AUROC is one half on average, and within its interval.
 
-    Not in 95 % of draws for a fitted score, since its interval holds the regression fixed.
+    A fitted one is outside of it more often, above and below, since an interval holds the regression fixed.
     """
     found = []
     for seed in range(12):
         of = made(seed)
         of = replace(of, labels=np.random.default_rng(100 + seed).permutation(of.labels))
         found.append(doubt_tables.scored(of, 100).query("metric == 'AUROC' and shift == @AS_THEY_ARE"))
-    table = pd.concat(found).assign(held=lambda lines: (lines["low"] <= 0.5) & (lines["high"] >= 0.5))
+    table = pd.concat(found).dropna(subset="value")
+    table["outside"] = (table["low"] > 0.5) | (table["high"] < 0.5)
     scores = table.groupby(["system", "score"])
-    assert (scores["held"].sum() >= 8).all()
-    assert ((scores["value"].mean() - 0.5).abs() < 4 * scores["value"].sem()).all()
+    assert (scores["outside"].sum() <= 4).all()  # of 12
     assert ((scores["value"].mean() - 0.5).abs() < 0.03).all()
 
 
