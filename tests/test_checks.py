@@ -47,6 +47,9 @@ RIGHT = {
     "dermx.check_dice": 1 - 2 / 3.3,
     "dermx.check_skill": 0.2 / 0.3,
     "dermx.check_tilt": 3 * (1.5834728788 + 0.6402624054),  # weights [0, 64 + 2] and [3, 64 + 2]
+    "failure_detection.check_augrc": 0.2 * 0.75 * 0.25 + 0.25**2 / 2,
+    "failure_detection.check_doctor": [0.56 / 0.44, 1],
+    "failure_detection.check_risk": 1 / 3,
     "gaze_audit.check_choice": 0.8 - 0.7,
     "gaze_audit.check_error": np.sqrt((0.16 + (2 / 3 - 0.64) + 2 * (1.28 / 1.8 - 0.64)) / 6),
     "gaze_audit.check_ids": ["x.1", "y.2"],

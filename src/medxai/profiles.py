@@ -36,6 +36,12 @@ class Profile:
         How many images of each split it has at most; ``None`` for all.
     robust_explained
         How many test images of each class are explained there at most, in all versions.
+    failure_seeds
+        How many networks, each of another seed, are doubted in the chapter on failure detection.
+    failure_images
+        How many images they are asked about at most.
+    failure_shifts
+        Under how many corruptions they are asked, besides the images as they are.
     explained_size
         Side of the images on which methods are compared, in pixels.
     explained_folds
@@ -76,6 +82,9 @@ class Profile:
     robust_epochs: int
     robust_images: int | None
     robust_explained: int
+    failure_seeds: int
+    failure_images: int
+    failure_shifts: int
     explained_size: int
     explained_folds: int
     explained_images: int
@@ -135,6 +144,9 @@ PROFILES = {
             robust_epochs=1,
             robust_images=24,
             robust_explained=2,
+            failure_seeds=2,
+            failure_images=12,
+            failure_shifts=1,
             explained_size=64,
             explained_folds=1,
             explained_images=3,
@@ -163,6 +175,9 @@ PROFILES = {
             robust_epochs=2,
             robust_images=None,
             robust_explained=4,
+            failure_seeds=2,
+            failure_images=120,
+            failure_shifts=1,
             explained_size=128,
             explained_folds=1,
             explained_images=3,
@@ -191,6 +206,9 @@ PROFILES = {
             robust_epochs=200,
             robust_images=None,
             robust_explained=100,
+            failure_seeds=5,
+            failure_images=1000,
+            failure_shifts=5,
             explained_size=288,
             explained_folds=5,
             explained_images=4,

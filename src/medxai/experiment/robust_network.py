@@ -102,18 +102,20 @@ def examples(data: Splits, side: int, most: int | None = None) -> dict[str, Exam
     return found
 
 
-def fit(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: int) -> tuple[nn.Module, pd.DataFrame]:
+def fit(
+    splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: int, seed: int = SEED
+) -> tuple[nn.Module, pd.DataFrame]:
     """Train a network on some images, or read it where that was done before; return it and its history."""
-    torch.manual_seed(SEED)
+    torch.manual_seed(seed)
     network = backbones.create("resnet18", classes)
-    change = partial(augmentation.drawn_versions, seed=SEED, constants=recipe.constants) if recipe.augmented else None
+    change = partial(augmentation.drawn_versions, seed=seed, constants=recipe.constants) if recipe.augmented else None
     history = small_images.train(
         network,
         dict(splits),
         loss=recipe.loss,
         epochs=epochs,
-        seed=SEED,
-        path=paths.trained(f"small-{_digest(splits, classes, recipe, epochs)}"),
+        seed=seed,
+        path=paths.trained(f"small-{_digest(splits, classes, recipe, epochs, seed)}"),
         passes=_passes(splits, recipe),
         change=change,
         judge=judge,
@@ -133,10 +135,10 @@ def _passes(splits: Mapping[str, Examples], recipe: Recipe) -> int:
     return -(-LEAST // len(splits["train"].labels)) if recipe.augmented else 1
 
 
-def _digest(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: int) -> str:
+def _digest(splits: Mapping[str, Examples], classes: int, recipe: Recipe, epochs: int, seed: int) -> str:
     """Return 16 hexadecimal digits for all that trained weights depend on, the programs among it."""
     changed = (recipe.constants, _passes(splits, recipe)) if recipe.augmented else None
-    told = [recipe.loss, changed, classes, epochs, SEED, multiplies_bfloat16()]
+    told = [recipe.loss, changed, classes, epochs, seed, multiplies_bfloat16()]
     total = hashlib.sha256(repr(told).encode())
     for split in SPLITS:
         pixels, labels = splits[split]
@@ -257,10 +259,10 @@ def explained(network: nn.Module, pixels: Tensor) -> tuple[dict[str, np.ndarray]
     return {name: localisation.attention(one) for name, one in maps.items()}, classes[0].numpy()
 
 
-def train(data: Splits, profile: Profile, recipe: Recipe) -> RobustNetwork:
+def train(data: Splits, profile: Profile, recipe: Recipe, seed: int = SEED) -> RobustNetwork:
     """Train a network on a set, or read it from ``results/networks``."""
     splits = examples(data, recipe.side, profile.robust_images)
-    network, history = fit(splits, len(data.classes), recipe, profile.robust_epochs)
+    network, history = fit(splits, len(data.classes), recipe, profile.robust_epochs, seed)
     return RobustNetwork(network, recipe, history, splits["test"])
 
 

@@ -126,19 +126,27 @@ def corrupt(images: Tensor, kind: str, severity: int, keys: Tensor, *, seed: int
 
 
 def versions(
-    images: Tensor, keys: Tensor, *, seed: int = 0, constants: str = "224", kinds: Sequence[str] = KINDS
+    images: Tensor,
+    keys: Tensor,
+    *,
+    seed: int = 0,
+    constants: str = "224",
+    kinds: Sequence[str] = KINDS,
+    severities: Sequence[int] = SEVERITIES,
 ) -> Tensor:
     """Return images with each of the corruptions at each severity; arguments and ValueError as for `corrupt`.
 
     Returns
     -------
     torch.Tensor
-        uint8 (5 * len(kinds), n, c, h, w): all severities of the first kind, then those of the next. With the five
-        `KINDS` row i is ``VERSIONS[i]``. Each is what `corrupt` returns; motion blur may differ by one level.
+        uint8 (kinds * severities, n, c, h, w): all severities of the first kind, then those of the next. With the five
+        `KINDS` and `SEVERITIES` row i is ``VERSIONS[i]``. Each is what `corrupt` returns; motion blur may differ by one
+        level.
     """
-    out = _empty(images, keys, constants, len(kinds) * len(SEVERITIES))
-    for kind, rows in zip(kinds, out.unflatten(0, (len(kinds), len(SEVERITIES))), strict=True):
-        _corrupt(images, kind, SEVERITIES, keys, seed, constants, rows)
+    severities = tuple(_checked(severity) for severity in severities)
+    out = _empty(images, keys, constants, len(kinds) * len(severities))
+    for kind, rows in zip(kinds, out.unflatten(0, (len(kinds), len(severities))), strict=True):
+        _corrupt(images, kind, severities, keys, seed, constants, rows)
     return out
 
 

@@ -83,7 +83,7 @@ class SaliencyShift:
     target
         The class that is explained: the one that the network predicts for each ``"version"``, or always the one that it
         predicts for the ``"original"``.
-    kinds, constants, seed
+    kinds, severities, constants, seed
         Of the corruptions; the seed is also that of the other images.
     measures
         Of `map_similarity.MEASURES`, besides the root mean square error.
@@ -100,6 +100,7 @@ class SaliencyShift:
     normalisation: Normalisation = HALF
     target: Literal["version", "original"] = "version"
     kinds: tuple[str, ...] = corruptions.KINDS
+    severities: tuple[int, ...] = corruptions.SEVERITIES
     constants: str = "224"
     seed: int = 0
     measures: tuple[str, ...] = tuple(name for name in map_similarity.MEASURES if name != "rmse")
@@ -111,15 +112,16 @@ class SaliencyShift:
         for name, values, known in (
             ("target", [self.target], ("version", "original")),
             ("kinds", self.kinds, corruptions.kinds_of(self.constants)),
+            ("severities", self.severities, corruptions.SEVERITIES),
             ("measures", self.measures, tuple(map_similarity.MEASURES)),
         ):
             if unknown := [value for value in values if value not in known]:
-                raise ValueError(f"{name} is {unknown[0]!r}: expected one of {', '.join(known)}")
+                raise ValueError(f"{name} is {unknown[0]!r}: expected one of {', '.join(map(str, known))}")
 
     @property
     def rows(self) -> list[tuple[str, int]]:
         """Name and severity of all that is compared with an original, which is the first."""
-        versions = [(kind, severity) for kind in self.kinds for severity in corruptions.SEVERITIES]
+        versions = [(kind, severity) for kind in self.kinds for severity in self.severities]
         return [(ORIGINAL, 0), *versions, (ANOTHER_IMAGE, 0), (RANDOM_WEIGHTS, 0)]
 
     @property
@@ -214,7 +216,9 @@ def _compared(study: SaliencyShift, images: _Images) -> pd.DataFrame:
         torch.tensor(values, device=study.weight.device) for values in (images.pixels, images.other_pixels)
     )
     keys = torch.tensor(images.keys, dtype=torch.int64)
-    corrupted = corruptions.versions(pixels, keys, seed=study.seed, constants=study.constants, kinds=study.kinds)
+    corrupted = corruptions.versions(
+        pixels, keys, seed=study.seed, constants=study.constants, kinds=study.kinds, severities=study.severities
+    )
     trained = _explained(study, study.network, torch.cat([pixels[None], corrupted, others[None]]))
     random = _explained(study, study.random, pixels[None], trained.classes[0])
     shift = _shift(study, keys).to(pixels.device)
@@ -322,9 +326,9 @@ def _digest(study: SaliencyShift, images: np.ndarray, labels: np.ndarray, keys: 
 
     Functions are told by name and arguments, so that those of a notebook are not told apart by what they do.
     """
-    settings = [study.explain, study.normalisation, study.target, study.kinds, study.constants, study.seed]
+    settings = [study.explain, study.normalisation, study.target, study.kinds, study.severities, study.constants]
     try:
-        told = pickle.dumps([*settings, study.measures])
+        told = pickle.dumps([*settings, study.seed, study.measures])
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
             f"explain cannot be stored ({error}): expected a module's function, or a partial of one"

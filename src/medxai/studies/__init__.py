@@ -16,6 +16,7 @@ STUDIES = (
     "benchmark",
     "robustness",
     "gaze_audit",
+    "failure_detection",
 )
 
 
