@@ -57,6 +57,7 @@ def train(
     epochs: int,
     seed: int,
     choices: Choices | None = None,
+    rate: float = RATE,
 ) -> Training:
     """Train a network in place; leave it in evaluation mode with the weights of the best epoch.
 
@@ -74,6 +75,8 @@ def train(
         network, on a CPU bit for bit.
     choices
         What the paper leaves open; our defaults if there are none.
+    rate
+        The highest learning rate; a small network from random weights wants a higher one.
 
     Raises
     ------
@@ -86,10 +89,11 @@ def train(
         raise ValueError(f"epochs is {epochs}, decoder {network.decoder is not None}: {model.title} needs 1 and True")
     for name, examples in (("training", training), ("validation", validation)):
         _check(name, examples, network.classifier.classes)
+    network.to(memory_format=torch.channels_last)  # a fifth faster
     learning = [*network.classifier.parameters(), *(network.decoder.parameters() if model.uses_decoder else ())]
-    optimiser = torch.optim.AdamW(learning, lr=RATE, weight_decay=1e-2, fused=True)
+    optimiser = torch.optim.AdamW(learning, lr=rate, weight_decay=1e-2, fused=True)
     steps = -(-len(training.labels) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=epochs * steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * steps)
     records, best, kept, weights = [], (-math.inf, -math.inf), 0, {}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -135,6 +139,7 @@ def draw(network: GazeUNet, training: GazeExamples, rows: np.ndarray) -> tuple[T
     """Return images as the network wants them, labels and gaze of some rows, moved and recoloured at random."""
     gaze = torch.from_numpy(training.gaze[rows])[:, None]
     images, gaze = augmented(training.pictures[rows], gaze, network.normalisation, CHANGES)
+    images = images.contiguous(memory_format=torch.channels_last)
     return images, torch.from_numpy(training.labels[rows]).long(), gaze[:, 0]
 
 
