@@ -19,10 +19,8 @@ def depthwise(call_name: str, weight: Tensor, places: dict[str, Any]) -> Callabl
     The result is differentiable by the tangent, and that derivative by the weights. By the weights alone it is not:
     what is propagated never depends on the value of a tangent.
     """
-    if call_name != "conv2d" or weight.ndim != 4 or not len(weight) == places.get("groups", 1) > 1:
-        return None
-    padding = places.get("padding", 0)
-    if isinstance(padding, str):
+    groups, padding = places.get("groups", 1), places.get("padding", 0)
+    if call_name != "conv2d" or groups == 1 or weight.shape[:2] != (groups, 1) or isinstance(padding, str):
         return None
     geometry = _pair(places.get("stride", 1)), _pair(padding), _pair(places.get("dilation", 1))
     if any(before > most for before, most in zip(geometry[1], _reach(weight, geometry[2]), strict=True)):
