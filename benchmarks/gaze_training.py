@@ -20,16 +20,17 @@ from medxai.models.architectures import DEFAULT
 from medxai.training.gaze_losses import MODELS, Choices, GazeModel, step_losses
 from medxai.training.gaze_training import BATCH, RATE, GazeExamples, draw
 
-SIDES, CLASSES = (96, 128), 3
+SIDE, CLASSES = 96, 3
 
 
-def step(model: GazeModel, side: int) -> Callable[[], None]:
+def step(model: GazeModel) -> Callable[[], None]:
     """Return one step of a network of its own, always on the same images."""
     torch.manual_seed(0)
-    network = gaze_unet.make(DEFAULT, classes=CLASSES, decoder=model.decoder).train()
+    network = gaze_unet.make(DEFAULT, classes=CLASSES, decoder=model.decoder)
+    network.to(memory_format=torch.channels_last).train()
     generator = np.random.default_rng(0)
-    pictures = generator.integers(0, 256, (BATCH, side, side, 3), dtype=np.uint8)
-    gaze = generator.random((BATCH, side, side), dtype=np.float32)
+    pictures = generator.integers(0, 256, (BATCH, SIDE, SIDE, 3), dtype=np.uint8)
+    gaze = generator.random((BATCH, SIDE, SIDE), dtype=np.float32)
     examples = GazeExamples(pictures, np.arange(BATCH) % CLASSES, gaze)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, fused=True)
 
@@ -43,9 +44,9 @@ def step(model: GazeModel, side: int) -> Callable[[], None]:
     return run
 
 
-def measured(side: int, rounds: int) -> dict[str, object]:
+def measured(rounds: int) -> dict[str, object]:
     """Return seconds of a step, ratios, and images in a second."""
-    seconds = medians({name: step(model, side) for name, model in MODELS.items()}, rounds, time.process_time)
+    seconds = medians({name: step(model) for name, model in MODELS.items()}, rounds, time.process_time)
     return {
         "processor_seconds_per_step": {name: round(value, 4) for name, value in seconds.items()},
         "ratio_to_u_net": ratios(seconds, "u_net"),
@@ -59,10 +60,7 @@ def main() -> None:
     torch.set_num_threads(1)
     report(
         __file__,
-        lambda: (
-            {"network": DEFAULT, "rounds": rounds, "images": BATCH}
-            | {f"{side}_pixels": measured(side, rounds) for side in SIDES}
-        ),
+        lambda: {"network": DEFAULT, "rounds": rounds, "images": BATCH, "pixels": SIDE} | measured(rounds),
         ("torch", "timm", "segmentation-models-pytorch"),
     )
 

@@ -133,6 +133,7 @@ def make(name: str = DEFAULT, *, classes: int, decoder: bool = True, pretrained:
         unet = smp.Unet(encoder_name, encoder_weights=None, decoder_channels=DECODER, aux_params=head)
     except (KeyError, ValueError, RuntimeError) as error:
         raise UnsupportedModel(f"{name} is no encoder of a U-Net: expected {DEFAULT}, timm:NAME or resnet18") from error
+    nn.init.normal_(unet.classification_head[-2].weight, std=0.01)  # else a guess at first, of logits of 4 and more
     origin = f"{architecture.paper_name} with random weights"
     if pretrained:
         origin = _fill(unet.encoder, name)

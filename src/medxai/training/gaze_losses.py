@@ -48,12 +48,12 @@ class Choices:
     cells: int | None = None
     """Average the map over so many cells a side, and enlarge it again; ``None`` for the pixels as they are."""
     reading: Literal["probability", "logit"] = "probability"
-    """What `H` is to the cross entropy with the gaze. "BCE with logits" of a map in [0, 1], taken by the word, reads it
-    as logits: a probability is then never below 0.5, and a map of zeros would lose least by most gaze."""
+    """What `H` is to its cross entropy with the gaze (set 1 and 3). "BCE with logits" by the word takes a map in [0, 1]
+    for logits, so that probabilities are at least 0.5, and black is best wherever the gaze is below one half."""
     moving: bool = True
-    """Whether `H` learns, too, when the decoder learns from it (set 2)."""
+    """Whether `H` learns, too, and not only the decoder from it (set 2)."""
     weight: float = 1.0
-    """Lambda, by which losses of maps count beside that of the classes."""
+    """Lambda: how much the losses of maps count beside that of the classes."""
 
 
 @dataclass(frozen=True)
