@@ -49,8 +49,7 @@ def test_the_width_is_that_of_one_degree() -> None:
     [
         ({"x": 40.1}, "off the image of 40 x 40"),
         ({"y": -1.0}, "off the image of 40 x 40"),
-        ({"duration": -0.1}, "duration that is not above 0"),
-        ({"duration": 0.0}, "duration that is not above 0"),
+        ({"duration": -0.1}, "negative duration"),
         ({"start": np.nan}, "no number"),
         ({"x": "left"}, "no number"),
         ({"image": "c"}, "is on 'c': expected one of the 2 images"),
@@ -70,4 +69,5 @@ def test_a_missing_column_is_named(fixations: pd.DataFrame) -> None:
 
 def test_no_fixation_at_all(fixations: pd.DataFrame) -> None:
     assert np.isnan(gaze.static_maps(fixations[:0], NAMES, 8)).all()
+    assert np.isnan(gaze.static_maps(fixations.assign(duration=0.0), NAMES, 40)).all()
     assert gaze.temporal_maps(fixations, "b", 8).shape == (0, 8, 8)

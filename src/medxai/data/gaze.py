@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from medxai.data import tables
 from medxai.errors import DataError
 
 COLUMNS = ("image", "x", "y", "start", "duration")
@@ -43,19 +44,17 @@ def checked(fixations: pd.DataFrame, names: Sequence[str], side: int) -> pd.Data
     Raises
     ------
     DataError
-        In one sentence, if a column is missing, a value is no number, a fixation lies off its image or has a duration
-        that is not above 0, or if an image is not one of `names`.
+        In one sentence, if a column is missing, a value is no number, a fixation lies off its image or has a negative
+        duration, or if an image is not one of `names`.
     """
-    if missing := [column for column in COLUMNS if column not in fixations]:
-        raise DataError(f"fixations lack columns: expected {', '.join(missing)}, too")
+    tables.require(fixations, COLUMNS, "the table of fixations")
     table = fixations[list(COLUMNS)].reset_index(drop=True)
     if len(unknown := table["image"][~table["image"].isin(names)]):
         raise DataError(f"a fixation is on {unknown.iloc[0]!r}: expected one of the {len(names)} images")
-    for column in COLUMNS[1:]:
-        table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
+    table[list(COLUMNS[1:])] = tables.numbers(table, COLUMNS[1:])
     wrong = {
         "a value that is no number": ~np.isfinite(table[list(COLUMNS[1:])]).all(axis=1),
-        "a duration that is not above 0 s": table["duration"] <= 0,
+        "a negative duration": table["duration"] < 0,
         f"a place off the image of {side} x {side} pixels": ~table[["x", "y"]]
         .apply(lambda at: at.between(0, side))
         .all(axis=1),
@@ -83,7 +82,7 @@ def static_maps(fixations: pd.DataFrame, names: Sequence[str], side: int, *, sig
     Returns
     -------
     numpy.ndarray
-        float32 (n, side, side) with maximum 1 in each map; NaN where an image has no fixation.
+        float32 (n, side, side) with maximum 1 in each map; NaN where nobody looked at an image.
 
     Raises
     ------
@@ -97,7 +96,7 @@ def static_maps(fixations: pd.DataFrame, names: Sequence[str], side: int, *, sig
             mine = by_image[name]
             across, down = (_profiles(mine[axis], side, sigma) for axis in "xy")
             total = (down * mine["duration"].to_numpy()[:, None]).T @ across
-            maps[row] = total / total.max()
+            maps[row] = total / total.max() if total.any() else np.nan
     return maps
 
 

@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -50,6 +51,12 @@ def read_mask(path: Path) -> np.ndarray:
         raise DataError(f"{path} is blurred by its format, {kind}: expected black and white alone, or a mask as PNG")
     red, green, blue = np.moveaxis(pixels, -1, 0)
     return (red | green | blue) > 0
+
+
+def square(picture: np.ndarray, side: int) -> np.ndarray:
+    """Scale a picture to a square, which stretches one that is none."""
+    shrinks = min(picture.shape[:2]) >= side
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _read(path: Path) -> tuple[np.ndarray, str]:
