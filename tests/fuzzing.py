@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from medxai.data import dermxdb, egd_cxr, medmnist
+from medxai.data import brixia, dermxdb, egd_cxr, medmnist
 from medxai.data.image_folder import ENDINGS, read_folder
 from medxai.data.labelled_images import LabelledImages
 from medxai.errors import DataError
@@ -434,6 +434,18 @@ def of_films(generator: Generator, place: Path) -> None:
     egd_cxr.read(place, 16)
 
 
+def of_scored_films(generator: Generator, place: Path) -> None:
+    columns = [f"{letter}-{zone}" for letter in "SJ" for zone in brixia.ZONES]
+    table = f"png512,url,{','.join(columns)}\npng512/a.png,u,{','.join('012301230123')}\n".encode()
+    of_list = generator.random() < 0.5
+    (place / "manifest.csv").write_bytes(damaged(generator, "manifest.csv", table) if of_list else table)
+    (place / "LICENSE").write_text("CC BY-NC-SA 4.0")
+    (place / "png512").mkdir()
+    content = pictures()[0][1] if of_list else picture(generator)[1]
+    (place / "png512/a.png").write_bytes(content)
+    brixia.read(place, 16)
+
+
 LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "annotations in a folder": from_folder,
     "annotations in a zip": from_zip,
@@ -444,6 +456,7 @@ LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "names in the report": names,
     "small images": of_small_images,
     "chest films": of_films,
+    "scored films": of_scored_films,
 }
 
 

@@ -10,7 +10,7 @@ around the film is undone. Rows that the tracker calls invalid are left out, and
 which the authors mark by negative numbers, and those on the pictures for calibration.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,8 +33,6 @@ TIMES = ("FPOGS", "FPOGD")
 IN_FILM, ON_SCREEN = ("X_ORIGINAL", "Y_ORIGINAL"), ("FPOGX", "FPOGY")
 LUNGS = ("left lung", "right lung")
 """Names of boxes."""
-LONGEST = 200
-"""Most letters of a film's path: those of MIMIC-CXR have 78."""
 CALIBRATION = 5
 """A picture for calibration has the id of a film without its last characters, this many."""
 
@@ -53,7 +51,7 @@ def read(root: Path, side: int) -> ChestFilms:
     sheet = _sheet(root)
     shown, sizes = [], []
     for path in sheet["path"]:
-        grey = dicom.read(_inside(root, path))
+        grey = dicom.read(pictures.below(root, path))
         sizes.append(grey.shape[::-1])
         shown.append(pictures.square(grey, side))
     sizes = pd.DataFrame(sizes, sheet.index, ["width", "height"])
@@ -94,14 +92,6 @@ def _sheet(root: Path) -> pd.DataFrame:
         raise DataError(f"{wrong[0]} in {root / SHEET} has not one class: expected 1 in one of {', '.join(LABELS)}")
     sheet["label"] = marks.argmax(axis=1)
     return sheet
-
-
-def _inside(root: Path, path: str) -> Path:
-    """Return the place of a film; its path must not lead out of the folder."""
-    parts = PurePosixPath(path).parts
-    if path.startswith("/") or ".." in parts or "\0" in path or len(path) > LONGEST:
-        raise DataError(f"{root / SHEET} names the film {path[:LONGEST]!r}: expected a path below {root}")
-    return root.joinpath(*parts)
 
 
 def _fixations(root: Path, sheet: pd.DataFrame, sizes: pd.DataFrame, side: int) -> pd.DataFrame:
