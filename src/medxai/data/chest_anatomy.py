@@ -219,16 +219,18 @@ class Patient:
         top = floor - 0.30 - 0.25 * (ratio - 0.45)
         right, left = 0.36 * width, 0.64 * width
         outline = [
-            (-0.045, top),
-            (-0.055, top + 0.07),
-            (-right, floor - 0.13),
-            (-0.86 * right, floor - 0.03),
-            (-0.03, floor + 0.02),
-            (0.62 * left, floor + 0.02),
-            (left, floor - 0.045),
-            (0.86 * left, floor - 0.12),
-            (0.52 * left, top + 0.09),
-            (0.065, top + 0.01),
+            (-0.04, top - 0.02),
+            (-0.06, top + 0.06),
+            (-0.82 * right, top + 0.14),
+            (-right, floor - 0.1),
+            (-0.86 * right, floor),
+            (-0.03, floor + 0.03),
+            (0.62 * left, floor + 0.03),
+            (0.97 * left, floor - 0.02),
+            (0.93 * left, floor - 0.09),
+            (0.66 * left, floor - 0.18),
+            (0.38 * left, top + 0.06),
+            (0.05, top - 0.02),
         ]
         return curve([*outline, outline[0]], 80) + TOP
 
@@ -272,18 +274,20 @@ def ribs(patient: Patient) -> tuple[list[Line], list[Line]]:
     return posterior, anterior
 
 
-def clavicles(patient: Patient) -> list[Line]:
+def collar_bones(patient: Patient) -> list[Line]:
     """Return the collar bones."""
-    shape = curve(
-        [
-            (0.04, patient.apex + 0.085),
-            (0.13, patient.apex + 0.05),
-            (0.25, patient.apex + 0.02),
-            (0.42, patient.apex - 0.05),
-        ],
-        16,
-    )
-    return [(_on_side(shape, side), 0.024) for side in (RIGHT, LEFT)]
+    places = [(0.04, 0.085), (0.13, 0.055), (0.25, 0.02), (0.34, -0.02), (0.43, -0.03)]
+    shape = curve([(away, patient.apex + y) for away, y in places], 16)
+    return [(_on_side(shape, side), 0.022) for side in (RIGHT, LEFT)]
+
+
+def shoulders(patient: Patient) -> list[Line]:
+    """Return the edges of the shoulder blades, and the upper arms."""
+    top = patient.apex
+    blade = curve([(0.42, top), (0.395, top + 0.1), (0.375, top + 0.22), (0.345, top + 0.34)], 12)
+    arm = curve([(0.47, top + 0.035), (0.5 + 0.3 * patient.arms, top + 0.2), (0.53 + patient.arms, 1.1)], 12)
+    lines = [(blade, 0.02), (arm, 0.05), (arm[:2], 0.065)]
+    return [(_on_side(points, side), width) for side in (RIGHT, LEFT) for points, width in lines]
 
 
 def vessels(patient: Patient, rng: np.random.Generator) -> list[tuple[bool, Line]]:
@@ -299,15 +303,17 @@ def _branch(
     start: np.ndarray, angle: float, side: int, width: float, rng: np.random.Generator, depth: int
 ) -> list[tuple[bool, Line]]:
     """Return a vessel in pieces, and what branches off it; angles are from the horizontal, down."""
-    found, at = [], start
-    up = angle < -0.1
-    for _ in range(5 if depth == 0 else 3):
-        angle = angle + rng.normal(0, 0.16)
-        step = rng.uniform(0.025, 0.05) * (1 if depth == 0 else 0.7)
-        end = at + step * np.array([side * np.cos(angle), np.sin(angle)])
-        found.append((up, (np.stack([at, end]), width)))
-        if depth < 2 and rng.random() < 0.6:
-            turned = angle + rng.choice([-1, 1]) * rng.uniform(0.35, 0.8)
-            found += [(up, line) for _, line in _branch(end, turned, side, 0.62 * width, rng, depth + 1)]
-        at, width = end, 0.8 * width
+    pieces, shorter = ((5, 1), (3, 0.7), (3, 0.7))[depth]
+    angles = angle + np.cumsum(rng.normal(0, 0.16, pieces))
+    steps = shorter * rng.uniform(0.025, 0.05, pieces)
+    away = np.cumsum(steps[:, None] * np.stack([side * np.cos(angles), np.sin(angles)], axis=1), axis=0)
+    points = np.concatenate([start[None], start + away])
+    widths = width * 0.8 ** np.arange(pieces)
+    up = bool(angle < -0.1)
+    found = [(up, (points[i : i + 2], widths[i])) for i in range(pieces)]
+    if depth < 2:
+        turned = angles + rng.choice([-1, 1], pieces) * rng.uniform(0.35, 0.8, pieces)
+        for i in np.flatnonzero(rng.random(pieces) < 0.6):
+            branch = _branch(points[i + 1], turned[i], side, 0.62 * widths[i], rng, depth + 1)
+            found += [(up, line) for _, line in branch]
     return found

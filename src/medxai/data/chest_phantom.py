@@ -100,8 +100,10 @@ class _Chest:
     outlines: tuple[np.ndarray, np.ndarray]
     """Right and left lung, in [0, 1]."""
     vessels: list[tuple[bool, Line]]
+    ribs: np.ndarray
+    """Density of them where they lie over lung."""
     rest: np.ndarray
-    """Density of all but the lungs, the heart and the vessels."""
+    """Density of all but the lungs, what lies in them, and the ribs."""
     cage: np.ndarray
     """Above the diaphragm, in [0, 1]."""
     texture: np.ndarray
@@ -113,20 +115,20 @@ class _Chest:
         branches = chest_anatomy.vessels(patient, rng)
         texture = sum(weight * _noise(film, scale, rng) for scale, weight in ((0.006, 0.5), (0.015, 0.6), (0.05, 0.7)))
         cage = film.blurred(film.polygon(patient.cage()), 0.004)
-        seen = film.blurred(np.clip(sum(outlines), 0, 1) * (1 - 0.8 * _solid(film, patient, patient.heart)), 0.01)
-        rest = _trunk(film, patient) + _bones(film, patient, seen)
-        return cls(film, patient, lungs, outlines, branches, rest, cage, texture)
+        ribs = film.blurred(np.clip(sum(outlines), 0, 1), 0.01) * _ribs(film, patient)
+        rest = _trunk(film, patient) + _bones(film, patient)
+        return cls(film, patient, lungs, outlines, branches, ribs, rest, cage, texture)
 
-    def density(self, heart: float, upper: float = 1.0, lower: float = 1.2) -> np.ndarray:
-        """Return the density of the chest, given the cardiothoracic ratio and the widths of vessels up and down."""
+    def density(self, heart: float, upper: float = 1.0) -> np.ndarray:
+        """Return the density of the chest, given the cardiothoracic ratio and the width of vessels that lead up."""
         film = self.film
-        solid = _solid(self.film, self.patient, heart)
+        solid = _solid(film, self.patient, heart)
         air = self.lungs * (1 - 0.95 * solid)
-        lines = [(points, width * (upper if up else lower)) for up, (points, width) in self.vessels]
+        lines = [(points, width * (upper if up else 1.2)) for up, (points, width) in self.vessels]
         tree = film.blurred(film.strokes(lines), 0.0022)
         hila = sum(film.blob(*self.patient.hilum(side), 0.022, 0.045) for side in (RIGHT, LEFT))
         marks = (0.2 * tree + 0.09 * hila + 0.025 * self.texture) * np.sqrt(air)
-        return self.rest - AIR * air + marks + 0.05 * solid * self.cage
+        return self.rest + self.ribs * (1 - 0.8 * solid) - AIR * air + marks + 0.05 * solid * self.cage
 
     def visible_lungs(self, heart: float) -> np.ndarray:
         """Return the lungs beside the heart, in [0, 1]."""
@@ -169,16 +171,19 @@ def _windpipe(patient: Patient) -> np.ndarray:
     return np.array(points) + TOP
 
 
-def _bones(film: Film, patient: Patient, seen: np.ndarray) -> np.ndarray:
-    """Return the density of ribs, which are hardly `seen` outside of the lungs, of collar bones and spine."""
+def _ribs(film: Film, patient: Patient) -> np.ndarray:
+    """Return the density of the ribs."""
     posterior, anterior = (_tubes(film, lines, 0.5) for lines in chest_anatomy.ribs(patient))
-    cage = (0.17 * posterior + 0.075 * anterior) * seen
+    return patient.ribs * (0.17 * posterior + 0.075 * anterior)
+
+
+def _bones(film: Film, patient: Patient) -> np.ndarray:
+    """Return the density of collar bones, shoulders and spine."""
     x, y = film.grid
-    column = np.exp(-0.5 * ((x - MIDLINE) / 0.034) ** 4)
-    discs = 0.5 + 0.5 * np.cos(2 * np.pi * y / 0.052)
-    return patient.ribs * (cage + 0.13 * _tubes(film, chest_anatomy.clavicles(patient), 0.3)) + column * (
-        0.07 + 0.025 * discs
-    )
+    column = np.exp(-0.5 * np.square(np.square((x - MIDLINE) / 0.034)))
+    spine = column * (0.0825 + 0.0125 * np.cos(2 * np.pi * y / 0.052))
+    collar = 0.13 * _tubes(film, chest_anatomy.collar_bones(patient), 0.3)
+    return spine + patient.ribs * (collar + 0.12 * _tubes(film, chest_anatomy.shoulders(patient), 0.25))
 
 
 def _tubes(film: Film, lines: list[Line], hollow: float) -> np.ndarray:
@@ -193,7 +198,7 @@ def _with_findings(chest: _Chest, healthy: np.ndarray, label: int, rng: np.rando
     if label == HEART_FAILURE:
         severity = rng.uniform(0.15, 1)
         upper = 1 + 1.0 * severity * rng.uniform(0.3, 1)
-        density = chest.density(chest.patient.heart + 0.13 * severity * rng.uniform(0.4, 1), upper, lower=1.2)
+        density = chest.density(chest.patient.heart + 0.13 * severity * rng.uniform(0.4, 1), upper)
         return density + _effusions(chest, severity, rng) + _interstitial(chest, severity, rng)
     return healthy + _consolidation(chest, rng) if label == PNEUMONIA else healthy
 
