@@ -19,6 +19,8 @@ RIGHT, LEFT = -1, 1
 SHIFT = 4
 """Bits of a pixel's fraction in OpenCV's drawing."""
 
+FROM_HILUM = 11
+"""Vessels that leave a hilum."""
 LEVELS = 15
 """Of depth that strokes are drawn in."""
 
@@ -291,29 +293,24 @@ def shoulders(patient: Patient) -> list[Line]:
 
 
 def vessels(patient: Patient, rng: np.random.Generator) -> list[tuple[bool, Line]]:
-    """Return the vessels of both lungs, each with whether it leads up: they branch, and get thinner, from the hila."""
+    """Return the pieces of the vessels of both lungs, each with whether it leads up.
+
+    Vessels leave the hila in all directions, branch twice, and get thinner; angles are from the horizontal, down.
+    """
+    side = np.repeat((RIGHT, LEFT), FROM_HILUM)
+    start = np.repeat([patient.hilum(RIGHT), patient.hilum(LEFT)], FROM_HILUM, axis=0)
+    angle = np.deg2rad(np.tile(np.linspace(-82, 88, FROM_HILUM), 2) + rng.uniform(-6, 6, len(side)))
+    width, up = rng.uniform(0.007, 0.012, len(side)), angle < -0.1
     found = []
-    for side in (RIGHT, LEFT):
-        for angle in np.deg2rad(np.linspace(-82, 88, 11) + rng.uniform(-6, 6, 11)):
-            found += _branch(np.array(patient.hilum(side)), angle, side, rng.uniform(0.007, 0.012), rng, 0)
-    return found
-
-
-def _branch(
-    start: np.ndarray, angle: float, side: int, width: float, rng: np.random.Generator, depth: int
-) -> list[tuple[bool, Line]]:
-    """Return a vessel in pieces, and what branches off it; angles are from the horizontal, down."""
-    pieces, shorter = ((5, 1), (3, 0.7), (3, 0.7))[depth]
-    angles = angle + np.cumsum(rng.normal(0, 0.16, pieces))
-    steps = shorter * rng.uniform(0.025, 0.05, pieces)
-    away = np.cumsum(steps[:, None] * np.stack([side * np.cos(angles), np.sin(angles)], axis=1), axis=0)
-    points = np.concatenate([start[None], start + away])
-    widths = width * 0.8 ** np.arange(pieces)
-    up = bool(angle < -0.1)
-    found = [(up, (points[i : i + 2], widths[i])) for i in range(pieces)]
-    if depth < 2:
-        turned = angles + rng.choice([-1, 1], pieces) * rng.uniform(0.35, 0.8, pieces)
-        for i in np.flatnonzero(rng.random(pieces) < 0.6):
-            branch = _branch(points[i + 1], turned[i], side, 0.62 * widths[i], rng, depth + 1)
-            found += [(up, line) for _, line in branch]
+    for pieces, length in ((5, 1), (3, 0.7), (3, 0.7)):
+        angles = angle[:, None] + np.cumsum(rng.normal(0, 0.16, (len(side), pieces)), axis=1)
+        steps = length * rng.uniform(0.025, 0.05, angles.shape)
+        away = np.stack([steps * side[:, None] * np.cos(angles), steps * np.sin(angles)], axis=2)
+        points = start[:, None] + np.cumsum(np.pad(away, ((0, 0), (1, 0), (0, 0))), axis=1)
+        widths = width[:, None] * 0.8 ** np.arange(pieces)
+        found += [(up[i], (points[i, j : j + 2], widths[i, j])) for i, j in np.ndindex(angles.shape)]
+        turned = angles + rng.choice((-1, 1), angles.shape) * rng.uniform(0.35, 0.8, angles.shape)
+        parent, piece = np.nonzero(rng.random(angles.shape) < 0.6)
+        side, up, start = side[parent], up[parent], points[parent, piece + 1]
+        angle, width = turned[parent, piece], 0.62 * widths[parent, piece]
     return found

@@ -74,7 +74,10 @@ def draw(n: int, side: int, seed: int) -> ChestFilms:
 def _film(
     seed: list[int], patient_seed: list[int], label: int, side: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:
-    """Draw a picture uint8 (side, side, 3), its findings float32 (side, side), its lungs bool, and the fixations."""
+    """Draw a picture uint8 (side, side, 3), its findings float32 (side, side), its lungs bool, and the fixations.
+
+    Lungs are as they would be seen without disease, so that a larger heart and fluid lie in them.
+    """
     body, rng, eye = (np.random.default_rng([*s, part]) for part, s in enumerate((patient_seed, seed, seed)))
     patient = Patient.drawn(body)
     film = Film(max(side, CELLS), rng.normal(0, 2.2), rng.uniform(0.93, 1.08), tuple(rng.uniform(-0.025, 0.025, 2)))
@@ -183,7 +186,8 @@ def _bones(film: Film, patient: Patient) -> np.ndarray:
     column = np.exp(-0.5 * np.square(np.square((x - MIDLINE) / 0.034)))
     spine = column * (0.0825 + 0.0125 * np.cos(2 * np.pi * y / 0.052))
     collar = 0.13 * _tubes(film, chest_anatomy.collar_bones(patient), 0.3)
-    return spine + patient.ribs * (collar + 0.12 * _tubes(film, chest_anatomy.shoulders(patient), 0.25))
+    shoulders = film.blurred(_tubes(film, chest_anatomy.shoulders(patient), 0.25), 0.006)
+    return spine + patient.ribs * (collar + 0.13 * shoulders)
 
 
 def _tubes(film: Film, lines: list[Line], hollow: float) -> np.ndarray:
