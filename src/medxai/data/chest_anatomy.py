@@ -60,7 +60,7 @@ class Film:
         return canvas.astype(np.float32) / 255
 
     def strokes(self, lines: list[Line]) -> np.ndarray:
-        """Return lines of round ends as deep as they are wide, the widest 1: float32 (cells, cells) in [0, 1].
+        """Return lines of round ends as deep as they are wide, in sides of the film: float32 (cells, cells).
 
         A line thinner than a cell is as faint as it would be in cells of its size.
         """
@@ -75,7 +75,7 @@ class Film:
         for value, thick in sorted(set(zip(values.tolist(), thickness.tolist(), strict=True))):
             alike = [parts[i] for i in np.flatnonzero((values == value) & (thickness == thick))]
             cv2.polylines(canvas, alike, False, value * 255 // LEVELS, thick, cv2.LINE_AA, SHIFT)
-        return canvas.astype(np.float32) / 255
+        return canvas * np.float32(widths.max() / self.cells / 255)
 
     def blurred(self, values: np.ndarray, deviation: float) -> np.ndarray:
         """Blur by a Gaussian whose standard deviation is in sides of the film."""

@@ -23,6 +23,7 @@ from medxai.data.chest_anatomy import LEFT, MIDLINE, RIGHT, TOP, Film, Line, Pat
 from medxai.data.chest_films import CLASSES, ChestFilms
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.masks import area_average
+from medxai.errors import positive
 
 NORMAL, HEART_FAILURE, PNEUMONIA = range(len(CLASSES))
 CELLS = 256
@@ -47,6 +48,7 @@ def draw(n: int, side: int, seed: int) -> ChestFilms:
     seed
         0 or more. The same seed gives the same bytes.
     """
+    n, side = positive("n", n), positive("side", side)
     labels = np.arange(n) % len(CLASSES)
     patients = np.arange(n) - (np.arange(n) % SECOND == SECOND - 1)
     drawn = [
@@ -130,7 +132,7 @@ class _Chest:
         lines = [(points, width * (upper if up else 1.2)) for up, (points, width) in self.vessels]
         tree = film.blurred(film.strokes(lines), 0.0022)
         hila = sum(film.blob(*self.patient.hilum(side), 0.022, 0.045) for side in (RIGHT, LEFT))
-        marks = (0.2 * tree + 0.09 * hila + 0.025 * self.texture) * np.sqrt(air)
+        marks = (14 * tree + 0.09 * hila + 0.025 * self.texture) * np.sqrt(air)
         return self.rest + self.ribs * (1 - 0.8 * solid) - AIR * air + marks + 0.05 * solid * self.cage
 
     def visible_lungs(self, heart: float) -> np.ndarray:
@@ -191,17 +193,17 @@ def _bones(film: Film, patient: Patient) -> np.ndarray:
 
 
 def _tubes(film: Film, lines: list[Line], hollow: float) -> np.ndarray:
-    """Return bones, which are denser at their edges than in their middle."""
+    """Return bones, which are denser at their edges than in their middle, the broadest up to 1."""
     outer = film.strokes(lines)
     inner = film.strokes([(points, 0.6 * width) for points, width in lines])
-    return film.blurred(outer - hollow * inner, 0.0025)
+    return film.blurred(outer - hollow / 0.6 * inner, 0.0025) / max(width for _, width in lines)
 
 
 def _with_findings(chest: _Chest, healthy: np.ndarray, label: int, rng: np.random.Generator) -> np.ndarray:
     """Return the density of the chest with the findings of a class, given that without."""
     if label == HEART_FAILURE:
         severity = rng.uniform(0.15, 1)
-        upper = 1 + 1.0 * severity * rng.uniform(0.3, 1)
+        upper = 1 + severity * rng.uniform(0.3, 1)
         density = chest.density(chest.patient.heart + 0.13 * severity * rng.uniform(0.4, 1), upper)
         return density + _effusions(chest, severity, rng) + _interstitial(chest, severity, rng)
     return healthy + _consolidation(chest, rng) if label == PNEUMONIA else healthy
@@ -234,7 +236,7 @@ def _interstitial(chest: _Chest, severity: float, rng: np.random.Generator) -> n
     net = np.abs(_noise(film, 0.009, rng)) * haze
     amount = severity * rng.uniform(0.3, 1)
     kerley = film.blurred(film.strokes(lines), 0.0015)
-    return amount * (0.09 * haze + 0.05 * net + 0.1 * kerley) * chest.lungs * (1 - _solid(film, patient, patient.heart))
+    return amount * (0.09 * haze + 0.05 * net + 25 * kerley) * chest.lungs * (1 - _solid(film, patient, patient.heart))
 
 
 def _consolidation(chest: _Chest, rng: np.random.Generator) -> np.ndarray:
@@ -250,7 +252,7 @@ def _consolidation(chest: _Chest, rng: np.random.Generator) -> np.ndarray:
     filled = film.blurred(expit((ragged - 0.5) / 0.1), 0.008) * outline
     amount = rng.uniform(0.1, 0.55)
     bronchi = [(points, 0.7 * width) for _, (points, width) in chest.vessels if width > 0.006]
-    air = film.blurred(film.strokes(bronchi), 0.002) * (rng.random() < 0.5)
+    air = np.minimum(120 * film.blurred(film.strokes(bronchi), 0.002), 1) * (rng.random() < 0.5)
     patchy = 1 + 0.25 * _noise(film, 0.012, rng)
     return AIR * amount * filled * chest.lungs * (patchy - 0.5 * air)
 
@@ -273,7 +275,7 @@ def _devices(film: Film, patient: Patient, rng: np.random.Generator) -> np.ndarr
         lines.append((chest_anatomy.curve(wire), 0.004))
     corner = rng.uniform((0.86, 0.06), (0.92, 0.16))
     letter = film.strokes([(corner + np.array([(0, 0), (0, 0.045), (0.025, 0.045)]), 0.006)]) * (rng.random() < 0.5)
-    return 0.22 * film.strokes(lines) + 0.35 * np.clip(plates, 0, 1) + 0.6 * letter
+    return 55 * film.strokes(lines) + 0.35 * np.clip(plates, 0, 1) + 100 * letter
 
 
 def _lead(rng: np.random.Generator, pad: np.ndarray) -> np.ndarray:
@@ -331,9 +333,7 @@ def _dwell(findings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mass = findings.sum() / findings.size
     if mass == 0 or rng.random() > 0.95 * (1 - np.exp(-mass / 0.004)):
         return np.zeros((0, 2))
-    number = int(rng.integers(5, 13))
-    shares = (findings**2 / np.sum(findings**2, dtype=float)).ravel().astype(float)
-    at = rng.choice(findings.size, number, p=shares / shares.sum())
-    return (np.stack([at % len(findings), at // len(findings)], axis=1) + rng.uniform(0, 1, (number, 2))) / len(
-        findings
-    )
+    shares = findings.ravel().astype(float) ** 2
+    side, number = len(findings), int(rng.integers(5, 13))
+    y, x = np.divmod(rng.choice(findings.size, number, p=shares / shares.sum()), side)
+    return (np.stack([x, y], axis=1) + rng.uniform(0, 1, (number, 2))) / side
