@@ -48,7 +48,8 @@ def read(root: Path, side: int) -> ChestFilms:
         In one sentence, if a file is not there or is not what it should be; ids do not match; or a fixation is off its
         film or has a negative duration.
     """
-    sheet = _sheet(root)
+    whole = _sheet(root)
+    sheet = _used(root, whole)
     shown, sizes = [], []
     for path in sheet["path"]:
         grey = dicom.read(pictures.below(root, path))
@@ -56,7 +57,7 @@ def read(root: Path, side: int) -> ChestFilms:
         shown.append(pictures.square(grey, side))
     sizes = pd.DataFrame(sizes, sheet.index, ["width", "height"])
     names = list(sheet.index)
-    fixations = gaze.checked(_fixations(root, sheet, sizes, side), names, side)
+    fixations = gaze.checked(_fixations(root, sheet, whole.index, sizes, side), names, side)
     images = LabelledImages(
         "EGD-CXR",
         "real",
@@ -72,7 +73,7 @@ def read(root: Path, side: int) -> ChestFilms:
 
 
 def _sheet(root: Path) -> pd.DataFrame:
-    """Return the rows of the sheet that are used, by id, with a column ``label``."""
+    """Return the sheet by the ids of films."""
     if not (root / SHEET).is_file():
         raise DataError(f"{root} is not EGD-CXR: expected {SHEET} in it, which PhysioNet gives to those it knows")
     columns = ("dicom_id", "path", "patient_id", *LABELS)
@@ -82,67 +83,57 @@ def _sheet(root: Path) -> pd.DataFrame:
             raise DataError(f"{root / SHEET} has a row without {column}")
     if (twice := sheet["dicom_id"].duplicated()).any():
         raise DataError(f"{root / SHEET} lists {sheet['dicom_id'][twice].iloc[0]} more than once")
-    sheet = sheet.set_index("dicom_id")
+    return sheet.set_index("dicom_id")
+
+
+def _used(root: Path, whole: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the sheet whose films are used, with a column ``label``."""
     wanted = tables.read(root / IDS, ("filename",), texts=("filename",))["filename"].dropna().unique()
-    if len(unknown := pd.Index(wanted).difference(sheet.index)):
+    if len(unknown := pd.Index(wanted).difference(whole.index)):
         raise DataError(f"{root / IDS} lists {unknown[0]}, which is not in {SHEET}: expected ids of its films")
-    sheet = sheet.loc[sheet.index.isin(wanted)].copy()
+    sheet = whole[whole.index.isin(wanted)]
     marks = tables.numbers(sheet, LABELS).to_numpy()
     if len(wrong := sheet.index[~(np.isin(marks, (0, 1)).all(axis=1) & (marks.sum(axis=1) == 1))]):
         raise DataError(f"{wrong[0]} in {root / SHEET} has not one class: expected 1 in one of {', '.join(LABELS)}")
-    sheet["label"] = marks.argmax(axis=1)
-    return sheet
+    return sheet.assign(label=marks.argmax(axis=1))
 
 
-def _fixations(root: Path, sheet: pd.DataFrame, sizes: pd.DataFrame, side: int) -> pd.DataFrame:
-    """Return the fixations on the films, in pixels of the pictures."""
+def _fixations(root: Path, sheet: pd.DataFrame, known: pd.Index, sizes: pd.DataFrame, side: int) -> pd.DataFrame:
+    """Return the fixations on the films of a sheet, in pixels of the pictures; `known` are the ids of all films."""
     path = next((root / name for name in GAZE if (root / name).is_file()), None)
     if path is None:
         raise DataError(f"{root} has no gaze: expected {' or '.join(GAZE)}")
     columns = ("DICOM_ID", *TIMES)
     table = tables.read(path, columns, texts=columns[:1], others=(*IN_FILM, *ON_SCREEN, "FPOGV"))
-    table = table[_of_films(path, table["DICOM_ID"], root)]
-    table = table[table["DICOM_ID"].isin(sheet.index)]
+    ids = table["DICOM_ID"]
+    if len(unknown := ids[~ids.isin(known) & ~ids.isin(known.str[:-CALIBRATION])]):
+        raise DataError(f"{path} has gaze on {unknown.iloc[0]!r}, which is not in {SHEET}: expected ids of its films")
+    table = table[ids.isin(sheet.index)]
     if "FPOGV" in table:
         table = table[tables.numbers(table, ["FPOGV"])["FPOGV"] == 1]
-    of_row = table["DICOM_ID"]
-    places = (
-        _in_film(table, sizes.loc[of_row])
-        if set(IN_FILM) <= set(table)
-        else _from_screen(table, sheet.loc[of_row], path)
-    )
-    times = tables.numbers(table, TIMES).to_numpy()
-    found = pd.DataFrame(
-        {
-            "image": of_row.to_numpy(),
-            "x": side * places[:, 0],
-            "y": side * places[:, 1],
-            "start": times[:, 0],
-            "duration": times[:, 1],
-        }
-    )
-    beside = (places < 0).any(axis=1)
-    found = found[~beside].sort_values("duration", kind="stable")
+    return _tidy(table, _places(table, sheet, sizes, path), side)
+
+
+def _tidy(table: pd.DataFrame, places: np.ndarray, side: int) -> pd.DataFrame:
+    """Return rows of gaze as fixations, those beside the film left out; each film's first one starts at 0 s."""
+    x, y = side * places.T
+    start, duration = tables.numbers(table, TIMES).to_numpy().T
+    found = pd.DataFrame({"image": table["DICOM_ID"].to_numpy(), "x": x, "y": y, "start": start, "duration": duration})
+    found = found[~(places < 0).any(axis=1)].sort_values("duration", kind="stable")
     found = found.drop_duplicates(["image", "start"], keep="last")  # raw gaze tells a fixation again while it lasts
     return found.assign(start=found["start"] - found.groupby("image")["start"].transform("min"))
 
 
-def _of_films(path: Path, ids: pd.Series, root: Path) -> pd.Series:
-    """Return which rows of gaze are on a film, not on a picture for calibration; others are a DataError."""
-    known = tables.read(root / SHEET, ("dicom_id",), texts=("dicom_id",), others=())["dicom_id"]
-    on_film = ids.isin(known)
-    if len(unknown := ids[~on_film & ~ids.isin(known.str[:-CALIBRATION])]):
-        raise DataError(f"{path} has gaze on {unknown.iloc[0]!r}, which is not in {SHEET}: expected ids of its films")
-    return on_film
-
-
-def _in_film(table: pd.DataFrame, sizes: pd.DataFrame) -> np.ndarray:
-    """Return places as shares of the film's width and height, (n, 2), from its pixels."""
-    return tables.numbers(table, IN_FILM).to_numpy() / sizes.to_numpy()
+def _places(table: pd.DataFrame, sheet: pd.DataFrame, sizes: pd.DataFrame, path: Path) -> np.ndarray:
+    """Return places as shares of the film's width and height, (n, 2), negative beside the film."""
+    rows = table["DICOM_ID"]
+    if set(IN_FILM) <= set(table):
+        return tables.numbers(table, IN_FILM).to_numpy() / sizes.loc[rows].to_numpy()
+    return _from_screen(table, sheet.loc[rows], path)
 
 
 def _from_screen(table: pd.DataFrame, sheet: pd.DataFrame, path: Path) -> np.ndarray:
-    """Return places as shares of the film's width and height, (n, 2), from those on the screen; -1 beside the film."""
+    """Return what `_places` does, from places on the screen."""
     tables.require(table, ON_SCREEN, str(path))
     tables.require(sheet, PADDING, SHEET)
     padding = tables.numbers(sheet, PADDING).to_numpy()
