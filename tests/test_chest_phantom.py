@@ -71,7 +71,7 @@ def test_patients_have_at_most_two_films_and_the_second_looks_alike(films: Chest
 
 
 def test_brightness_and_contrast_do_not_tell_the_classes() -> None:
-    films = chest_phantom.draw(240, 32, SEED).images
+    films = chest_phantom.draw(150, 32, SEED).images
     statistics = classification.colour_statistics(films.pictures, spread=True)[:, [0, 3]]
     model = classification.linear_model(statistics, films.labels)
     guessed = classification.cross_validated(model, films.labels, groups=films.groups, seed=0)

@@ -32,7 +32,7 @@ SECOND = 10
 """One film in so many is a second one of a patient."""
 VISIBLE = 0.06
 """Difference of density at which a finding counts in full; softer ones count by their share of it."""
-AIR = 0.62
+AIR = 0.56
 """How much less dense a full depth of lung is than tissue."""
 
 
@@ -116,12 +116,12 @@ class _Chest:
     @classmethod
     def of(cls, film: Film, patient: Patient, rng: np.random.Generator) -> "_Chest":
         outlines = tuple(film.polygon(patient.lung(side)) for side in (RIGHT, LEFT))
-        lungs = sum(film.blurred(film.domed(outline, 0.11), 0.003) for outline in outlines)
+        lungs = sum(film.blurred(film.domed(outline, 0.11), 0.005) for outline in outlines)
         branches = chest_anatomy.vessels(patient, rng)
         texture = sum(weight * _noise(film, scale, rng) for scale, weight in ((0.006, 0.5), (0.015, 0.6), (0.05, 0.7)))
         cage = film.blurred(film.polygon(patient.cage()), 0.004)
         ribs = film.blurred(np.clip(sum(outlines), 0, 1), 0.01) * _ribs(film, patient)
-        rest = _trunk(film, patient) + _bones(film, patient)
+        rest = _trunk(film, patient) + _bones(film, patient) + 0.03 * _noise(film, 0.1, rng)
         return cls(film, patient, lungs, outlines, branches, ribs, rest, cage, texture)
 
     def density(self, heart: float, upper: float = 1.0) -> np.ndarray:
@@ -143,7 +143,7 @@ class _Chest:
 def _solid(film: Film, patient: Patient, heart: float) -> np.ndarray:
     """Return where the heart, of a cardiothoracic ratio, and the mediastinum take the place of lung, in [0, 1]."""
     parts = [film.polygon(part) for part in (patient.heart_outline(heart), *patient.mediastinum())]
-    return film.blurred(np.max(parts, axis=0), 0.005)
+    return film.blurred(np.max(parts, axis=0), 0.008)
 
 
 def _noise(film: Film, scale: float, rng: np.random.Generator) -> np.ndarray:
@@ -179,7 +179,7 @@ def _windpipe(patient: Patient) -> np.ndarray:
 def _ribs(film: Film, patient: Patient) -> np.ndarray:
     """Return the density of the ribs."""
     posterior, anterior = (_tubes(film, lines, 0.5) for lines in chest_anatomy.ribs(patient))
-    return patient.ribs * (0.17 * posterior + 0.075 * anterior)
+    return patient.ribs * (0.145 * posterior + 0.07 * anterior)
 
 
 def _bones(film: Film, patient: Patient) -> np.ndarray:
@@ -293,11 +293,11 @@ def _exposed(film: Film, density: np.ndarray, rng: np.random.Generator) -> np.nd
     """Return the grey that a film shows of a density, in [0, 1]: scatter, noise, sharpening, window and contrast."""
     scattered = density + rng.uniform(0.05, 0.2) * (film.blurred(density, 0.05) - density)
     grains = film.blurred(rng.standard_normal(density.shape, np.float32), 0.0022)
-    noisy = scattered + rng.uniform(0.003, 0.013) * (0.5 + scattered) * grains / 0.45
+    noisy = scattered + rng.uniform(0.002, 0.011) * (0.5 + scattered) * grains / 0.45
     sharp = noisy + rng.uniform(0.1, 0.5) * (noisy - film.blurred(noisy, 0.012))
-    black, white = rng.uniform(-0.12, 0.06), rng.uniform(0.95, 1.25)
+    black, white = rng.uniform(-0.12, 0.1), rng.uniform(1.0, 1.4)
     grey = np.clip((sharp - black) / (white - black), 0, 1)
-    bend = rng.uniform(0.6, 2.2)  # dense parts differ less than the lungs do
+    bend = rng.uniform(0.3, 1.9)  # dense parts differ less than the lungs do
     return -np.expm1(-bend * grey) / -np.expm1(-bend)
 
 
