@@ -106,3 +106,38 @@ def named(table: pd.DataFrame, names: Mapping[str, str], column: str = "model") 
     known = table[table[column].isin(list(names))]
     order = known[column].map(list(names).index)
     return known.assign(**{column: known[column].map(names)}).iloc[np.argsort(order, kind="stable")]
+
+
+def variants(answers: pd.DataFrame, maps: pd.DataFrame, of: str = "guided_backpropagation") -> pd.DataFrame:
+    """Set each variant of a model beside the default with the same seed.
+
+    Parameters
+    ----------
+    answers, maps
+        Tables of `medxai.experiment.gaze_trained`, the second one of `scores`, with the columns that name a network.
+    of
+        Whose map is scored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``model``, ``variant``, ``area`` (average), ``low`` and ``high`` (DeLong's interval of it), ``gain`` over the
+        default and its ``p``, NaN for the default itself; ``sNCC`` and ``finding AUC`` of the map.
+    """
+    table = answers[answers["seed"] == 0].set_index(["model", "variant"])
+    scored = maps[(maps["seed"] == 0) & (maps["map"] == of)]
+    scored = scored.pivot(index=["model", "variant"], columns="metric", values="value")
+    lines = []
+    for model in table.index[table.index.get_level_values(1) != DEFAULT].unique(0):
+        if (model, DEFAULT) not in table.index:
+            continue
+        default = table.loc[(model, DEFAULT)]
+        for variant in table.loc[model].index.unique():
+            own = table.loc[(model, variant)]
+            area = auc_tests.delong(own["label"], own[list(CLASSES)], CLASSES).loc[auc_tests.MEAN]
+            gain = auc_tests.paired(own["label"], own[list(CLASSES)], default[list(CLASSES)], CLASSES).iloc[0]
+            known = scored.loc[(model, variant)].reindex(["sNCC", "finding AUC"]).to_dict()
+            told = {"area": area["value"], "low": area["low"], "high": area["high"]}
+            tested = {"gain": gain["value"], "p": gain["p"]} if variant != DEFAULT else {"gain": np.nan, "p": np.nan}
+            lines.append({"model": model, "variant": variant, **told, **tested, **known})
+    return pd.DataFrame(lines)

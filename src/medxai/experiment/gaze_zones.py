@@ -109,7 +109,8 @@ def by_zone(films: ScoredFilms, maps: Mapping[str, np.ndarray], resamples: int) 
         bootstrap over cases.
     """
     area = np.maximum(films.zones.sum((2, 3)), 1)
-    means = {name: np.einsum("nhw,nzhw->nz", some, films.zones) / area for name, some in maps.items()}
+    sums = {name: np.einsum("nhw,nzhw->nz", some.astype(float), films.zones) for name, some in maps.items()}
+    means = {name: (some / area).round(9) for name, some in sums.items()}  # else rounding breaks ties
     parts = []
     for number, reader in enumerate(READERS):
         own = films.scores[:, number].astype(float)
