@@ -134,6 +134,22 @@ def test_one_seed_has_no_spread_and_the_baseline_no_gain() -> None:
     assert gaze_compared.gains(answers)["model"].unique().tolist() == ["classifier"]
 
 
+def test_a_variant_is_set_beside_the_default_of_its_model() -> None:
+    default = answers_of({"u_net": [1.0, 1.0], "classifier": [1.0]})
+    better = answers_of({"u_net": [4.0]}).assign(variant="edges")
+    keys = [("u_net", "default"), ("u_net", "edges"), ("classifier", "default")]
+    maps = pd.DataFrame([(*key, 0, "grad_cam", "sNCC", value) for value, key in enumerate(keys)])
+    maps.columns = ["model", "variant", "seed", "map", "metric", "value"]
+    table = gaze_compared.variants(pd.concat([default, better]), maps, of="grad_cam").set_index("variant")
+    assert table["model"].unique().tolist() == ["u_net"], "the classifier has no variant"
+    assert np.isnan(table.loc["default", "gain"])
+    assert table.loc["edges", "gain"] == pytest.approx(table.loc["edges", "area"] - table.loc["default", "area"])
+    assert table.loc["edges", "p"] < 0.05
+    assert table["sNCC"].to_dict() == {"default": 0, "edges": 1}
+    assert table["finding AUC"].isna().all()
+    assert gaze_compared.variants(default, maps).empty
+
+
 def test_doubt_finds_wrong_answers_of_a_model_that_knows_something() -> None:
     table = gaze_compared.rejections(answers_of({"u_net": [2.0], "classifier": [60.0]}, 600)).set_index("model")
     assert 0.5 < table.loc["u_net", "area"] <= 1

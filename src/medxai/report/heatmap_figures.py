@@ -27,6 +27,21 @@ CONTROLS = {
     "edges": "▸ Edges of the film",
 }
 """Maps that no network has made; ``▸`` marks those that know nothing of the film's finding."""
+VARIANTS = {
+    "default": "default",
+    "weight_10": "weight 10",
+    "cells_8": "map of 8 x 8 cells",
+    "cells_8_weight_10": "map of 8 x 8 cells, weight 10",
+    "prediction": "predicted class",
+    "positive": "positive gradients",
+    "signed": "signed gradients",
+    "quantile": "scaled to a quantile",
+    "logit": "map taken for logits",
+    "still": "map does not learn",
+    "edges": "▸ guided by edges",
+    "another_image": "▸ guided by the gaze on another film",
+    "centre": "▸ guided by the centre",
+}
 AREAS = dict(zip(("Average", "Normal", "CHF", "Pneumonia"), ("Average", *CLASSES), strict=True))
 """Names of areas in print, and here."""
 
