@@ -12,6 +12,7 @@ from scipy import special
 from medxai.data.chest_films import CLASSES
 from medxai.evaluation import auc_tests, doctor
 from medxai.experiment.gaze_trained import DEFAULT
+from medxai.training.gaze_losses import MODELS
 
 BASELINE = "u_net"
 RESAMPLES = 1000
@@ -124,20 +125,21 @@ def variants(answers: pd.DataFrame, maps: pd.DataFrame, of: str = "guided_backpr
         ``model``, ``variant``, ``area`` (average), ``low`` and ``high`` (DeLong's interval of it), ``gain`` over the
         default and its ``p``, NaN for the default itself; ``sNCC`` and ``finding AUC`` of the map.
     """
-    table = answers[answers["seed"] == 0].set_index(["model", "variant"])
+    own = dict(list(answers[answers["seed"] == 0].groupby(["model", "variant"], sort=False)))
     scored = maps[(maps["seed"] == 0) & (maps["map"] == of)]
     scored = scored.pivot(index=["model", "variant"], columns="metric", values="value")
     lines = []
-    for model in table.index[table.index.get_level_values(1) != DEFAULT].unique(0):
-        if (model, DEFAULT) not in table.index:
+    for model, variant in own:
+        known = [name for other, name in own if other == model]
+        if DEFAULT not in known or len(known) == 1:
             continue
-        default = table.loc[(model, DEFAULT)]
-        for variant in table.loc[model].index.unique():
-            own = table.loc[(model, variant)]
-            area = auc_tests.delong(own["label"], own[list(CLASSES)], CLASSES).loc[auc_tests.MEAN]
-            gain = auc_tests.paired(own["label"], own[list(CLASSES)], default[list(CLASSES)], CLASSES).iloc[0]
-            known = scored.loc[(model, variant)].reindex(["sNCC", "finding AUC"]).to_dict()
-            told = {"area": area["value"], "low": area["low"], "high": area["high"]}
-            tested = {"gain": gain["value"], "p": gain["p"]} if variant != DEFAULT else {"gain": np.nan, "p": np.nan}
-            lines.append({"model": model, "variant": variant, **told, **tested, **known})
-    return pd.DataFrame(lines)
+        labels, logits = own[model, variant]["label"], own[model, variant][list(CLASSES)]
+        area = auc_tests.delong(labels, logits, CLASSES).loc[auc_tests.MEAN, ["value", "low", "high"]]
+        told = {"model": model, "variant": variant, **area.rename({"value": "area"})}
+        if variant != DEFAULT:
+            gain = auc_tests.paired(labels, logits, own[model, DEFAULT][list(CLASSES)], CLASSES).loc[auc_tests.MEAN]
+            told |= {"gain": gain["value"], "p": gain["p"]}
+        lines.append(told | scored.loc[(model, variant)].reindex(["sNCC", "finding AUC"]).to_dict())
+    columns = ["model", "variant", "area", "low", "high", "gain", "p", "sNCC", "finding AUC"]
+    table = pd.DataFrame(lines, columns=columns)
+    return table.sort_values("model", key=lambda names: names.map(list(MODELS).index), kind="stable", ignore_index=True)
