@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from medxai.data import dermxdb, medmnist
+from medxai.data import brixia, dermxdb, egd_cxr, medmnist
 from medxai.data.image_folder import ENDINGS, read_folder
 from medxai.data.labelled_images import LabelledImages
 from medxai.errors import DataError
@@ -42,6 +42,7 @@ from medxai.models.architectures import build, known
 from medxai.report import your_data_page
 from medxai.studies.your_data import evaluate
 from tiny_dermxdb import outline, square, tag, write
+from tiny_egd_cxr import write as write_films
 
 SECONDS, MEMORY = 5.0, 2**30
 """What one input may take, and how much memory above that at the start."""
@@ -410,6 +411,41 @@ def of_small_images(generator: Generator, place: Path) -> None:
         data.test.truth(0)
 
 
+@cache
+def films() -> dict[str, bytes]:
+    """A small EGD-CXR: content by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = write_films(Path(folder) / "egd_cxr")
+        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.*"))}
+
+
+def of_films(generator: Generator, place: Path) -> None:
+    files = dict(films())
+    name = list(files)[generator.integers(len(files))]
+    if name.endswith(".csv"):
+        files[name] = damaged(generator, name, files[name])
+    elif generator.random() < 0.5:  # the header
+        files[name] = mutated(generator, files[name][:600]) + files[name][600:]
+    else:
+        files[name] = mutated(generator, files[name])
+    for path, content in files.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(content)
+    egd_cxr.read(place, 16)
+
+
+def of_scored_films(generator: Generator, place: Path) -> None:
+    columns = [f"{letter}-{zone}" for letter in "SJ" for zone in brixia.ZONES]
+    table = f"png512,url,{','.join(columns)}\npng512/a.png,u,{','.join('012301230123')}\n".encode()
+    of_list = generator.random() < 0.5
+    (place / "manifest.csv").write_bytes(damaged(generator, "manifest.csv", table) if of_list else table)
+    (place / "LICENSE").write_text("CC BY-NC-SA 4.0")
+    (place / "png512").mkdir()
+    content = pictures()[0][1] if of_list else picture(generator)[1]
+    (place / "png512/a.png").write_bytes(content)
+    brixia.read(place, 16)
+
+
 LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "annotations in a folder": from_folder,
     "annotations in a zip": from_zip,
@@ -419,6 +455,8 @@ LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "weights": of_weights,
     "names in the report": names,
     "small images": of_small_images,
+    "chest films": of_films,
+    "scored films": of_scored_films,
 }
 
 

@@ -176,3 +176,19 @@ def test_bad_input_is_one_sentence() -> None:
         auc_tests.delong(labels[1:], first, NAMES)
     with pytest.raises(ValueError, match=r"positive and scores are \(60,\) and \(1, 60\): expected \(n,\) and finite"):
         auc_tests.parts(labels == 1, np.full(60, np.nan))
+
+
+def test_several_runs_have_the_mean_of_their_areas_and_an_error_between_one_run_and_independent_ones() -> None:
+    labels, first, second = scored(90, seed=3)
+    runs = np.stack([first, second])
+    both = auc_tests.delong(labels, runs, NAMES)
+    each = [auc_tests.delong(labels, one, NAMES) for one in (first, second)]
+    np.testing.assert_allclose(both["value"], np.mean([one["value"] for one in each], axis=0))
+    apart = np.hypot(*[one["error"] for one in each]) / 2
+    assert (apart < both["error"]).all(), "runs share their images, so that their errors go together"
+    assert (both["error"] <= np.mean([one["error"] for one in each], axis=0) + 1e-12).all()
+    same = auc_tests.delong(labels, np.stack([first, first]), NAMES)
+    np.testing.assert_allclose(same, each[0])
+    drawn = auc_tests.resampled(labels, runs, seed=1)
+    np.testing.assert_allclose(drawn, np.mean([auc_tests.resampled(labels, one, seed=1) for one in runs], axis=0))
+    assert auc_tests.stratified(labels, runs, NAMES)["value"].to_numpy() == pytest.approx(both["value"].to_numpy())

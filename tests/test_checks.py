@@ -54,6 +54,9 @@ RIGHT = {
     "gaze_audit.check_error": np.sqrt((0.16 + (2 / 3 - 0.64) + 2 * (1.28 / 1.8 - 0.64)) / 6),
     "gaze_audit.check_ids": ["x.1", "y.2"],
     "gaze_audit.check_shuffled": 1 / 2 - (-1 + 1 / np.sqrt(2)) / 2,
+    "heatmap_training.check_guided": [2, 0],  # the second unit is not active, the signal of the third is negative
+    "heatmap_training.check_holm": [0.09, 0.04, 0.09, 0.3],
+    "heatmap_training.check_loss": 0.5 + 2 * (np.log(2) / 4 + 3 / 4 * -np.log(0.75 * 0.5) / 2),
     "images.check_area": 4 / 10,
     "images.check_inside": 2 / 3,
     "images.check_nearest_mean": 6 / 7,

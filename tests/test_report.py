@@ -159,6 +159,10 @@ def test_a_badge_names_the_kind_of_data_in_words():
     assert "&lt;b&gt;" in report.badge("real", "<b>").data
 
 
+def test_what_comes_later_is_said_and_escaped():
+    assert "Not in this build</b> a &lt; b" in report.later("a < b").data
+
+
 def test_missing_data_are_named_for_readers_and_not_with_messages_of_the_build():
     assert report.missing({}).data == ""
     line = report.missing({"busi": "<urlopen error>", "w<": "no route"}).data

@@ -66,6 +66,17 @@ class Profile:
         How many paintings each of them explains by other methods than Grad-CAM.
     pretraining_images, pretraining_epochs
         How many paintings of simulated annotations an architecture sees before, and how many times.
+    gaze_training, gaze_test
+        How many chest phantoms the gaze-supervised networks learn from and are tested on; half as many as these choose
+        the epoch.
+    gaze_side
+        Their side in pixels, and that of real films with scores of zones.
+    gaze_epochs
+        Length of training.
+    gaze_explained
+        How many test films are explained, at least three.
+    gaze_seeds
+        How many trainings of each of the eight models, of other seeds.
     samples
         Random draws or steps of a method or a metric that takes some; others take a fixed multiple of it.
     """
@@ -98,6 +109,12 @@ class Profile:
     benchmark_explained: int
     pretraining_images: int
     pretraining_epochs: int
+    gaze_training: int
+    gaze_test: int
+    gaze_side: int
+    gaze_epochs: int
+    gaze_explained: int
+    gaze_seeds: int
     samples: int
 
 
@@ -160,6 +177,12 @@ PROFILES = {
             benchmark_explained=1,
             pretraining_images=12,
             pretraining_epochs=1,
+            gaze_training=12,
+            gaze_test=12,
+            gaze_side=64,
+            gaze_epochs=1,
+            gaze_explained=6,
+            gaze_seeds=1,
             samples=4,
         ),
         Profile(
@@ -191,6 +214,12 @@ PROFILES = {
             benchmark_explained=1,
             pretraining_images=72,
             pretraining_epochs=1,
+            gaze_training=80,
+            gaze_test=60,
+            gaze_side=96,
+            gaze_epochs=3,
+            gaze_explained=12,
+            gaze_seeds=1,
             samples=12,
         ),
         Profile(
@@ -222,6 +251,12 @@ PROFILES = {
             benchmark_explained=4,
             pretraining_images=2_000,
             pretraining_epochs=4,
+            gaze_training=600,
+            gaze_test=300,
+            gaze_side=128,
+            gaze_epochs=10,
+            gaze_explained=150,
+            gaze_seeds=3,
             samples=32,
         ),
     )

@@ -56,7 +56,7 @@ class Dataset:
             return self.place.is_file()
         found = list(self.place.iterdir()) if self.place.is_dir() else []
         if isinstance(self.source, str):
-            return bool(found)
+            return bool(found) or self.place.is_file()
         return any((self.place / "annotations").glob("*.json")) or any(path.name.endswith(ENDINGS) for path in found)
 
     @property

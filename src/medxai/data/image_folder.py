@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from medxai import paths
@@ -55,7 +54,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     squares, inside = [], []
     for i, path in enumerate(files.values()):
         picture = pictures.read(path)
-        squares.append(_square(picture, size))
+        squares.append(pictures.square(picture, size))
         shape = picture.shape[:2]
         del picture  # a large one and its mask need not be in memory together
         if outlines is not None:
@@ -106,11 +105,6 @@ def _matched(files: dict[str, Path], names: Sequence[str], folder: Path, masks: 
                 "all zero if there is nothing to outline"
             )
         yield found[stem]
-
-
-def _square(picture: np.ndarray, size: int) -> np.ndarray:
-    shrinks = min(picture.shape[:2]) >= size
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _inside(path: Path, wanted: tuple[int, ...], size: int) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse.csgraph import connected_components
 
-from medxai.data import pictures
+from medxai.data import pictures, tables
 from medxai.data.masks import area_average
 from medxai.errors import DataError
 
@@ -60,7 +60,7 @@ class ImageSet:
     def __post_init__(self) -> None:
         if self.licence not in LICENCES or not self.attribution.strip():
             raise DataError(f"{self.name} has no licence that we know, or names nobody: its pictures cannot be shown")
-        _require(self.images, ("path", "label", "masks"), self.name)
+        tables.require(self.images, ("path", "label", "masks"), self.name)
         if not self.images.index.is_unique:
             raise DataError(f"{self.name} lists {self.images.index[self.images.index.duplicated()][0]} more than once")
         for path in self._files():
@@ -337,29 +337,13 @@ def _templates(folder: Path) -> pd.DataFrame:
 
 
 def _manifest(root: Path, what: str, columns: tuple[str, ...], name: str = "manifest.csv") -> pd.DataFrame:
-    path = root / name
-    if not path.is_file():
+    if not (root / name).is_file():
         raise DataError(f"{root} is not {what}: expected {name} in it")
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
-    except (OSError, ValueError, OverflowError) as error:
-        said = " ".join(str(error).split())
-        raise DataError(f"{path} is no table: expected comma-separated values ({said})") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
-        raise DataError(f"{path} has rows with more cells than columns: expected {len(table.columns)}")
-    _require(table, columns, str(path))
+    table = tables.read(root / name, columns, texts=TEXTS)
     for column in columns[:2]:
         if table[column].isna().any():
-            raise DataError(f"{path} has a row without {column}: expected a name and a label in each")
-    if table.empty:
-        raise DataError(f"{path} lists no image")
+            raise DataError(f"{root / name} has a row without {column}: expected a name and a label in each")
     return table
-
-
-def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise DataError(f"{where} lacks columns: expected {', '.join(missing)}, too")
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -1,8 +1,9 @@
 """Opening pictures: the one place that opens what a user brings, and that takes nothing in it on trust."""
 
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -11,6 +12,8 @@ from medxai.errors import DataError
 LARGEST = 2**26
 """Most pixels of a picture, or of an image that is annotated: 8,192 x 8,192, so that colours, maps and masks of it fit
 into the memory of a small computer."""
+LONGEST = 200
+"""Most letters of a path in a list of files."""
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 """Pillow's names of what is read, whatever the ending says: each format is a decoder that strangers can reach."""
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
@@ -50,6 +53,20 @@ def read_mask(path: Path) -> np.ndarray:
         raise DataError(f"{path} is blurred by its format, {kind}: expected black and white alone, or a mask as PNG")
     red, green, blue = np.moveaxis(pixels, -1, 0)
     return (red | green | blue) > 0
+
+
+def below(root: Path, path: str) -> Path:
+    """Return the place of a file that a list names; a path that leads out of the folder is a DataError."""
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or ".." in parts or "\0" in path or len(path) > LONGEST:
+        raise DataError(f"a list names the file {path[:LONGEST]!r}: expected a path below {root}")
+    return root.joinpath(*parts)
+
+
+def square(picture: np.ndarray, side: int) -> np.ndarray:
+    """Scale a picture to a square, which stretches one that is none."""
+    shrinks = min(picture.shape[:2]) >= side
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _read(path: Path) -> tuple[np.ndarray, str]:

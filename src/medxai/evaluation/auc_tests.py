@@ -5,6 +5,9 @@ of them their mean. ``labels`` are classes from 0, int (n,), ``probabilities`` f
 of the classes; tables have a row for each area, `MEAN` first. An area is NaN where a class has no image or every image,
 and so is the mean; an error or an interval is NaN, too, where one side has a single image.
 
+Of several runs of a model, (runs, n, classes) on the same images, the area is the mean over runs, and its error that of
+the mean: how far other images would move it, not how far other runs would.
+
 Everything about errors follows from one array, `parts`: by how much each image moves an area.
 """
 
@@ -58,9 +61,9 @@ def parts(positive: np.ndarray, scores: np.ndarray) -> Parts:
 
 def class_parts(labels: np.ndarray, probabilities: np.ndarray) -> Parts:
     """Return the `parts` of the mean and of each class; how many images a class has is taken as given."""
-    labels, probabilities = _checked(labels, probabilities)
-    each = [parts(labels == c, column) for c, column in enumerate(probabilities.T)]
-    areas, moves = (np.concatenate([getattr(one, name) for one in each]) for name in Parts._fields)
+    labels, runs = _checked(labels, probabilities)
+    each = [parts(labels == c, runs[:, :, c]) for c in range(runs.shape[2])]
+    areas, moves = (np.stack([getattr(one, name).mean(0) for one in each]) for name in Parts._fields)
     return Parts(np.append(areas.mean(), areas), np.vstack([moves.mean(0), moves]))
 
 
@@ -102,11 +105,11 @@ def stratified(
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Areas with percentile intervals of a bootstrap that draws within each class, so that none can be lost."""
-    labels, probabilities = _checked(labels, probabilities)
-    own = [one_against_rest(labels, probabilities, chunk) for chunk in _draws(labels, resamples, seed)]
+    labels, runs = _checked(labels, probabilities)
+    own = [_areas(labels, runs, chunk) for chunk in _draws(labels, resamples, seed)]
     tail = (1 - level) / 2
     low, high = bootstrap.percentiles(np.concatenate(own), [tail, 1 - tail])
-    value = one_against_rest(labels, probabilities)[0]
+    value = _areas(labels, runs)[0]
     return pd.DataFrame({"value": value, "low": low, "high": high}, [MEAN, *names])
 
 
@@ -118,11 +121,11 @@ def resampled(
     Each has a random number of images from `sizes`, drawn with replacement (the paper says neither, only
     "resampling"). The same seed draws the same images, for another model of these.
     """
-    labels, probabilities = _checked(labels, probabilities)
+    labels, runs = _checked(labels, probabilities)
     draw = np.random.default_rng(seed)
     numbers = draw.integers(sizes[0], sizes[1] + 1, resamples)
     even = np.full(len(labels), 1 / len(labels))
-    return one_against_rest(labels, probabilities, draw.multinomial(numbers, even).astype(np.float64))
+    return _areas(labels, runs, draw.multinomial(numbers, even).astype(np.float64))
 
 
 def hanley_mcneil(area: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
@@ -181,9 +184,15 @@ def _table(values: np.ndarray, moves: np.ndarray, names: Sequence[str], level: f
     return pd.DataFrame(columns, [MEAN, *names])
 
 
+def _areas(labels: np.ndarray, runs: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    return np.mean([one_against_rest(labels, one, weights) for one in runs], axis=0)
+
+
 def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels (n,) and the probabilities of each run, (runs, n, classes)."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
-    if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
+    runs = probabilities[None] if probabilities.ndim == 2 else probabilities
+    if labels.ndim != 1 or runs.ndim != 3 or len(labels) != runs.shape[1]:
         found = f"{labels.shape} and {probabilities.shape}"
         raise ValueError(f"labels and probabilities are {found}: expected (n,) and (n, classes)")
-    return labels, probabilities
+    return labels, runs

@@ -27,7 +27,8 @@ TABLES = {
     "heatmaps_table_4_set3_auc": "Set 3: ",
 }
 """Tables 1 to 4 of Watanabe et al., and what goes before the names of their models."""
-NAMES = {"Guided back-propagation": "GBP", "Model without the segmentation component": "No segmentation"}
+NO_SEGMENTATION = "No segmentation"
+NAMES = {"Guided back-propagation": "GBP", "Model without the segmentation component": NO_SEGMENTATION}
 """What we call some of their models, shorter."""
 BASELINE = "U-Net (baseline)"
 RESAMPLES = 30

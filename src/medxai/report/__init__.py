@@ -1,6 +1,6 @@
 """What readers see: figures in one style, comparison tables, findings, badges."""
 
-from medxai.report.findings import badge, finding, glue, missing
+from medxai.report.findings import badge, finding, glue, later, missing
 from medxai.report.tables import Comparison, compare, reference_note, reproduced
 from medxai.results import progress, provenance, published, reference, tidy
 
@@ -10,6 +10,7 @@ __all__ = [
     "compare",
     "finding",
     "glue",
+    "later",
     "missing",
     "progress",
     "provenance",

@@ -63,6 +63,11 @@ def missing(names: Iterable[str]) -> HTML:
     )
 
 
+def later(text: str) -> HTML:
+    """Return the line that stands where a table would, of what only the reference run computes."""
+    return HTML(f'<p class="data-kind absent"><b>Not in this build</b> {html.escape(text)}</p>')
+
+
 def glue(name: str, value: float | str) -> None:
     """Store a number for the text of the chapter, where ``{glue:text}`` sets it; nothing is shown here.
 

@@ -15,6 +15,7 @@ STUDIES = (
     "dermx",
     "benchmark",
     "robustness",
+    "heatmap_training",
     "gaze_audit",
     "failure_detection",
 )

@@ -14,11 +14,14 @@ def ratio(numerator: Tensor, denominator: Tensor, undefined: Tensor | float = 0.
 
 
 def slope(call: Call) -> Tensor:
-    """Return the derivative of an elementwise function at its input, differentiable if the input is."""
+    """Return the derivative of an elementwise function at its input, differentiable if the input is.
+
+    That of a function of straight pieces is a constant to autograd, too: nothing is to be differentiated there.
+    """
     value = call.signals[0]
     if call.name == "relu":
         return (value > 0).to(value.dtype)
-    keep = value.requires_grad
+    keep = value.requires_grad and call.name not in RECTIFIERS
     value = value if keep else value.detach().requires_grad_()
     return torch.autograd.grad(call.apply([value]).sum(), value, create_graph=keep)[0]
 

@@ -28,6 +28,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from medxai.attribution._inputs import prepared, scores_of
 from medxai.attribution.propagation import operations
 from medxai.attribution.propagation.coefficients import take, winners
+from medxai.attribution.propagation.depthwise import depthwise
 from medxai.attribution.propagation.operations import Call
 from medxai.errors import UnsupportedModel
 
@@ -75,6 +76,8 @@ class Affine:
     output: Tensor  # (n, k, h, w), or (..., k) of a linear layer
     axis: int | None
     """Of the channels of the output; None for constant factors alone."""
+    passed: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Does to a tangent what `linear` does, with a derivative that is cheaper to differentiate, where there is one."""
     merged: int = 0
     """How often `scaled`."""
 
@@ -293,6 +296,7 @@ class Propagation(TorchFunctionMode):
         layer = Affine(
             call.index, call.signals[0], self.tangent(origins[0], call.name), weight,
             bias if axis == -1 else _along(axis, bias, output), linear, output.view_as(output), axis,
+            depthwise(call.name, weight, given) if self.create_graph else None,
         )  # fmt: skip
         return [self._layer(call.name, layer)]
 
@@ -352,7 +356,7 @@ class Propagation(TorchFunctionMode):
 
     def affine(self, layer: Affine, consumer: str) -> Any:
         """Rule of convolutions, linear layers and batch normalisation; `consumer` names the operation that follows."""
-        return layer.linear(layer.tangent, layer.weight)
+        return (layer.passed or layer.linear)(layer.tangent, layer.weight)
 
     def max_pool(self, call: Call, tangent: Any) -> Any:
         """Rule of max-pooling: the winner takes all."""
