@@ -63,12 +63,14 @@ def test_the_file_of_weights_is_named_by_all_that_they_depend_on():
         "side": {split: Examples(some.pixels.reshape(2, 1, 4, 16), some.labels) for split, some in splits.items()},
     }
     recipe, augmented = Recipe(), Recipe(augmented=True)
-    names = {robust_network._digest(some, 2, recipe, 3) for some in (splits, *changed.values())}
-    names |= {robust_network._digest(splits, 3, recipe, 3), robust_network._digest(splits, 2, recipe, 4)}
+    names = {robust_network._digest(some, 2, recipe, 3, 0) for some in (splits, *changed.values())}
+    names |= {
+        robust_network._digest(splits, *told) for told in ((3, recipe, 3, 0), (2, recipe, 4, 0), (2, recipe, 3, 1))
+    }
     others = (replace(recipe, loss="cross-entropy"), augmented, replace(augmented, constants="32"))
-    names |= {robust_network._digest(splits, 2, other, 3) for other in others}
-    assert len(names) == 4 + 2 + 3
-    assert robust_network._digest(splits, 2, replace(recipe, constants="32"), 3) in names  # training never corrupts
+    names |= {robust_network._digest(splits, 2, other, 3, 0) for other in others}
+    assert len(names) == 4 + 3 + 3
+    assert robust_network._digest(splits, 2, replace(recipe, constants="32"), 3, 0) in names  # training never corrupts
 
 
 @pytest.mark.parametrize("classes", [2, 4])
