@@ -113,6 +113,11 @@ def joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
+def in_front(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return a table with more columns in front of its own, each of one value."""
+    return pd.concat([pd.DataFrame(values, table.index), table], axis=1)
+
+
 def progress(study: str) -> tuple[int, int]:
     """Return how many trials of a study's reference are there and up to date, and how many make it whole."""
     known = plan(study)

@@ -27,7 +27,7 @@ METRICS: dict[str, Callable[..., np.ndarray]] = {
 COVERAGES = np.linspace(0, 1, 21)
 REFERRED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of images that are handed to somebody else."""
-PLAIN, FITTED, NESTED = "softmax response", "confidence, fitted", "confidence and fingerprint, fitted"
+PLAIN, CONFIDENCE, NESTED = "softmax response", "confidence, fitted", "confidence and fingerprint, fitted"
 MORE = {"its mean": "confidence and mean, fitted", "all numbers": NESTED}
 """What of the fingerprint is added to confidence, and the score with it."""
 SHOWN = (PLAIN, MEAN_SHIFT, "fingerprint, fitted", NESTED)
@@ -102,7 +102,7 @@ def added(of: Judged, resamples: int) -> pd.DataFrame:
     for shift in of.answers:
         wrong, scores = doubts(of, shift)[NETWORK]
         for metric in ("AUROC", "AUGRC"):
-            less = _measured(METRICS[metric], scores[FITTED], wrong, weights)
+            less = _measured(METRICS[metric], scores[CONFIDENCE], wrong, weights)
             for part, score in MORE.items():
                 more = _measured(METRICS[metric], scores[score], wrong, weights)
                 lines.append((shift, part, metric, *ends(more - less), int(wrong.sum())))

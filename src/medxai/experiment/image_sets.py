@@ -8,7 +8,6 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from medxai import paths
@@ -43,11 +42,11 @@ def painted(db: DermXDB, names: Sequence[str], size: int, side: int, confounders
     Confounders are as of `medxai.painting.cache.paint_all`; they are no part of the truth.
     """
     folder = cache.paint_all(db, size, images=names, seed=SEED, confounders=confounders)
-    shown = np.stack([_square(cache.read(folder, name), side) for name in names])
+    shown = np.stack([pictures.square(cache.read(folder, name), side) for name in names])
 
     def truth(row: int) -> np.ndarray:
         terms = [value for term, value in cache.truth(folder, names[row]).items() if term not in confounders]
-        return np.max([_square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
+        return np.max([pictures.square(term, side) for term in terms] or [np.zeros((side, side), np.float32)], axis=0)
 
     known = _by_dermatologists(db, names, side)
     return LabelledImages("paintings", "rendered", names, shown, classes=tuple(DISEASES), truth=truth, **known)
@@ -61,7 +60,7 @@ def photographed(db: DermXDB, names: Sequence[str], side: int) -> LabelledImages
     DataError
         If one cannot be read.
     """
-    shown = np.stack([_square(pictures.read(path), side) for path in db.images.loc[list(names), "photograph"]])
+    shown = np.stack([pictures.square(pictures.read(path), side) for path in db.images.loc[list(names), "photograph"]])
     known = _by_dermatologists(db, names, side)
     return LabelledImages("photographs", "real", names, shown, classes=tuple(DISEASES), **known)
 
@@ -95,7 +94,7 @@ def ultrasound(images: ImageSet, profile: Profile, *, side: int | None = None) -
         "ultrasound",
         "real",
         list(table.index),
-        np.stack([_square(image, side) for image in full]),
+        np.stack([pictures.square(image, side) for image in full]),
         labels,
         photo_sets.BUSI_LABELS,
         photo_sets.near_copies(full),
@@ -127,7 +126,3 @@ def outlined(count: np.ndarray, side: int) -> np.ndarray:
     ``count`` says how many of their outlines cover each pixel of the full image.
     """
     return area_average((count > 0).astype(np.float32), side) >= 0.5
-
-
-def _square(picture: np.ndarray, side: int) -> np.ndarray:
-    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)

@@ -4,7 +4,6 @@ A trial is a set of images: it trains networks of several seeds on it and judges
 under corruptions that no score was fitted on.
 """
 
-import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from medxai.data import real_or_simulated
@@ -14,6 +13,7 @@ from medxai.data.medmnist import Splits
 from medxai.experiment import doubt_tables, doubted, image_sets, robust_network
 from medxai.experiment.robust_network import SEED
 from medxai.profiles import Profile
+from medxai.results import in_front
 from medxai.studies.store import Absent, Record, Study, Trial, optional
 
 PAINTINGS = "paintings"
@@ -63,11 +63,7 @@ def _judged(data: Splits | DermXDB | Absent, profile: Profile, *, name: str) -> 
         "images": doubt_tables.images(of),
         "asked": doubt_tables.asked(of),
     }
-    return {title: _of(table, name) for title, table in tables.items()}
-
-
-def _of(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame({"set": name}, table.index), table], axis=1).round(4)
+    return {title: in_front(table, set=name).round(4) for title, table in tables.items()}
 
 
 def _trials(profile: Profile) -> list[Trial]:

@@ -11,7 +11,7 @@ from medxai.experiment.gaze_maps import maps_of
 from medxai.experiment.gaze_trained import DEFAULT, SANITY, VARIANTS
 from medxai.experiment.gaze_zones import Brixia
 from medxai.profiles import Profile
-from medxai.results import joined
+from medxai.results import in_front, joined
 from medxai.studies.store import Absent, Record, Study, Trial, optional
 from medxai.training.gaze_losses import MODELS
 
@@ -48,11 +48,7 @@ def _network(profile: Profile, *, model: str, seed: int, variant: str) -> Record
     }
     if variant == DEFAULT and seed == 0:
         tables["shown"] = gaze_trained.small(maps)
-    return {name: _of(table, model, seed, variant) for name, table in tables.items()}
-
-
-def _of(table: pd.DataFrame, model: str, seed: int, variant: str) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame({"model": model, "seed": seed, "variant": variant}, table.index), table], axis=1)
+    return {name: in_front(table, model=model, seed=seed, variant=variant) for name, table in tables.items()}
 
 
 def _controls(profile: Profile) -> Record:

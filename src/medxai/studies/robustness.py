@@ -16,6 +16,7 @@ from medxai.experiment import image_sets, robust_compared, robust_lesions, robus
 from medxai.experiment.robust_asked import OUTCOMES, Asked
 from medxai.experiment.robust_network import SEED, Recipe, RobustNetwork
 from medxai.profiles import Profile
+from medxai.results import in_front
 from medxai.robustness.saliency_shift import ORIGINAL
 from medxai.studies.store import Absent, Record, Study, Trial, optional
 from medxai.training.small_images import best_epoch
@@ -60,7 +61,7 @@ def _trained(data: Splits | Absent, profile: Profile, *, name: str, recipe: str)
         **asked.explained(),
         **(asked.variants() if recipe == "plain" else {}),
     }
-    return {title: _of(table, name, recipe) for title, table in tables.items()}
+    return {title: in_front(table, set=name, recipe=recipe) for title, table in tables.items()}
 
 
 def _network(data: Splits, trained: RobustNetwork) -> pd.DataFrame:
@@ -91,11 +92,7 @@ def _lesions(data: Splits, busi: ImageSet | Absent, profile: Profile, *, name: s
         "lesion_changes": robust_compared.bands(lines[lines["corruption"] != ORIGINAL], "change", groups, **options),
         "lesion_networks": networks,
     }
-    return {title: _of(table, name, recipe) for title, table in tables.items()}
-
-
-def _of(table: pd.DataFrame, name: str, recipe: str) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame({"set": name, "recipe": recipe}, table.index), table], axis=1)
+    return {title: in_front(table, set=name, recipe=recipe) for title, table in tables.items()}
 
 
 def _trials(profile: Profile) -> list[Trial]:
