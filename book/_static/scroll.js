@@ -3,6 +3,8 @@ const places = document.querySelectorAll(
   ".bd-article :is(.table-scroll, .pst-scrollable-table-container, .cell_output .output, mjx-container)",
 );
 
+const SLACK = 4; // pixels: a slanted letter of a formula hangs over its own box by some
+
 const named = (place) => {
   if (place.localName === "mjx-container") return "Formula";
   const title = place.querySelector("caption") ?? place.closest("section")?.querySelector("h1, h2, h3, h4");
@@ -11,8 +13,8 @@ const named = (place) => {
 
 const look = (place) => {
   const { overflowX, overflowY } = getComputedStyle(place);
-  const wide = place.scrollWidth > place.clientWidth + 1 && overflowX === "auto";
-  const long = place.scrollHeight > place.clientHeight + 1 && overflowY === "auto";
+  const wide = place.scrollWidth > place.clientWidth + SLACK && overflowX === "auto";
+  const long = place.scrollHeight > place.clientHeight + SLACK && overflowY === "auto";
   place.classList.toggle("more-right", wide && place.scrollLeft + place.clientWidth < place.scrollWidth - 1);
   place.classList.toggle("more-below", long && place.scrollTop + place.clientHeight < place.scrollHeight - 1);
   if (!wide && !long) {
