@@ -1,0 +1,183 @@
+"""Photographs as patients take them: who is on them, what went wrong, and what simulated raters say.
+
+What happens is drawn first, as numbers (`Conditions`), so that the same patient can take the same photograph again with
+other faults; then it is painted. People and things are those of `medxai.painting.scenes`, drawn from a seed: nobody has
+to have any data for them.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from medxai import painting
+from medxai.data.masks import area_average
+from medxai.data.photo_quality import MAP_SIDE, REASONS, QualityPhotos
+from medxai.data.photo_raters import Rated, rate
+from medxai.experiment.kept_maps import once
+from medxai.painting import faults, noise, scenes
+from medxai.painting.faults import FAULTS, SHARE
+from medxai.profiles import Profile
+
+SEED = 0
+SHOTS = 4
+"""Photographs that each person takes."""
+THINGS = 0.019
+"""Share of photographs without skin, or nearly."""
+HEALTHY, FAINT = 0.194, 0.198
+"""Share of those of people that show no lesion, and one that is hard to see."""
+CARELESS = 0.622
+"""Share of photographs on which anything goes wrong at all."""
+CHANCES = {"Bad framing": 0.356, "Bad light": 0.241, "Blurry": 0.151, "Low resolution": 0.217, "Too far away": 0.104}
+"""How often each fault occurs, at a strength that is uniform between 0 and 1."""
+TEST = 9874 / 36509
+"""Share of the people whose photographs are tested on, as in table 1 of the paper."""
+FRAMING, FAR = REASONS.index("Bad framing"), REASONS.index("Too far away")
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What is photographed and how, for n photographs."""
+
+    person: np.ndarray
+    """int (n,): number of the person, or of the one whose skin is seen at the edge of a thing."""
+    photo: np.ndarray
+    """int (n,): number of the photograph, from which all is drawn that is not said here."""
+    skin: np.ndarray
+    """float64 (n,) in [0, 1]: 1 for a person; for a thing the share that is skin."""
+    visible: np.ndarray
+    """float64 (n,) in [0, 1]: how visible the lesion is, 0 without one."""
+    faults: np.ndarray
+    """float64 (n, 5) in [0, 1]: strengths, in the order of `REASONS`."""
+    variants: np.ndarray
+    """str (n, 5): kinds of faults, of `FAULTS`."""
+
+    def __len__(self) -> int:
+        return len(self.person)
+
+    def rows(self, rows: np.ndarray) -> "Conditions":
+        """Return some of them."""
+        return Conditions(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def rated(self, seed: int = SEED) -> Rated:
+        """Return what the raters say."""
+        return rate(self.faults, self.visible, self.skin, seed=seed)
+
+
+def drawn(n: int, seed: int = SEED) -> Conditions:
+    """Draw the conditions of n photographs, `SHOTS` of each person; the same seed, the same conditions."""
+    rng = np.random.default_rng([seed, n])
+    things, careless = max(round(THINGS * n), 1), rng.random(n) < CARELESS
+    thing = np.isin(np.arange(n), rng.choice(n, things, replace=False))
+    skin = np.where(thing, np.maximum(rng.uniform(-0.6, 0.3, n), 0), 1.0)
+    person = np.arange(n) // SHOTS
+    healthy = (rng.random(n) < HEALTHY) | thing
+    visible = np.where(rng.random(n) < FAINT, rng.random(n), 1.0)
+    strengths = strengths_drawn(n, rng) * careless[:, None]
+    strengths[healthy | (visible == 0), FRAMING] = 0  # what is in the middle of healthy skin, or of a room?
+    strengths[thing, FAR] = 0
+    return Conditions(person, np.arange(n), skin, np.where(healthy, 0, visible), strengths, kinds_drawn(n, rng))
+
+
+def strengths_drawn(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the faults of n careless photographs, float64 (n, 5) in [0, 1]."""
+    happens = rng.random((n, len(REASONS))) < np.array([CHANCES[name] for name in REASONS]) / CARELESS
+    return happens * rng.random((n, len(REASONS)))
+
+
+def kinds_drawn(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw which kind each fault would be, str (n, 5); one of its own name where there is only one."""
+    kinds = [rng.choice(list(FAULTS.get(name, (name.lower(),))), n) for name in REASONS]
+    return np.stack(kinds, axis=1)
+
+
+def photographed(conditions: Conditions, side: int, *, seed: int = SEED, kept: bool = True) -> QualityPhotos:
+    """Take the photographs, and let the raters look at them.
+
+    Parameters
+    ----------
+    side
+        Of the pictures in pixels.
+    kept
+        Whether people are read from ``results/maps`` where they were painted before, and kept there.
+    """
+    rated, shots = conditions.rated(seed), list(_taken(conditions, side, seed, kept))
+    pictures, maps, tones = (np.stack(parts) for parts in zip(*shots, strict=True))
+    return QualityPhotos(
+        pictures,
+        rated.labels,
+        rated.reasons,
+        rated.votes,
+        conditions.faults.astype(np.float32),
+        maps,
+        tones,
+        conditions.person,
+        np.where(conditions.faults > 0, conditions.variants, ""),
+    )
+
+
+def _taken(conditions: Conditions, side: int, seed: int, kept: bool) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+    """Yield the picture, the maps of its faults and the tone of the skin for each photograph."""
+    people = _people(tuple(sorted(set(conditions.person.tolist()))), large(side), seed, kept)
+    for row in range(len(conditions)):
+        yield _shot(conditions, row, people[conditions.person[row]], side, seed)
+
+
+def large(side: int) -> int:
+    """Return the side of a scene of which photographs of a side are taken."""
+    return round(side / SHARE)
+
+
+def _shot(
+    conditions: Conditions, row: int, person: scenes.Person, side: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Take one photograph: stand somewhere, then let blur, light and the camera do what they do."""
+    number, skin, strengths = int(conditions.photo[row]), conditions.skin[row], conditions.faults[row]
+    rng = noise.generator(seed, f"photo {number}", "shot")
+    surround, where = scenes.thing(number, side, seed=seed), np.zeros((len(REASONS), side, side), np.float32)
+    if skin < 1:
+        picture = scenes.with_skin(surround, person.without, skin, rng)
+    else:
+        angle, scene = rng.uniform(0, 2 * np.pi), person.scene(conditions.visible[row])
+        framing, far = strengths[FRAMING], strengths[FAR]
+        picture, where[FRAMING], where[FAR] = faults.take(scene, surround, framing=framing, far=far, angle=angle)
+    for name, kinds in FAULTS.items():
+        reason = REASONS.index(name)
+        fault = kinds[str(conditions.variants[row, reason])]
+        picture, where[reason] = fault(picture, float(strengths[reason]), rng)
+    coarse = np.stack([area_average(one, MAP_SIDE) for one in where]).astype(np.float16)
+    return faults.to_bytes(picture), coarse, person.tone if skin == 1 else ""
+
+
+@functools.lru_cache(maxsize=4)
+def _people(numbers: tuple[int, ...], side: int, seed: int, kept: bool) -> dict[int, scenes.Person]:
+    """Return people by number, painted or read from ``results/maps``."""
+    told = hashlib.sha256(repr((numbers, side, seed)).encode())
+    for program in sorted(Path(painting.__file__).parent.glob("*.py")):
+        told.update(program.read_bytes())
+
+    def make() -> dict[str, np.ndarray]:
+        found = [scenes.person(number, side, seed=seed) for number in numbers]
+        both = [(one.with_lesion, one.without) for one in found]
+        return {"tones": np.array([one.tone for one in found]), "scenes": faults.to_bytes(np.array(both))}
+
+    made = once(f"people-{told.hexdigest()[:16]}", make) if kept else make()
+    both = made["scenes"].astype(np.float32) / 255
+    return {number: scenes.Person(str(made["tones"][row]), *both[row]) for row, number in enumerate(numbers)}
+
+
+@functools.lru_cache(maxsize=2)
+def photos(profile: Profile, seed: int = SEED) -> QualityPhotos:
+    """Return the photographs of a profile, once per process."""
+    return photographed(drawn(profile.quality_photos, seed), profile.quality_side, seed=seed)
+
+
+def split(photos: QualityPhotos, seed: int = SEED) -> dict[str, np.ndarray]:
+    """Return rows for ``training`` and ``test`` by people, the same whichever network is trained."""
+    people = np.unique(photos.groups)
+    tested = np.random.default_rng([seed, 1]).permutation(people)[: max(round(TEST * len(people)), 1)]
+    there = np.isin(photos.groups, tested)
+    return {"training": np.flatnonzero(~there), "test": np.flatnonzero(there)}
