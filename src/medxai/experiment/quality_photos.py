@@ -7,7 +7,6 @@ to have any data for them.
 
 import functools
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -94,17 +93,50 @@ def kinds_drawn(n: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack(kinds, axis=1)
 
 
-def photographed(conditions: Conditions, side: int, *, seed: int = SEED, kept: bool = True) -> QualityPhotos:
+@dataclass(frozen=True, eq=False)
+class People:
+    """People who are painted once and photographed often."""
+
+    tones: np.ndarray
+    """str (n,)."""
+    scenes: np.ndarray
+    """uint8 (n, 2, large, large, 3): each with and without the lesion."""
+
+    def __getitem__(self, number: int) -> scenes.Person:
+        return scenes.Person(str(self.tones[number]), *(self.scenes[number].astype(np.float32) / 255))
+
+
+@functools.lru_cache(maxsize=2)
+def people(number: int, side: int, seed: int = SEED) -> People:
+    """Paint people of whom photographs of a side are to be taken, or read them from ``results/maps``."""
+    told = hashlib.sha256(repr((number, side, seed)).encode())
+    for program in sorted(Path(painting.__file__).parent.glob("*.py")):
+        told.update(program.read_bytes())
+
+    def make() -> dict[str, np.ndarray]:
+        tones, both = [], []
+        for one in (scenes.person(row, round(side / SHARE), seed=seed) for row in range(number)):
+            tones.append(one.tone)
+            both.append(faults.to_bytes(np.stack([one.with_lesion, one.without])))
+        return {"tones": np.array(tones), "scenes": np.stack(both)}
+
+    return People(**once(f"people-{told.hexdigest()[:16]}", make))
+
+
+def photographed(
+    conditions: Conditions, people: People, side: int, *, seed: int = SEED, visit: int = 0
+) -> QualityPhotos:
     """Take the photographs, and let the raters look at them.
 
     Parameters
     ----------
     side
         Of the pictures in pixels.
-    kept
-        Whether people are read from ``results/maps`` where they were painted before, and kept there.
+    visit
+        How often the same patients have been here before: raters see each time anew.
     """
-    rated, shots = conditions.rated(seed), list(_taken(conditions, side, seed, kept))
+    rated = conditions.rated(seed + visit)
+    shots = [_shot(conditions, row, people[conditions.person[row]], side, seed) for row in range(len(conditions))]
     pictures, maps, tones = (np.stack(parts) for parts in zip(*shots, strict=True))
     return QualityPhotos(
         pictures,
@@ -117,18 +149,6 @@ def photographed(conditions: Conditions, side: int, *, seed: int = SEED, kept: b
         conditions.person,
         np.where(conditions.faults > 0, conditions.variants, ""),
     )
-
-
-def _taken(conditions: Conditions, side: int, seed: int, kept: bool) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
-    """Yield the picture, the maps of its faults and the tone of the skin for each photograph."""
-    people = _people(tuple(sorted(set(conditions.person.tolist()))), large(side), seed, kept)
-    for row in range(len(conditions)):
-        yield _shot(conditions, row, people[conditions.person[row]], side, seed)
-
-
-def large(side: int) -> int:
-    """Return the side of a scene of which photographs of a side are taken."""
-    return round(side / SHARE)
 
 
 def _shot(
@@ -152,27 +172,16 @@ def _shot(
     return faults.to_bytes(picture), coarse, person.tone if skin == 1 else ""
 
 
-@functools.lru_cache(maxsize=4)
-def _people(numbers: tuple[int, ...], side: int, seed: int, kept: bool) -> dict[int, scenes.Person]:
-    """Return people by number, painted or read from ``results/maps``."""
-    told = hashlib.sha256(repr((numbers, side, seed)).encode())
-    for program in sorted(Path(painting.__file__).parent.glob("*.py")):
-        told.update(program.read_bytes())
-
-    def make() -> dict[str, np.ndarray]:
-        found = [scenes.person(number, side, seed=seed) for number in numbers]
-        both = [(one.with_lesion, one.without) for one in found]
-        return {"tones": np.array([one.tone for one in found]), "scenes": faults.to_bytes(np.array(both))}
-
-    made = once(f"people-{told.hexdigest()[:16]}", make) if kept else make()
-    both = made["scenes"].astype(np.float32) / 255
-    return {number: scenes.Person(str(made["tones"][row]), *both[row]) for row, number in enumerate(numbers)}
-
-
 @functools.lru_cache(maxsize=2)
 def photos(profile: Profile, seed: int = SEED) -> QualityPhotos:
     """Return the photographs of a profile, once per process."""
-    return photographed(drawn(profile.quality_photos, seed), profile.quality_side, seed=seed)
+    conditions = drawn(profile.quality_photos, seed)
+    return photographed(conditions, patients(profile, seed), profile.quality_side, seed=seed)
+
+
+def patients(profile: Profile, seed: int = SEED) -> People:
+    """Return the people who take the photographs of a profile."""
+    return people(-(-profile.quality_photos // SHOTS), profile.quality_side, seed)
 
 
 def split(photos: QualityPhotos, seed: int = SEED) -> dict[str, np.ndarray]:
