@@ -184,9 +184,9 @@ def patients(profile: Profile, seed: int = SEED) -> People:
     return people(-(-profile.quality_photos // SHOTS), profile.quality_side, seed)
 
 
-def split(photos: QualityPhotos, seed: int = SEED) -> dict[str, np.ndarray]:
-    """Return rows for ``training`` and ``test`` by people, the same whichever network is trained."""
-    people = np.unique(photos.groups)
-    tested = np.random.default_rng([seed, 1]).permutation(people)[: max(round(TEST * len(people)), 1)]
-    there = np.isin(photos.groups, tested)
+def split(patients: np.ndarray, seed: int = SEED) -> dict[str, np.ndarray]:
+    """Return rows for ``training`` and ``test`` of photographs of patients, int (n,): no patient is in both."""
+    known = np.unique(patients)
+    tested = np.random.default_rng([seed, 1]).permutation(known)[: max(round(TEST * len(known)), 1)]
+    there = np.isin(patients, tested)
     return {"training": np.flatnonzero(~there), "test": np.flatnonzero(there)}

@@ -26,6 +26,8 @@ BINS = 10
 """Of equal width, for calibration."""
 LOCAL = 0.05
 """A fault is somewhere, and not everywhere, if its map has this share of pixels above half its strength, and below."""
+LABELS, EXPLANATIONS = "imageqx_table_1_image_quality_labels", "imageqx_table_2_poor_quality_explanations"
+"""Published tables on raters, and ours of the same numbers."""
 STRONG = 0.5
 """Strength from which on a fault counts as there, where raters are not asked."""
 
@@ -101,8 +103,8 @@ def between_raters(rated: Rated, splits: dict[str, np.ndarray]) -> dict[str, pd.
     splits
         Rows of ``training`` and ``test``.
     """
-    whole = {"labels": (CLASSES, per_class.one_hot(rated.labels, len(CLASSES))), "reasons": (REASONS, rated.reasons)}
-    said = {"labels": rated.classes[..., None] == np.arange(len(CLASSES)), "reasons": rated.given}
+    whole = {LABELS: (CLASSES, per_class.one_hot(rated.labels, len(CLASSES))), EXPLANATIONS: (REASONS, rated.reasons)}
+    said = {LABELS: rated.classes[..., None] == np.arange(len(CLASSES)), EXPLANATIONS: rated.given}
     tables = {}
     for what, (names, there) in whole.items():
         lines = []
