@@ -1,20 +1,25 @@
-"""ImageQX, trained on photographs of good and bad quality, and what it says of others."""
+"""ImageQX, trained on the photographs of a profile, and what it says of others."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from medxai import paths, training
-from medxai.data.photo_quality import CLASSES, REASONS, QualityPhotos
+from medxai import files, paths, training
+from medxai.data.photo_quality import QualityPhotos
+from medxai.experiment import quality_photos
 from medxai.experiment.quality_scores import Answers
-from medxai.models import dermx
-from medxai.models.dermx import DermX
+from medxai.models import dermx, image_quality
+from medxai.models.dermx import DermX, DermXOutput
 from medxai.profiles import Profile
-from medxai.training.dermx_examples import Examples
-from medxai.training.dermx_training import predict, train_dermx
+from medxai.training.dermx_examples import joined
+from medxai.training.quality_training import train_quality
+
+CHUNK = 32
+"""Pictures at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,63 +30,49 @@ class TrainedQuality:
 
     def __call__(self, pictures: np.ndarray) -> Answers:
         """Return what it says of pictures, uint8 (n, side, side, 3)."""
-        output = predict(self.model, unlabelled(pictures, len(self.model.characteristics)), frozen=False)
+        output = joined([self._output(some) for some in np.array_split(pictures, -(-len(pictures) // CHUNK))])
         maps = None if output.attention is None else output.attention.numpy()
         return Answers(output.diagnosis_logits.softmax(1).numpy(), output.characteristic_logits.sigmoid().numpy(), maps)
 
-
-def examples(photos: QualityPhotos, reasons: bool = True) -> Examples:
-    """Return photographs as they are learnt from; maps of faults are no part of what is learnt."""
-    c = len(REASONS) if reasons else 0
-    blank = unlabelled(photos.pictures, c)
-    return Examples(
-        blank.pictures, photos.labels, photos.reasons[:, :c] > 0, blank.maps, blank.counted, blank.explained
-    )
+    def _output(self, pictures: np.ndarray) -> DermXOutput:
+        with torch.no_grad():
+            return self.model(self.model.normalisation.apply(pictures))
 
 
-def unlabelled(pictures: np.ndarray, c: int) -> Examples:
-    """Return pictures of which nothing is known, with c reasons."""
-    n, side = pictures.shape[:2]
-    nothing = np.zeros((n, c), bool)
-    maps = np.zeros((n, c, side // 4, side // 4), np.float32)
-    return Examples(pictures, np.zeros(n, np.int64), nothing, maps, nothing, np.ones(n, bool))
-
-
-def trained(
-    photos: QualityPhotos, held_out: QualityPhotos, profile: Profile, *, run: int = 0, reasons: bool = True
-) -> TrainedQuality:
-    """Train a network on photographs, or read it from ``results/networks`` where that was done before.
+def trained(profile: Profile, *, run: int = 0, reasons: bool = True, soft: bool = False) -> TrainedQuality:
+    """Train a network on a profile's training photographs, or read it from ``results/networks`` where that was done.
 
     Parameters
     ----------
-    held_out
-        What is only watched: nothing is chosen by it.
     run
         Of equal trainings: the seed of new weights, order and dropout.
     reasons
         Whether it gives reasons; without, it is a network of the four classes alone.
+    soft
+        Whether it learns the shares of the raters' votes in place of the class that most of them chose.
     """
+    photos, epochs = quality_photos.photos(profile), profile.quality_epochs
+    learnt = photos.rows(quality_photos.split(photos.groups)["training"])
     torch.manual_seed(run)
-    model = dermx.make(characteristics=REASONS if reasons else (), diseases=CLASSES)
-    epochs = profile.quality_epochs
-    train_dermx(
-        model,
-        examples(photos, reasons),
-        examples(held_out, reasons),
-        frozen=True,
-        epochs=epochs,
-        seed=run,
-        folder=paths.trained(f"quality-{_digest(model, photos, epochs, run)}").with_suffix(""),
-        weighted_classes=True,
-    )
-    return TrainedQuality(model)
+    model = image_quality.make(reasons=reasons)
+    path = paths.trained(f"quality-{_digest(model, learnt, (epochs, run, soft))}")
+
+    def content() -> bytes:
+        train_quality(model, learnt, epochs=epochs, seed=run, soft=soft)
+        written = io.BytesIO()
+        torch.save(model.state_dict(), written)
+        return written.getvalue()
+
+    files.once(path, content)
+    return TrainedQuality(dermx.load(model, path).eval())
 
 
-def _digest(model: DermX, photos: QualityPhotos, epochs: int, run: int) -> str:
+def _digest(model: DermX, photos: QualityPhotos, told: tuple) -> str:
     """Return 16 hexadecimal digits for all that training depends on, the program among it."""
-    total = hashlib.sha256(repr((model.origin, model.characteristics, epochs, run)).encode())
+    total = hashlib.sha256(repr((model.origin, model.characteristics, *told)).encode())
     for part in (photos.pictures, photos.labels, photos.reasons, photos.votes):
         total.update(np.ascontiguousarray(part))
-    for program in (*sorted(Path(training.__file__).parent.glob("*.py")), Path(dermx.__file__)):
+    programs = (Path(one.__file__) for one in (dermx, image_quality))
+    for program in (*sorted(Path(training.__file__).parent.glob("*.py")), *programs):
         total.update(program.read_bytes())
     return total.hexdigest()[:16]

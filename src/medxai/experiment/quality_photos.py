@@ -190,3 +190,17 @@ def split(patients: np.ndarray, seed: int = SEED) -> dict[str, np.ndarray]:
     tested = np.random.default_rng([seed, 1]).permutation(known)[: max(round(TEST * len(known)), 1)]
     there = np.isin(patients, tested)
     return {"training": np.flatnonzero(~there), "test": np.flatnonzero(there)}
+
+
+def five_issues(side: int, person: int = 3, strength: float = 0.8, seed: int = SEED) -> dict[str, np.ndarray]:
+    """Return a good photograph, and the same with each of the five faults, uint8 (side, side, 3) by name."""
+    names = ("as it should be", *REASONS)
+    n, kinds = len(names), kinds_drawn(len(names), np.random.default_rng(seed))
+    kinds[:, REASONS.index("Bad light")] = "shadow"
+    strengths = np.vstack([np.zeros(len(REASONS)), strength * np.eye(len(REASONS))])
+    who, ones = np.zeros(n, int), np.ones(n)
+    conditions = Conditions(who, np.full(n, person), ones, ones, strengths, kinds)
+    one = scenes.person(person, round(side / SHARE), seed=seed)
+    both = faults.to_bytes(np.stack([one.with_lesion, one.without]))
+    photos = photographed(conditions, People(np.array([one.tone]), both[None]), side, seed=seed)
+    return dict(zip(names, photos.pictures, strict=True))

@@ -142,14 +142,19 @@ def places(photos: QualityPhotos, answers: Answers, resamples: int) -> pd.DataFr
     lines, controls = [], _controls(len(photos))
     for column, reason in enumerate(REASONS):
         there = photos.maps[:, column].astype(np.float64)
-        share = (there > photos.faults[:, column, None, None] / 2).mean((1, 2))
-        asked = (photos.reasons[:, column] > 0) & (photos.faults[:, column] > 0) & (abs(share - 0.5) < 0.5 - LOCAL)
-        rows = np.flatnonzero(asked)
+        rows = np.flatnonzero((photos.reasons[:, column] > 0) & is_local(photos, column))
         shown = {"network": answers.maps[:, column]} if answers.maps is not None else {}
         for name, maps in (shown | controls).items():
             value, low, high = _mean_area(maps[rows], there[rows], photos.groups[rows], resamples)
             lines.append((reason, name, value, low, high, len(rows)))
     return pd.DataFrame(lines, columns=["row", "map", "value", "low", "high", "photos"])
+
+
+def is_local(photos: QualityPhotos, column: int) -> np.ndarray:
+    """Return which photographs have a fault that is somewhere and not everywhere (`LOCAL`), bool (n,), of a reason."""
+    strength = photos.faults[:, column]
+    share = (photos.maps[:, column] > strength[:, None, None] / 2).mean((1, 2))
+    return (strength > 0) & (share > LOCAL) & (share < 1 - LOCAL)
 
 
 def _mean_area(maps: np.ndarray, there: np.ndarray, groups: np.ndarray, resamples: int) -> tuple[float, float, float]:

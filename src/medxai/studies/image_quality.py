@@ -33,10 +33,7 @@ def _raters(profile: Profile) -> Record:
 
 def network(profile: Profile, name: str, run: int) -> TrainedQuality:
     """Return a trained network of the study."""
-    photos = quality_photos.photos(profile)
-    rows = quality_photos.split(photos.groups)
-    parts = (photos.rows(rows[split]) for split in ("training", "test"))
-    return quality_network.trained(*parts, profile, run=run, **NETWORKS[name])
+    return quality_network.trained(profile, run=run, **NETWORKS[name])
 
 
 def _network(profile: Profile, *, name: str, run: int) -> Record:
