@@ -136,10 +136,10 @@ def defocus(picture: np.ndarray, strength: float, rng: np.random.Generator) -> F
 
 
 def background_focus(picture: np.ndarray, strength: float, rng: np.random.Generator) -> Faulty:
-    """Focus on what is around the subject: the middle is blurred as by `defocus`, the rest is sharp."""
+    """Focus on what is behind the subject: what is near, at or beside the middle, is blurred as by `defocus`."""
     side = len(picture)
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)
-    radius = np.hypot(y - rng.uniform(-0.1, 0.1), x - rng.uniform(-0.1, 0.1))
+    radius = np.hypot(y - rng.uniform(-0.5, 0.5), x - rng.uniform(-0.5, 0.5))
     near = noise.step(rng.uniform(0.75, 0.95), 0.55, radius)
     blurred = _discs(picture, strength)
     return (picture + (blurred - picture) * near[..., None]).astype(np.float32), strength * near
