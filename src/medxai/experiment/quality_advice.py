@@ -15,7 +15,7 @@ import numpy as np
 
 from medxai import paths
 from medxai.data import image_folder, pictures
-from medxai.data.photo_quality import CLASSES, REASONS
+from medxai.data.photo_quality import CLASSES, POOR, REASONS
 from medxai.errors import DataError
 from medxai.experiment import quality_network
 from medxai.experiment.quality_scores import BY_CHANCE, CALLED_BACK, Answers
@@ -131,6 +131,9 @@ def look(network: Network, side: int, given: Sequence[Path]) -> tuple[list[Seen]
     """Look at photographs, and at all those in folders; return what was seen, and of others what is wrong with them."""
     seen, wrong = [], []
     for path in itertools.chain.from_iterable(map(_files, given)):
+        if not path.exists():
+            wrong.append(f"{paths.shown(path)} is not there: expected a photograph, or a folder of some")
+            continue
         try:
             picture = pictures.square(pictures.read(path), side)
         except DataError as error:
@@ -154,12 +157,12 @@ def advice(name: str, picture: np.ndarray, answers: Answers) -> Advice:
     """Put in words what a network says of one picture, uint8 (side, side, 3)."""
     number, again = int(answers.said[0]), bool(answers.again[0])
     reasons = {reason: float(value) for reason, value in zip(REASONS, answers.reasons[0], strict=True)}
-    named = [reason for reason in REASONS if again and reasons[reason] >= BY_CHANCE]
+    named = [reason for reason in REASONS if number == POOR and reasons[reason] >= BY_CHANCE]
     places = {reason: place(answers.maps[0, REASONS.index(reason)]) for reason in named}
     sentences = [_sentence(reason, places[reason], picture, answers.maps[0]) for reason in named]
     if not again:
         sentences = [GOOD]
-    elif CLASSES[number] == "No skin":
+    elif number != POOR:
         sentences = [NOTHING]
     score = 1 - float(answers.classes[0, list(CALLED_BACK)].sum())
     return Advice(name, score, again, CLASSES[number], reasons, places, sentences or [UNSURE])

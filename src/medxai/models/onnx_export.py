@@ -1,4 +1,4 @@
-"""ImageQX as an ONNX file that explains itself: quality, reasons, and a map of each reason, for a runtime without torch.
+"""ImageQX as an ONNX file that explains itself: quality, reasons and their maps, for a runtime without torch.
 
 What the file takes and gives is what `medxai.models.image_quality.Explained` does: ``pictures``, uint8 (n, side, side,
 3) in RGB, any n; ``quality``, ``reasons`` and ``maps``. Its metadata hold the names of classes and reasons (separated
