@@ -111,8 +111,8 @@ def shadow(picture: np.ndarray, strength: float, rng: np.random.Generator) -> Fa
     bend = 0.25 * noise.fractal((side, side), rng, side / 2, 2)
     edge = np.cos(angle) * x + np.sin(angle) * y + bend
     cast = noise.step(-0.08, 0.08, edge - rng.uniform(-0.35, 0.35))
-    light = picture**2.2 * (1 - 0.92 * strength * cast)[..., None]
-    return np.where(cast[..., None] > 0, light ** (1 / 2.2), picture).astype(np.float32), strength * cast
+    left = (1 - 0.92 * strength * cast) ** (1 / 2.2)
+    return (picture * left[..., None]).astype(np.float32), strength * cast
 
 
 def motion(picture: np.ndarray, strength: float, rng: np.random.Generator) -> Faulty:
