@@ -103,8 +103,8 @@ RATIOS = gamma(2 / SHAPES) ** 2 / (gamma(1 / SHAPES) * gamma(3 / SHAPES))
 """E|x| squared over E x² of generalised Gaussians of `SHAPES`."""
 
 FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "variance of the Laplacian": laplacian_variance,
+    "variance of the Laplacian": lambda pictures: np.log1p(laplacian_variance(pictures)),
     "exposure histogram": exposure_histogram,
     "BRISQUE features": brisque_features,
 }
-"""What gives numbers for pictures, by name."""
+"""What gives numbers for pictures, by name; a variance that spans powers of ten by its logarithm."""

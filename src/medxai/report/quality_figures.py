@@ -68,5 +68,6 @@ def retakes(table: pd.DataFrame, note: str) -> Figure:
     """Draw the share of poor photographs after each retake, a curve for each kind of advice."""
     poor = averaged(table[table["metric"] == "poor"], ["advice", "retakes"])
     poor = poor.sort_values("advice", key=lambda names: names.map(ADVICE.index), kind="stable")
+    poor = poor.drop(columns=["low", "high"])  # four bands one over the other hide each other; the table has them
     labels = {"x": "retakes", "xlabel": "retakes", "ylabel": "share of poor photographs"}
     return plots.curves(poor, **labels, series="advice", markers=True, ylimits=(0, None), kind="simulated", note=note)
