@@ -26,7 +26,8 @@ FIRST_PERIOD, LONGER = 3, 3
 def clipped_weights(labels: np.ndarray) -> Tensor:
     r"""Return the weights of the classes, :math:`\min(n_{max} / n_c, 10)`, float32 (4,); 10 for one without images."""
     counts = np.bincount(labels, minlength=len(CLASSES))
-    return torch.tensor(np.minimum(counts.max() / np.maximum(counts, 1), MOST), dtype=torch.float32)
+    ratio = np.divide(counts.max(), counts, out=np.full(len(counts), MOST), where=counts > 0)
+    return torch.tensor(np.minimum(ratio, MOST), dtype=torch.float32)
 
 
 def quality_loss(output: DermXOutput, quality: Tensor, reasons: Tensor, weights: Tensor | None = None) -> Tensor:
