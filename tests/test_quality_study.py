@@ -265,7 +265,8 @@ def test_a_folder_of_ones_own_is_read(tmp_path):
     assert photos.groups.tolist() == [0, 0]
     assert photos.reasons[1].tolist() == [0, 1, 0, 0, 0]
     assert np.isnan(photos.faults).all()
-    assert quality_real.OwnPhotos(photos).digest != quality_real.OwnPhotos(photos.rows(np.array([1, 0]))).digest
+    digests = {quality_real.RealPhotos(None, one).digest for one in (photos, photos.rows(np.array([1, 0])), None)}
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize(
@@ -289,6 +290,8 @@ def test_a_folder_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "data_root", lambda: tmp_path)
     with pytest.raises(DataError, match=r"labels\.csv"):
         photo_quality.read_folder()
+    with pytest.raises(DataError, match="ISIC"):
+        quality_real.open_photographs(32)
 
 
 def test_real_photographs_that_are_spoilt_are_told_from_those_that_are_not():
@@ -309,7 +312,7 @@ def test_the_whole_study_at_smoke(monkeypatch):
     """Every table is there, of every network, and numbers are shares."""
     monkeypatch.setattr(image_quality, "NETWORKS", {image_quality.IMAGEQX: {}})
     (trial,) = image_quality.STUDY.trials(SMOKE)
-    tables = trial.compute(Absent("none"), Absent("none"), SMOKE)
+    tables = trial.compute(Absent("none"), SMOKE)
     expected = {scores.LABELS, scores.EXPLANATIONS, "classes", "reasons", "scores", "thresholds", "calibration"}
     assert set(tables) == expected | {"groups", "places", "retakes"}
     assert set(tables["classes"]["row"]) == {*CLASSES, "Mean"}
@@ -326,3 +329,20 @@ def test_trials_of_the_reference():
     small = replace(FULL, quality_photos=120)
     rated = image_quality.STUDY.trials(FULL)[0].compute(small)
     assert set(rated) == {scores.LABELS, scores.EXPLANATIONS}
+
+
+def test_photographs_of_ones_own_are_judged(tmp_path, monkeypatch):
+    folder = tmp_path / photo_quality.FOLDER
+    folder.mkdir()
+    own_folder(folder, ["a.png,Lesion,0,0,0,0,0,dark,p1", "b.jpg,Poor quality,0,1,0,0,0,,p1"])
+    monkeypatch.setattr(paths, "data_root", lambda: tmp_path)
+    found = quality_real.open_photographs(32)
+    assert found.dermoscopy is None
+    monkeypatch.setattr(
+        image_quality, "network", lambda *_: lambda p: answers_of([0, POOR], [[0] * 5, [0, 1, 0, 0, 0]])
+    )
+    real = image_quality.STUDY.trials(FULL)[-1]
+    tables = real.compute(found, FULL)
+    assert set(tables) == {"own_classes", "own_reasons"}
+    lines = tables["own_classes"].set_index(["row", "metric"])["value"]
+    assert lines["Poor quality", "f1"] == lines["Lesion", "f1"] == 1

@@ -7,10 +7,13 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from medxai.data import photo_quality, pictures
+from medxai import paths
+from medxai.data import photo_quality, photo_sets, pictures
 from medxai.data.photo_quality import CLASSES, REASONS, QualityPhotos
 from medxai.data.photo_sets import ImageSet
+from medxai.errors import DataError
 from medxai.evaluation.classification import area_under_curve
+from medxai.experiment.quality_retakes import Network
 from medxai.experiment.quality_scores import SEED, Answers
 from medxai.experiment.robust_compared import ends, resampled
 from medxai.painting import faults, noise
@@ -21,24 +24,41 @@ AS_IT_IS = "as it is"
 
 
 @dataclass(frozen=True, eq=False)
-class OwnPhotos:
-    """Labelled photographs of the user."""
+class RealPhotos:
+    """What there is of real photographs; ``None`` for what is not there."""
 
-    photos: QualityPhotos
+    dermoscopy: ImageSet | None
+    """The photographs of ISIC UDA-1, without labels of quality."""
+    own: QualityPhotos | None
+    """The user's, with labels."""
     kind: ClassVar[str] = "real"
 
     @property
     def digest(self) -> str:
         """SHA-256 of pictures and labels, in hexadecimal digits."""
-        total = hashlib.sha256()
-        for part in (self.photos.pictures, self.photos.labels, self.photos.reasons):
+        total = hashlib.sha256((self.dermoscopy.digest if self.dermoscopy else "").encode())
+        for part in (self.own.pictures, self.own.labels, self.own.reasons) if self.own else ():
             total.update(np.ascontiguousarray(part))
         return total.hexdigest()
 
 
-def open_own(side: int) -> OwnPhotos:
-    """Read ``photo_quality`` below MEDXAI_DATA; DataError if it is not there."""
-    return OwnPhotos(photo_quality.read_folder(side=side))
+def open_photographs(side: int) -> RealPhotos:
+    """Open what there is of ``isic_uda1`` and ``photo_quality`` below MEDXAI_DATA.
+
+    Raises
+    ------
+    DataError
+        If neither is there, or there is a table of photographs of one's own and something is wrong with it.
+    """
+    root = paths.data_root()
+    table = root / photo_quality.FOLDER / photo_quality.TABLE
+    own = photo_quality.read_folder(side=side) if table.exists() else None
+    try:
+        return RealPhotos(photo_sets.isic_uda1(root / "isic_uda1"), own)
+    except DataError:
+        if own is None:
+            raise
+    return RealPhotos(None, own)
 
 
 def squares(images: ImageSet, most: int, side: int) -> np.ndarray:
@@ -60,7 +80,7 @@ def spoilt(shown: np.ndarray, reason: str, kind: str) -> np.ndarray:
     return faults.to_bytes(np.stack(list(each)))
 
 
-def asked(shown: np.ndarray, network, resamples: int) -> pd.DataFrame:
+def asked(shown: np.ndarray, network: Network, resamples: int) -> pd.DataFrame:
     """Ask a network about photographs as they are and with each kind of fault.
 
     Returns

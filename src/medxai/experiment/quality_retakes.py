@@ -25,6 +25,8 @@ BETTER_BY_LUCK = 0.25
 NEW_FAULT = 0.1
 """How often a fault that was not there appears, as a share of how often it is there in a first photograph."""
 RETAKES = 2
+LATER = 1_000_000
+"""What is added to the number of a photograph when it is taken again."""
 NETWORK, RATERS = "the network's reasons", "the raters' reasons"
 ADVICE = ("no reason", "random reasons", NETWORK, RATERS)
 """What patients are told. Random reasons are as many as the network's, so that only their content differs."""
@@ -102,7 +104,7 @@ def _under(
         if len(rows):
             rng = np.random.default_rng([SEED, visit])
             now = taken_again(now, told(advice, found, reasons, rng), rng)
-            now = replace(now, photo=now.photo + len(conditions))
+            now = replace(now, photo=now.photo + LATER)
             photos = photographed(now, people, first.side, visit=visit)
             found = network(photos.pictures)
             poor[rows], again[rows] = photos.labels == POOR, found.again

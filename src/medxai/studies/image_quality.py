@@ -4,13 +4,11 @@ People, things and faults are drawn by the trials, from a seed: they are no data
 version when `medxai.painting.scenes`, `medxai.painting.faults` or the raters change.
 """
 
-from medxai import paths
-from medxai.data import photo_sets
 from medxai.experiment import quality_baselines, quality_network, quality_photos, quality_real, quality_retakes
 from medxai.experiment import quality_scores as scores
 from medxai.experiment.quality_network import TrainedQuality
 from medxai.experiment.quality_photos import SEED
-from medxai.experiment.quality_real import OwnPhotos
+from medxai.experiment.quality_real import RealPhotos
 from medxai.profiles import Profile
 from medxai.results import in_front, joined
 from medxai.studies.store import Absent, Record, Study, Trial, optional
@@ -75,18 +73,18 @@ def _baselines(profile: Profile) -> Record:
     return _together(lines)
 
 
-def _real(dermoscopy: photo_sets.ImageSet | Absent, own: OwnPhotos | Absent, profile: Profile) -> Record:
+def _real(photographs: RealPhotos | Absent, profile: Profile) -> Record:
     """Ask a network that has seen paintings alone about real photographs."""
-    if isinstance(dermoscopy, Absent) and isinstance(own, Absent):
+    if isinstance(photographs, Absent):
         return {}
     model, tables = network(profile, IMAGEQX, 0), {}
-    if not isinstance(dermoscopy, Absent):
-        shown = quality_real.squares(dermoscopy, min(REAL, profile.quality_retakes), profile.quality_side)
+    if photographs.dermoscopy is not None:
+        shown = quality_real.squares(photographs.dermoscopy, min(REAL, profile.quality_retakes), profile.quality_side)
         tables["real"] = quality_real.asked(shown, model, min(profile.bootstrap, MOST))
-    if not isinstance(own, Absent):
-        answers = model(own.photos.pictures)
-        tables["own_classes"] = scores.of_classes(own.photos, answers)
-        tables["own_reasons"] = scores.of_reasons(own.photos, answers)
+    if photographs.own is not None:
+        answers = model(photographs.own.pictures)
+        tables["own_classes"] = scores.of_classes(photographs.own, answers)
+        tables["own_reasons"] = scores.of_reasons(photographs.own, answers)
     return tables
 
 
@@ -95,23 +93,23 @@ def _together(parts: list[Record]) -> Record:
     return {title: joined([part[title] for part in parts if title in part]) for title in names}
 
 
-def _small(dermoscopy: photo_sets.ImageSet | Absent, own: OwnPhotos | Absent, profile: Profile) -> Record:
+def _small(photographs: RealPhotos | Absent, profile: Profile) -> Record:
     """Do all of it once, small."""
     runs = [_network(profile, name=IMAGEQX, run=run) for run in range(profile.quality_runs)]
-    return _raters(profile) | _together([*runs, _baselines(profile)]) | _real(dermoscopy, own, profile)
+    return _raters(profile) | _together([*runs, _baselines(profile)]) | _real(photographs, profile)
 
 
 def _trials(profile: Profile) -> list[Trial]:
     """Return each network, the raters, the statistics and the real photographs at full size, else all in one."""
     if profile.name != "full":
-        return [Trial("all", _small, ("isic_uda1", "own"))]
+        return [Trial("all", _small, ("photographs",))]
     networks = [(f"run-{run}", IMAGEQX, run) for run in range(profile.quality_runs)]
     networks += [("without-reasons", PLAIN, 0), ("soft-labels", SOFT, 0)]
     return [
         Trial("raters", _raters, ()),
         *(Trial(title, _network, (), (("name", name), ("run", run))) for title, name, run in networks),
         Trial("baselines", _baselines, ()),
-        Trial("real", _real, ("isic_uda1", "own")),
+        Trial("real", _real, ("photographs",)),
     ]
 
 
@@ -120,10 +118,7 @@ STUDY = Study(
     chapter="06_image_quality",
     version=1,
     trials=_trials,
-    data={
-        "isic_uda1": lambda _: optional(lambda: photo_sets.isic_uda1(paths.data_root() / "isic_uda1")),
-        "own": lambda profile: optional(lambda: quality_real.open_own(profile.quality_side)),
-    },
+    data={"photographs": lambda profile: optional(lambda: quality_real.open_photographs(profile.quality_side))},
     seed=SEED,
 )
 """ImageQX, its raters, its baselines and what follows from its advice, on photographs taken badly on purpose."""
