@@ -7,7 +7,7 @@ from medxai.evaluation.classification import linear_model
 from medxai.evaluation.image_statistics import FEATURES
 from medxai.experiment.quality_scores import Answers
 
-TOGETHER = "all three"
+TOGETHER = "all three statistics"
 
 
 def answers(photos: QualityPhotos, train: np.ndarray, test: np.ndarray) -> dict[str, Answers]:
