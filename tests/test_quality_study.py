@@ -306,6 +306,7 @@ def test_real_photographs_that_are_spoilt_are_told_from_those_that_are_not():
     assert (table["as it is", "Lesion"], table["as it is", "Poor quality"]) == (1, 0)
     assert (table["dark", "named"], table["dark", "AUC"], table["dark", "Poor quality"]) == (1, 1, 1)
     assert (table["motion", "named"], table["motion", "AUC"]) == (0, 0.5)
+    assert table["dark", "named as it is"] == 0
 
 
 def test_the_whole_study_at_smoke(monkeypatch):

@@ -87,8 +87,9 @@ def asked(shown: np.ndarray, network: Network, resamples: int) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``row`` (a kind of fault, or `AS_IT_IS`), ``metric``: each of `CLASSES`, the share of the photographs that are
-        said to be so; "named", the share for which the right reason is given; "AUC", how often the reason is more
-        probable for a spoilt photograph than for one as it is; ``value``, ``low``, ``high``.
+        said to be so; "named", the share for which the right reason is given, and "named as it is", for which it is
+        given without the fault; "AUC", how often the reason is more probable for a spoilt photograph than for one as it
+        is; ``value``, ``low``, ``high``.
     """
     weights = resampled(np.arange(len(shown)), resamples, SEED)
     before = network(shown)
@@ -98,10 +99,13 @@ def asked(shown: np.ndarray, network: Network, resamples: int) -> pd.DataFrame:
         for kind in kinds:
             after = network(spoilt(shown, reason, kind))
             lines += _said(kind, after, weights)
-            named = weights @ after.given[:, column] / weights.sum(1)
+            named = {
+                "named": weights @ after.given[:, column] / weights.sum(1),
+                "named as it is": weights @ before.given[:, column] / weights.sum(1),
+            }
             both = np.concatenate([after.reasons[:, column], before.reasons[:, column]])
             area = area_under_curve(np.arange(len(both)) < len(shown), both, np.hstack([weights, weights]))
-            lines += [(kind, "named", *ends(named)), (kind, "AUC", *ends(area))]
+            lines += [(kind, metric, *ends(values)) for metric, values in (named | {"AUC": area}).items()]
     return pd.DataFrame(lines, columns=["row", "metric", "value", "low", "high"])
 
 
