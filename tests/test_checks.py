@@ -57,6 +57,9 @@ RIGHT = {
     "heatmap_training.check_guided": [2, 0],  # the second unit is not active, the signal of the third is negative
     "heatmap_training.check_holm": [0.09, 0.04, 0.09, 0.3],
     "heatmap_training.check_loss": 0.5 + 2 * (np.log(2) / 4 + 3 / 4 * -np.log(0.75 * 0.5) / 2),
+    "image_quality.check_agreement": (4 / 6 + 4 / 7 + 4 / 7) / 3,  # pairs share 2 of 3 + 3, 2 of 3 + 4, 2 of 3 + 4
+    "image_quality.check_fewer": 8 / 20,
+    "image_quality.check_weights": [1, 10, 3, 2],
     "images.check_area": 4 / 10,
     "images.check_inside": 2 / 3,
     "images.check_nearest_mean": 6 / 7,

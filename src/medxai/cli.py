@@ -1,4 +1,4 @@
-"""The command line: ``medxai build | run | explain | data fetch | data check | student | grade``."""
+"""The command line: ``medxai build | run | explain | quality | data fetch | data check | student | grade``."""
 
 import argparse
 import shlex
@@ -10,13 +10,17 @@ from medxai.book.target import EDITIONS, Target
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 the build failed, 2 bad input, 130 interrupted."""
+    """Run a command and return its exit code.
+
+    That is 0 when it is done, 1 if the build failed or a photograph should be taken again, 2 for bad input, 130 when it
+    was interrupted.
+    """
     from medxai.book.build import BuildFailed
 
     options = _parser().parse_args(arguments)
     memory.keep()
     try:
-        options.command(options)
+        return options.command(options) or 0
     except (ValueError, BuildFailed) as error:
         if options.debug:
             raise
@@ -30,7 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +71,19 @@ def _parser() -> argparse.ArgumentParser:
     explained.add_argument("--samples", type=int, default=16, help="effort (default: 16; thorough: 50)")
     explained.add_argument("--output", type=Path, required=True, metavar="FILE.html", help="report, replaced if there")
     explained.set_defaults(command=_explain)
+
+    quality = commands.add_parser(
+        "quality",
+        help="say what to do better in photographs of skin",
+        epilog="Exit status: 0 if all are good, 1 if one should be taken again, 2 if one cannot be read.",
+    )
+    quality.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="photographs, or folders of them")
+    quality.add_argument("--model", type=Path, metavar="FILE.onnx", help="(default: the book's, trained once)")
+    quality.add_argument("--profile", **profile)
+    quality.add_argument("--json", action="store_true", help="write JSON in place of text")
+    quality.add_argument("--report", type=Path, metavar="FILE.html", help="a page with pictures, replaced if there")
+    quality.add_argument("--export", type=Path, metavar="FILE.onnx", help="write the book's network for other programs")
+    quality.set_defaults(command=_quality)
 
     data = commands.add_parser("data", help="get data sets, or see which are there").add_subparsers(
         required=True, metavar="COMMAND"
@@ -126,6 +142,30 @@ def _explain(options: argparse.Namespace) -> None:
     results = your_data.evaluate(model, images, methods=methods, **given)
     page = your_data_page.write_report(results, options.output, model=own or pretrained(options.model).origin)
     print(f"written: {paths.shown(page)}")
+
+
+def _quality(options: argparse.Namespace) -> int:
+    from medxai.experiment import quality_advice, quality_network
+    from medxai.models import onnx_export
+    from medxai.report import quality_page, your_data_page
+
+    if not (options.photos or options.export):
+        raise ValueError("no photograph is given: expected files or folders, or --export FILE.onnx")
+    if options.report:
+        your_data_page.check_path(options.report)
+    profile = profiles.get(options.profile)
+    if options.export:
+        model = quality_network.trained(profile).model
+        print(f"written: {paths.shown(onnx_export.export(model, options.export, side=profile.quality_side))}")
+    if not options.photos:
+        return 0
+    seen, wrong = quality_advice.look(*quality_advice.opened(options.model, profile), options.photos)
+    told = [one.advice for one in seen]
+    print(quality_advice.as_json(told) if options.json else "\n".join(one.told() for one in told))
+    if options.report:
+        quality_page.write(seen, options.report)
+    print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
+    return 2 if wrong else int(any(one.again for one in told))
 
 
 def _fetch(options: argparse.Namespace) -> None:

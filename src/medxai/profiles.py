@@ -77,6 +77,16 @@ class Profile:
         How many test films are explained, at least three.
     gaze_seeds
         How many trainings of each of the eight models, of other seeds.
+    quality_photos
+        How many photographs of good and bad quality are taken, four of each patient.
+    quality_side
+        Their side in pixels.
+    quality_epochs
+        Length of training of an ImageQX. Its rate restarts after 3, 12 and 39 epochs, which is when to stop.
+    quality_runs
+        How many trainings, of other seeds.
+    quality_retakes
+        How many patients take their photograph again, under each kind of advice.
     samples
         Random draws or steps of a method or a metric that takes some; others take a fixed multiple of it.
     """
@@ -115,6 +125,11 @@ class Profile:
     gaze_epochs: int
     gaze_explained: int
     gaze_seeds: int
+    quality_photos: int
+    quality_side: int
+    quality_epochs: int
+    quality_runs: int
+    quality_retakes: int
     samples: int
 
 
@@ -183,6 +198,11 @@ PROFILES = {
             gaze_epochs=1,
             gaze_explained=6,
             gaze_seeds=1,
+            quality_photos=120,
+            quality_side=64,
+            quality_epochs=1,
+            quality_runs=1,
+            quality_retakes=12,
             samples=4,
         ),
         Profile(
@@ -220,6 +240,11 @@ PROFILES = {
             gaze_epochs=3,
             gaze_explained=12,
             gaze_seeds=1,
+            quality_photos=200,
+            quality_side=128,
+            quality_epochs=3,
+            quality_runs=1,
+            quality_retakes=60,
             samples=12,
         ),
         Profile(
@@ -257,6 +282,11 @@ PROFILES = {
             gaze_epochs=10,
             gaze_explained=150,
             gaze_seeds=3,
+            quality_photos=1600,
+            quality_side=160,
+            quality_epochs=12,
+            quality_runs=5,
+            quality_retakes=400,
             samples=32,
         ),
     )

@@ -46,13 +46,13 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     if not isinstance(size, int) or size < SMALLEST:
         raise ValueError(f"size is {size!r}: expected a number of pixels of at least {SMALLEST}")
     folder, masks = _folder(folder), None if masks is None else _folder(masks)
-    files = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
-    if not files:
+    found = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
+    if not found:
         raise DataError(f"{folder} holds no image: expected files that end in {', '.join(ENDINGS)}")
-    names = [paths.shown(path.relative_to(folder).as_posix()) for path in files.values()]
-    outlines = None if masks is None else list(_matched(files, names, folder, masks))
+    names = [paths.shown(path.relative_to(folder).as_posix()) for path in found.values()]
+    outlines = None if masks is None else list(_matched(found, names, folder, masks))
     squares, inside = [], []
-    for i, path in enumerate(files.values()):
+    for i, path in enumerate(found.values()):
         picture = pictures.read(path)
         squares.append(pictures.square(picture, size))
         shape = picture.shape[:2]
@@ -62,6 +62,11 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     return LabelledImages.with_masks(
         names, np.stack(squares), np.stack(inside) if inside else None, paths.shown(folder.name)
     )
+
+
+def files(folder: Path) -> list[Path]:
+    """Return all image files of a folder and its sub-folders, sorted, that are no masks."""
+    return [path for path in _files(folder) if not path.stem.endswith(MASK)]
 
 
 def _folder(folder: Path | str) -> Path:
