@@ -1,4 +1,4 @@
-"""Maps against gaze: plain loops, scikit-learn, SciPy, closed forms, and simulated gaze with a habit."""
+"""Maps against gaze: plain loops, scikit-learn, SciPy, closed forms, and the gaze on phantoms."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from medxai.evaluation import bootstrap, gaze_metrics
 from medxai.evaluation.gaze_metrics import shuffled_auc, shuffled_correlation
-from medxai.experiment.gaze_habit import looked, maps_that_know
+from medxai.experiment.gaze_films import GazeFilms
+from medxai.experiment.gaze_habit import PART, looked, maps_that_know
 
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.normal(size=(5, 9, 7)).round(1)  # with ties
@@ -85,10 +86,15 @@ def test_closed_forms() -> None:
     assert shuffled_correlation(pair[::-1], pair, against="mean gaze") == pytest.approx([-2, -2])
 
 
-def test_mean_gaze_scores_nothing_once_shuffled_and_a_finding_scores() -> None:
-    seen = looked(60)
-    gaze, findings, blurred = seen.fixations, seen.findings, seen.density
-    mean = maps_that_know(seen)["▸ The mean gaze"]
+@pytest.fixture(scope="module")
+def films() -> GazeFilms:
+    return looked(45)
+
+
+def test_mean_gaze_scores_nothing_once_shuffled_and_a_finding_scores(films: GazeFilms) -> None:
+    rows = films.rows[PART]
+    gaze, findings, blurred = films.looks(rows), films.findings(rows), films.films.gaze[rows].astype(float)
+    mean = maps_that_know(films)["▸ The mean gaze"]
     for score, target, chance in ((shuffled_correlation, blurred, 0), (shuffled_auc, gaze, 0.5)):
         intervals = {
             name: bootstrap.mean_intervals(pd.DataFrame({"score": score(maps, target) - chance})).iloc[0]
@@ -101,9 +107,10 @@ def test_mean_gaze_scores_nothing_once_shuffled_and_a_finding_scores() -> None:
     assert shuffled_correlation(mean, blurred).mean() == pytest.approx(0, abs=1e-12)  # not only on average over draws
 
 
-def test_a_mean_is_smoother_than_its_parts_so_that_against_it_the_mean_gaze_scores_below_zero() -> None:
-    seen = looked(60)
-    findings, blurred, mean = seen.findings, seen.density, maps_that_know(seen)["▸ The mean gaze"]
+def test_a_mean_is_smoother_than_its_parts_so_that_against_it_the_mean_gaze_scores_below_zero(films: GazeFilms) -> None:
+    rows = films.rows[PART]
+    findings, blurred = films.findings(rows), films.films.gaze[rows].astype(float)
+    mean = maps_that_know(films)["▸ The mean gaze"]
     scores = shuffled_correlation(mean, blurred, against="mean gaze")
     assert scores.mean() == pytest.approx(gaze_metrics.correlation(mean, blurred).mean() - 1, abs=0.01)
     assert scores.max() < 0

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
@@ -102,6 +103,17 @@ def test_the_table_is_that_of_a_plain_loop(tmp_path, target, divided, method):
     np.testing.assert_allclose(found.filter(like="logit_"), logits, atol=1e-4)
     np.testing.assert_array_equal(found["predicted"], logits.argmax(1))
     assert found["rmse"].max() > 50
+
+
+@pytest.mark.parametrize("target", ["version", "original"])
+def test_without_controls_the_other_rows_are_the_same(tmp_path, target):
+    whole, part = (measured(tmp_path, target=target, random=random) for random in (RANDOM, None))
+    kept = whole[~whole["corruption"].isin([ANOTHER_IMAGE, RANDOM_WEIGHTS])].reset_index(drop=True)
+    assert len(part) == 4 * 26 * len(LAYERS)
+    exact = ["image", "label", "corruption", "severity", "layer", "predicted", "right"]
+    pd.testing.assert_frame_equal(part[exact], kept[exact])
+    np.testing.assert_allclose(part["rmse"], kept["rmse"], atol=0.1)  # batches of another size round otherwise
+    np.testing.assert_allclose(part.filter(like="logit_"), kept.filter(like="logit_"), atol=1e-5)
 
 
 def test_the_class_that_is_explained_matters(tmp_path):

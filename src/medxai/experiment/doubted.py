@@ -134,7 +134,7 @@ def fingerprint(trained: RobustNetwork, pixels: Tensor) -> np.ndarray:
     """Return how far the maps of what is predicted move under mild corruptions, float32 (n, kinds * layers)."""
     study = SaliencyShift(
         network=trained.folded,
-        random=trained.folded,
+        random=None,
         explain=partial(cam.grad_cam_plus_plus, layers=BLOCKS),
         severities=(MILD,),
         measures=(),

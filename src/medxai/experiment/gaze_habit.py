@@ -1,22 +1,19 @@
-"""Simulated gaze with a habit, and how maps score that know the habit and nothing else.
+"""How maps score against a simulated reader's gaze that know where one looks on any film, and nothing of this one.
 
-A reader looks where one always looks, both lungs of a chest radiograph, and for part of the time at the finding of the
-image. Nothing here is a radiograph; only places are drawn.
+Films, findings and gaze are those of `medxai.data.chest_phantom`: the reader searches along the anatomy, and dwells on
+the finding.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
+from medxai.data import chest_phantom
 from medxai.evaluation import bootstrap, gaze_metrics
+from medxai.experiment.gaze_films import SEED, GazeFilms
 
-SIDE = 48
-FIXATIONS = 60
-"""Of each image, on average; half of them at the finding."""
-BLUR = 0.05
-"""Width of the Gaussian that makes a density of fixations, as a share of the side."""
+SIDE = 64
+"""Of the films, in pixels."""
+PART = "with findings"
 SCORES = {
     "NSS": lambda maps, looks, density: gaze_metrics.nss(maps, looks),
     "CC": lambda maps, looks, density: gaze_metrics.correlation(maps, density),
@@ -27,54 +24,37 @@ SCORES = {
         maps, density, against="mean gaze"
     ),
 }
-"""What is shown of `medxai.evaluation.gaze_metrics`, of fixations or of their density."""
+"""What is shown of `medxai.evaluation.gaze_metrics`, of seconds at each pixel or of their density."""
 
 
-class Looked(NamedTuple):
-    """Fixations at each pixel and where the finding is, each (n, SIDE, SIDE), and the outline of the lungs."""
-
-    fixations: np.ndarray
-    findings: np.ndarray
-    lungs: np.ndarray
-
-    @property
-    def density(self) -> np.ndarray:
-        """The fixations, each blurred."""
-        return ndimage.gaussian_filter(self.fixations, (0, BLUR * SIDE, BLUR * SIDE))
+def looked(number: int) -> GazeFilms:
+    """Draw films; those that show a finding, two of three, are the one part `PART`."""
+    films = chest_phantom.draw(number, SIDE, SEED)
+    return GazeFilms(films, {PART: np.flatnonzero(films.images.labels != chest_phantom.NORMAL)})
 
 
-def looked(images: int, seed: int = 0) -> Looked:
-    """Draw the gaze on some images."""
-    draw = np.random.default_rng(seed)
-    down, right = np.mgrid[:SIDE, :SIDE] / SIDE
-    lungs = np.minimum(*[((right - side) / 0.16) ** 2 + ((down - 0.5) / 0.32) ** 2 for side in (0.3, 0.7)]) < 1
-    cells = np.argwhere(lungs) / SIDE
-    places = cells[draw.integers(len(cells), size=images)][:, :, None, None]
-    findings = np.exp(-((down - places[:, 0]) ** 2 + (right - places[:, 1]) ** 2) / (2 * 0.06**2))
-    habit = ndimage.gaussian_filter(lungs.astype(np.float64), 2)
-    share = (habit / habit.sum() + findings / findings.sum((1, 2), keepdims=True)) / 2
-    return Looked(draw.poisson(FIXATIONS * share).astype(np.float64), findings, lungs)
+def maps_that_know(films: GazeFilms) -> dict[str, np.ndarray]:
+    """Return maps by what they know: the finding, that of another film, the mean lungs, where one looks on average."""
+    rows = films.rows[PART]
+    findings = films.findings(rows).astype(float)
 
-
-def maps_that_know(gaze: Looked) -> dict[str, np.ndarray]:
-    """Return maps by what they know: the finding, that of another image, the lungs, where one looks on average."""
-
-    def all_alike(one: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(one, gaze.fixations.shape)
+    def all_alike(some: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(some.mean(0, dtype=float), findings.shape)
 
     return {
-        "The finding of the image": gaze.findings,
-        "▸ Another image's finding": np.roll(gaze.findings, 1, axis=0),
-        "▸ The outline of the lungs": all_alike(gaze.lungs.astype(np.float64)),
-        "▸ The mean gaze": all_alike(gaze.density.mean(0)),
+        "The finding of the film": findings,
+        "▸ Another film's finding": np.roll(findings, 1, axis=0),
+        "▸ The outline of the lungs": all_alike(films.films.lungs[rows]),
+        "▸ The mean gaze": all_alike(films.films.gaze[rows]),
     }
 
 
-def scored(gaze: Looked, resamples: int) -> pd.DataFrame:
-    """Score them: means over images with their intervals, tidy, ``row`` being the map."""
-    parts = []
-    for row, maps in maps_that_know(gaze).items():
-        values = {name: score(maps, gaze.fixations, gaze.density) for name, score in SCORES.items()}
-        means = bootstrap.mean_intervals(pd.DataFrame(values), resamples=resamples)
+def scored(films: GazeFilms, resamples: int) -> pd.DataFrame:
+    """Score them: means over films with intervals by a bootstrap over patients, tidy, ``row`` being the map."""
+    rows, parts = films.rows[PART], []
+    looks, density, groups = films.looks(rows), films.films.gaze[rows].astype(float), films.films.images.groups[rows]
+    for row, maps in maps_that_know(films).items():
+        values = pd.DataFrame({name: score(maps, looks, density) for name, score in SCORES.items()})
+        means = bootstrap.mean_intervals(values, groups=groups, resamples=resamples)
         parts.append(means.rename_axis("metric").reset_index().assign(row=row))
-    return pd.concat(parts, ignore_index=True)[["row", "metric", "value", "low", "high"]]
+    return pd.concat(parts, ignore_index=True)[["row", "metric", "value", "low", "high", "images"]]

@@ -2,11 +2,12 @@
 
 from medxai.report.findings import badge, finding, glue, later, missing
 from medxai.report.tables import Comparison, compare, reference_note, reproduced
-from medxai.results import progress, provenance, published, reference, tidy
+from medxai.results import benchmark, progress, provenance, published, reference, tidy
 
 __all__ = [
     "Comparison",
     "badge",
+    "benchmark",
     "compare",
     "finding",
     "glue",

@@ -140,13 +140,14 @@ def intervals(
     if {"low", "high"} <= set(ours):
         plot = plot.add(so.Range(linewidth=1.6, alpha=0.8), *dodge, xmin="low", xmax="high", legend=False)
     plot = plot.add(so.Dot(pointsize=6.5, edgecolor="white", edgewidth=0.8), *dodge, legend=False)
-    xlabel = textwrap.fill(xlabel, 20) if panels else xlabel
+    xlabel = textwrap.fill(xlabel, 14) if panels else xlabel
     plot = plot.scale(y=so.Nominal(order=names)).label(x=xlabel, y="").limit(x=limits or (None, None))
     levels = list(dict.fromkeys(ours[series])) if series else []
     written = sum(name.count("\n") + 1 for name in names)
     wanted = 0.22 * written + (0.1 + 0.06 * max(0, len(levels) - 2)) * len(names)
     figure, handles = _drawn(plot, levels, looks, 1.4 + fitted(wanted, written, 1.4))
     for axes in figure.axes:
+        axes.xaxis.set_major_locator(MaxNLocator(4 if panels else 6))
         for place in lines:
             axes.axvline(place, color="#999999", lw=0.8, zorder=0)
         if band is not None:

@@ -74,8 +74,8 @@ class SaliencyShift:
     Parameters
     ----------
     network, random
-        In evaluation mode: the network, and one of the same classes with random weights (`with_random_weights`).
-        `medxai.models.folding.folded` makes both faster.
+        In evaluation mode: the network, and one of the same classes with random weights (`with_random_weights`), or
+        ``None`` to do without both controls. `medxai.models.folding.folded` makes both faster.
     explain
         Such as ``partial(cam.grad_cam_plus_plus, layers=BLOCKS)``.
     normalisation
@@ -95,7 +95,7 @@ class SaliencyShift:
     """
 
     network: nn.Module
-    random: nn.Module
+    random: nn.Module | None
     explain: Explainer
     normalisation: Normalisation = HALF
     target: Literal["version", "original"] = "version"
@@ -107,7 +107,7 @@ class SaliencyShift:
 
     def __post_init__(self) -> None:
         for name in ("network", "random"):
-            if getattr(self, name).training:
+            if getattr(self, name) is not None and getattr(self, name).training:
                 raise ValueError(f"{name} is in training mode: expected evaluation mode, use eval()")
         for name, values, known in (
             ("target", [self.target], ("version", "original")),
@@ -122,7 +122,8 @@ class SaliencyShift:
     def rows(self) -> list[tuple[str, int]]:
         """Name and severity of all that is compared with an original, which is the first."""
         versions = [(kind, severity) for kind in self.kinds for severity in self.severities]
-        return [(ORIGINAL, 0), *versions, (ANOTHER_IMAGE, 0), (RANDOM_WEIGHTS, 0)]
+        controls = [] if self.random is None else [(ANOTHER_IMAGE, 0), (RANDOM_WEIGHTS, 0)]
+        return [(ORIGINAL, 0), *versions, *controls]
 
     @property
     def weight(self) -> Tensor:
@@ -219,11 +220,16 @@ def _compared(study: SaliencyShift, images: _Images) -> pd.DataFrame:
     corrupted = corruptions.versions(
         pixels, keys, seed=study.seed, constants=study.constants, kinds=study.kinds, severities=study.severities
     )
-    trained = _explained(study, study.network, torch.cat([pixels[None], corrupted, others[None]]))
-    random = _explained(study, study.random, pixels[None], trained.classes[0])
+    asked = [pixels[None], corrupted, *([] if study.random is None else [others[None]])]
+    found = _explained(study, study.network, torch.cat(asked))
+    maps, logits = found.maps, found.logits
+    if study.random is not None:
+        random = _explained(study, study.random, pixels[None], found.classes[0])
+        maps = {layer: torch.cat([own, random.maps[layer]]) for layer, own in maps.items()}
+        logits = torch.cat([logits, random.logits])
     shift = _shift(study, keys).to(pixels.device)
-    values = [_similarities(study, torch.cat([own, random.maps[layer]]), shift) for layer, own in trained.maps.items()]
-    return _tidy(study, images, torch.cat([trained.logits, random.logits]), list(trained.maps), torch.stack(values))
+    values = [_similarities(study, own, shift) for own in maps.values()]
+    return _tidy(study, images, logits, list(maps), torch.stack(values))
 
 
 def _similarities(study: SaliencyShift, maps: Tensor, shift: Tensor) -> Tensor:
@@ -292,7 +298,8 @@ def _tidy(study: SaliencyShift, images: _Images, logits: Tensor, layers: list[st
         )
     logits, values = logits.double().cpu().numpy().transpose(1, 0, 2), values.cpu().numpy().transpose(3, 2, 0, 1)
     predicted, truth = logits.argmax(-1), np.repeat(images.labels[:, None], len(study.rows), 1)
-    truth[:, study.rows.index((ANOTHER_IMAGE, 0))] = images.other_labels
+    if study.random is not None:
+        truth[:, study.rows.index((ANOTHER_IMAGE, 0))] = images.other_labels
     kinds, severities = (np.array(part) for part in zip(*study.rows, strict=True))
     columns = {
         "image": images.keys[:, None, None],
@@ -334,7 +341,7 @@ def _digest(study: SaliencyShift, images: np.ndarray, labels: np.ndarray, keys: 
             f"explain cannot be stored ({error}): expected a module's function, or a partial of one"
         ) from error
     total = hashlib.sha256(told)
-    for network in (study.network, study.random):
+    for network in (study.network, *([] if study.random is None else [study.random])):
         total.update(repr(network).encode())
         for tensor in network.state_dict().values():
             total.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -20,9 +20,9 @@ EPOCHS = (1, 2, 5, 10, 20, 35, 100)
 """Among them those of the public code: 20 and 35 (Karargyris et al.), 100 (GazeGNN)."""
 CORRELATION = 0.8
 """Of two models, in the comparison of tests."""
+MOST = 1000
+"""Resamples of scores of gaze, at most."""
 RESAMPLES = (10, 30, 100, 300, 1000)
-IMAGES = 100
-"""That somebody looked at, in the simulation of gaze."""
 
 
 def _published(profile: Profile) -> Record:
@@ -54,7 +54,7 @@ def _resampling(profile: Profile) -> Record:
 
 def _gaze(profile: Profile) -> Record:
     """Return how maps score against gaze that know where one always looks."""
-    return {"gaze": gaze_habit.scored(gaze_habit.looked(IMAGES), profile.bootstrap)}
+    return {"gaze": gaze_habit.scored(gaze_habit.looked(profile.gaze_test), min(profile.bootstrap, MOST))}
 
 
 STUDY = Study(
@@ -65,7 +65,7 @@ STUDY = Study(
         Trial("published", _published, ()),
         *(Trial(f"choosing_{c:g}", _choosing, (), (("correlation", c),)) for c in CORRELATIONS),
         Trial("resampling", _resampling, ()),
-        Trial("gaze", _gaze, ()),
+        Trial("gaze_on_phantoms", _gaze, ()),
     ],
     data={},
     seed=equal_models.SEED,
