@@ -187,7 +187,7 @@ def compared(db: DermXDB, start: Pretrained, profile: Profile, *, fold: int) -> 
         tables = scored(panel, removed, worth[-1], {name: values[place] for name, values in maps.items()})
         parts.append(tables[0])
         found.append(tables[1])
-    scores = scores.merge(pd.concat(found), on=["image", "method"], how="outer")
+    scores = pd.concat(found).merge(scores, on=["image", "method"], how="left")
     own = pd.DataFrame({"image": [images.names[row] for row in rows], "right": trained.right[rows]})
     scores = scores.drop(columns="group").merge(own.assign(group=rows), on="image")
     tables = {"removal_effects": pd.concat(worth), "removal_sums": pd.concat(parts), "removal_scores": scores}
