@@ -41,6 +41,7 @@ RIGHT = {
     "comparison.check_deletion": (4.5 / 2 + 5.5 + 3.5 + 0.5) / 4,
     "comparison.check_paired": np.sqrt(0.00268 / 4 / 5),
     "comparison.check_centre": 3 / 4,
+    "comparison.check_removal": 1 - 6 * 2 / (4 * (4**2 - 1)),  # effects 1, -0.5, 0.2, 1.6; sums 0.9, -0.6, 1.2, 2
     "dataset.check_pairwise_f1": 4 / 7,
     "dataset.check_mean_dice": (2 / 11 + 1 / 3 + 14 / 17 + 18 / 19) / 5,
     "dataset.check_ceiling": (8 / 15 + 12 / 17 + 8 / 17 + 8 / 17) / 4,

@@ -50,6 +50,8 @@ class Profile:
         How many images of a fold are explained by all methods.
     sanity_images
         How many of those are explained again for changed images and changed networks.
+    removal_images
+        How many paintings of a fold are painted again without each of their characteristics.
     attributed_images
         How many paintings the attribution chapter measures all methods on, each for two classes; at least two.
     random_networks
@@ -110,6 +112,7 @@ class Profile:
     explained_folds: int
     explained_images: int
     sanity_images: int
+    removal_images: int
     attributed_images: int
     random_networks: int
     benchmark_images: int | None
@@ -183,6 +186,7 @@ PROFILES = {
             explained_folds=1,
             explained_images=3,
             sanity_images=1,
+            removal_images=2,
             attributed_images=2,
             random_networks=2,
             benchmark_images=36,
@@ -225,6 +229,7 @@ PROFILES = {
             explained_folds=1,
             explained_images=3,
             sanity_images=1,
+            removal_images=2,
             attributed_images=4,
             random_networks=2,
             benchmark_images=72,
@@ -267,6 +272,7 @@ PROFILES = {
             explained_folds=5,
             explained_images=4,
             sanity_images=1,
+            removal_images=20,
             attributed_images=6,
             random_networks=3,
             benchmark_images=None,
