@@ -90,7 +90,7 @@ def test_an_unknown_characteristic_is_told(wholes):
 
 def test_nothing_moves_outside_in_two_hundred_random_removals():
     """Any characteristic of any case, drawn at random."""
-    db, rng, tried = real_or_simulated.open_dermxdb(profiles.get("smoke")), np.random.default_rng(0), 0
+    db, rng, tried = real_or_simulated.open_dermxdb(profiles.get("quick")), np.random.default_rng(0), 0
     for name in rng.permutation(db.images.index[db.images["paper"]]):
         whole = paint(photograph.case(db, name, SMALL))
         for term in whole.case.regions:

@@ -6,7 +6,6 @@ by ``; ``) and the side.
 """
 
 import contextlib
-import importlib.util
 import io
 import logging
 import tempfile
@@ -25,7 +24,6 @@ from medxai.models.image_quality import Explained, ExplainedQuality
 if TYPE_CHECKING:
     import onnx
 
-NEEDED = ("onnx", "onnxscript", "onnxruntime")
 INPUT = "pictures"
 CALIBRATED_ON = 32
 """Pictures at a time, from which the ranges of a network of eight bits are taken."""
@@ -49,11 +47,8 @@ def export(model: DermX, path: Path, *, side: int, calibration: np.ndarray | Non
     Raises
     ------
     ValueError
-        If a package is missing, the path ends otherwise, the network is no ImageQX with reasons, or pictures have
-        another shape.
+        If the path ends otherwise, the network is no ImageQX with reasons, or pictures have another shape.
     """
-    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-        raise ValueError(f"{missing[0]} is not installed: expected {', '.join(NEEDED)}, as `make book` installs them")
     if path.suffix != ".onnx":
         raise ValueError(f"the network would be written to {path.name}: expected a name that ends with .onnx")
     if calibration is not None and (calibration.dtype != np.uint8 or calibration.shape[1:] != (side, side, 3)):
