@@ -36,14 +36,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+PROFILE = {"choices": tuple(profiles.PROFILES), "default": "quick", "help": "size of the run (default: quick)"}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="medxai", description="Build the book, run its studies, get its data.")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    profile = {"choices": tuple(profiles.PROFILES), "default": "quick", "help": "size of the run (default: quick)"}
+    for add in (_add_build_and_run, _add_explain, _add_quality, _add_data, _add_student_and_grade):
+        add(commands)
+    return parser
 
+
+def _add_build_and_run(commands: "argparse._SubParsersAction") -> None:
     build = commands.add_parser("build", help="execute the chapters and build the site")
-    build.add_argument("--profile", **profile)
+    build.add_argument("--profile", **PROFILE)
     build.add_argument("--data", choices=profiles.KINDS, default="auto", help="which annotations (default: auto)")
     build.add_argument("--chapters", nargs="+", metavar="NN_name", help="only these chapters")
     build.add_argument("--edition", choices=EDITIONS, default="student", help="instructor: with solutions")
@@ -52,10 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="compute a study's trials, or its reference results")
     run.add_argument("study")
     run.add_argument("trials", nargs="*", metavar="TRIAL", help="all by default")
-    run.add_argument("--profile", **profile)
+    run.add_argument("--profile", **PROFILE)
     run.add_argument("--reference", action="store_true", help="keep the trials in data/reference/STUDY")
     run.set_defaults(command=_run)
 
+
+def _add_explain(commands: "argparse._SubParsersAction") -> None:
     explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
     explained.add_argument("folder", type=Path, metavar="FOLDER", help="images")
     network = "efficientnet_lite0"  # models.architectures.DEFAULT, whose import takes longer than --help may
@@ -72,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     explained.add_argument("--output", type=Path, required=True, metavar="FILE.html", help="report, replaced if there")
     explained.set_defaults(command=_explain)
 
+
+def _add_quality(commands: "argparse._SubParsersAction") -> None:
     quality = commands.add_parser(
         "quality",
         help="say what to do better in photographs of skin",
@@ -79,12 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     quality.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="photographs, or folders of them")
     quality.add_argument("--model", type=Path, metavar="FILE.onnx", help="(default: the book's, trained once)")
-    quality.add_argument("--profile", **profile)
+    quality.add_argument("--profile", **PROFILE)
     quality.add_argument("--json", action="store_true", help="write JSON in place of text")
     quality.add_argument("--report", type=Path, metavar="FILE.html", help="a page with pictures, replaced if there")
     quality.add_argument("--export", type=Path, metavar="FILE.onnx", help="write the book's network for other programs")
     quality.set_defaults(command=_quality)
 
+
+def _add_data(commands: "argparse._SubParsersAction") -> None:
     data = commands.add_parser("data", help="get data sets, or see which are there").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -95,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(command=_fetch)
     data.add_parser("check", help="say of every data set whether it is there").set_defaults(command=_check)
 
+
+def _add_student_and_grade(commands: "argparse._SubParsersAction") -> None:
     student = commands.add_parser("student", help="write the notebooks without solutions")
     student.add_argument("folder", type=Path)
     student.set_defaults(command=_student)
@@ -105,7 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--seconds", type=float, help="time limit of each exercise (default: 60)")
     grade.add_argument("--trusted", action="store_true", help="without a sandbox: only what you have read")
     grade.set_defaults(command=_grade)
-    return parser
 
 
 def _build(options: argparse.Namespace) -> None:

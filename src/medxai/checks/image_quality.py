@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from medxai.checks import Check, Mistake
-from medxai.data.photo_raters import pairwise_f1
+from medxai.evaluation.agreement import pairwise_f1
 
 
 def _over_pairs(said: np.ndarray, score) -> float:

@@ -1,6 +1,6 @@
 """A folder of images of one's own, and masks of what was outlined on them where there are some."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     if not isinstance(size, int) or size < SMALLEST:
         raise ValueError(f"size is {size!r}: expected a number of pixels of at least {SMALLEST}")
     folder, masks = _folder(folder), None if masks is None else _folder(masks)
-    found = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
+    found = _by_stem(folder, files(folder, masks))
     if not found:
         raise DataError(f"{folder} holds no image: expected files that end in {', '.join(ENDINGS)}")
     names = [paths.shown(path.relative_to(folder).as_posix()) for path in found.values()]
@@ -64,9 +64,9 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     )
 
 
-def files(folder: Path) -> list[Path]:
-    """Return all image files of a folder and its sub-folders, sorted, that are no masks."""
-    return [path for path in _files(folder) if not path.stem.endswith(MASK)]
+def files(folder: Path, masks: Path | None = None) -> list[Path]:
+    """Return all image files of a folder and its sub-folders, sorted, that are no masks; ``masks`` is left out."""
+    return [path for path in _files(folder, masks) if not path.stem.endswith(MASK)]
 
 
 def _folder(folder: Path | str) -> Path:
@@ -86,7 +86,7 @@ def _files(folder: Path, other: Path | None = None) -> Iterator[Path]:
             yield path
 
 
-def _by_stem(folder: Path, files: Iterator[Path]) -> dict[str, Path]:
+def _by_stem(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
     """Files by their path below the folder, without ending and without `MASK`; é is é, composed or not."""
     found: dict[str, Path] = {}
     for path in files:

@@ -17,7 +17,7 @@ from medxai.errors import DataError
 
 CLASSES = ("Lesion", "No skin", "Healthy skin", "Poor quality")
 REASONS = ("Bad framing", "Bad light", "Blurry", "Low resolution", "Too far away")
-POOR = CLASSES.index("Poor quality")
+LESION, NO_SKIN, HEALTHY, POOR = range(len(CLASSES))
 MAP_SIDE = 16
 """Pixels along a side of the maps that say where a fault is."""
 FOLDER, TABLE = "photo_quality", "labels.csv"

@@ -10,16 +10,14 @@ standard deviation over pairs. How near that is, a test says.
 """
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import norm
 
-from medxai.data.photo_quality import CLASSES, POOR, REASONS, plurality
+from medxai.data.photo_quality import CLASSES, HEALTHY, LESION, NO_SKIN, POOR, REASONS, plurality
 
 RATERS = 12
-LESION, NO_SKIN, HEALTHY = 0, 1, 2
 
 
 class Judgement(NamedTuple):
@@ -107,17 +105,3 @@ def _judged(values: np.ndarray, how: Judgement, number: int, rng: np.random.Gene
     strictness = np.random.default_rng([0, number]).permutation(strictness)
     seen = values[:, None] + how.noise * rng.normal(size=(len(values), RATERS))
     return seen > how.threshold + how.spread * strictness
-
-
-def pairwise_f1(said: np.ndarray) -> tuple[float, float]:
-    """Return the F1 of two raters about what each says or not, bool (n, raters): mean and deviation over ordered pairs.
-
-    F1 is the same whichever of the two is the reference. A pair that never says it is left out; NaN if all are.
-    """
-    with np.errstate(invalid="ignore"):
-        pairs = [
-            2 * (said[:, a] & said[:, b]).sum() / np.float64(said[:, a].sum() + said[:, b].sum())
-            for a, b in combinations(range(said.shape[1]), 2)
-        ]
-    known = np.array(pairs)[np.isfinite(pairs)]
-    return (float(known.mean()), float(known.std())) if len(known) else (np.nan, np.nan)

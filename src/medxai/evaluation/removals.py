@@ -74,16 +74,15 @@ def pooled(removals: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = SE
     sums = removals.pivot(index=keys, columns="method", values="sum")[removals["method"].unique()]
     effects = removals.groupby(keys)["effect"].first().loc[sums.index]
     images = sums.index.get_level_values("image")
-    codes, centred = np.unique(images, return_inverse=True)[1], sums - sums.groupby(images).transform("mean")
+    centred = sums - sums.groupby(images).transform("mean")
     truth = (effects - effects.groupby(images.to_numpy()).transform("mean")).to_numpy()
-    drawn = np.concatenate([np.ones((1, codes.max() + 1)), *bootstrap.weights(codes.max() + 1, resamples, seed)])
+    drawn = bootstrap.resampled(images, resamples, seed)
     lines = []
     for name, values in centred.items():
         known = values.notna().to_numpy()
-        found = rank_correlations(values.to_numpy()[known], truth[known], drawn[:, codes[known]])
-        low, high = bootstrap.percentiles(found[1:], [0.025, 0.975])
-        lines.append({"row": name, "value": found[0], "low": float(low), "high": float(high)})
-    return pd.DataFrame(lines)
+        found = rank_correlations(values.to_numpy()[known], truth[known], drawn[:, known])
+        lines.append((name, *bootstrap.ends(found)))
+    return pd.DataFrame(lines, columns=["row", "value", "low", "high"])
 
 
 def rank_correlations(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -4,9 +4,8 @@ The score is on a scale from 0 to 1, on which 1 is good: the probability that th
 without a lesion.
 """
 
-import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from medxai.data import image_folder, pictures
 from medxai.data.photo_quality import CLASSES, POOR, REASONS
 from medxai.errors import DataError
 from medxai.experiment import quality_network
-from medxai.experiment.quality_scores import BY_CHANCE, CALLED_BACK, Answers
+from medxai.experiment.quality_scores import BY_CHANCE, Answers, Network
 from medxai.profiles import Profile
 
 GOOD = "This photograph can be judged."
@@ -68,9 +67,6 @@ class Advice:
         """Return it as a few lines of text."""
         verdict = "take it again" if self.again else "good"
         return "\n    ".join([f"{self.photo}: {self.score:.2f} of 1, {verdict}", *self.advice])
-
-
-Network = Callable[[np.ndarray], Answers]
 
 
 class OnnxQuality:
@@ -129,11 +125,15 @@ class Seen(NamedTuple):
 
 def look(network: Network, side: int, given: Sequence[Path]) -> tuple[list[Seen], list[str]]:
     """Look at photographs, and at all those in folders; return what was seen, and of others what is wrong with them."""
-    seen, wrong = [], []
-    for path in itertools.chain.from_iterable(map(_files, given)):
-        if not path.exists():
+    seen, wrong, found = [], [], []
+    for path in given:
+        own = image_folder.files(path) if path.is_dir() else [path] if path.exists() else None
+        if own is None:
             wrong.append(f"{paths.shown(path)} is not there: expected a photograph, or a folder of some")
-            continue
+        elif not own:
+            wrong.append(f"{paths.shown(path)} holds no photograph: expected {ENDINGS}")
+        found += own or []
+    for path in found:
         try:
             picture = pictures.square(pictures.read(path), side)
         except DataError as error:
@@ -141,16 +141,7 @@ def look(network: Network, side: int, given: Sequence[Path]) -> tuple[list[Seen]
             continue
         answers = network(picture[None])
         seen.append(Seen(advice(paths.shown(path), picture, answers), picture, answers.maps[0]))
-    wrong += [f"{paths.shown(path)} holds no photograph: expected {ENDINGS}" for path in given if _is_empty(path)]
     return seen, wrong
-
-
-def _files(path: Path) -> list[Path]:
-    return image_folder.files(path) if path.is_dir() else [path]
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not image_folder.files(path)
 
 
 def advice(name: str, picture: np.ndarray, answers: Answers) -> Advice:
@@ -164,8 +155,7 @@ def advice(name: str, picture: np.ndarray, answers: Answers) -> Advice:
         sentences = [GOOD]
     elif number != POOR:
         sentences = [NOTHING]
-    score = 1 - float(answers.classes[0, list(CALLED_BACK)].sum())
-    return Advice(name, score, again, CLASSES[number], reasons, places, sentences or [UNSURE])
+    return Advice(name, 1 - float(answers.retake[0]), again, CLASSES[number], reasons, places, sentences or [UNSURE])
 
 
 def place(found: np.ndarray) -> str:

@@ -15,11 +15,8 @@ from medxai.experiment.quality_scores import Answers
 from medxai.models import dermx, image_quality
 from medxai.models.dermx import DermX, DermXOutput
 from medxai.profiles import Profile
-from medxai.training.dermx_examples import joined
+from medxai.training.dermx_examples import CHUNK, joined
 from medxai.training.quality_training import train_quality
-
-CHUNK = 32
-"""Pictures at a time."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,9 @@ from medxai.data import photo_quality, photo_sets, pictures
 from medxai.data.photo_quality import CLASSES, REASONS, QualityPhotos
 from medxai.data.photo_sets import ImageSet
 from medxai.errors import DataError
+from medxai.evaluation import bootstrap
 from medxai.evaluation.classification import area_under_curve
-from medxai.experiment.quality_retakes import Network
-from medxai.experiment.quality_scores import SEED, Answers
-from medxai.experiment.robust_compared import ends, resampled
+from medxai.experiment.quality_scores import SEED, Answers, Network
 from medxai.painting import faults, noise
 from medxai.painting.faults import FAULTS
 
@@ -91,7 +90,7 @@ def asked(shown: np.ndarray, network: Network, resamples: int) -> pd.DataFrame:
         given without the fault; "AUC", how often the reason is more probable for a spoilt photograph than for one as it
         is; ``value``, ``low``, ``high``.
     """
-    weights = resampled(np.arange(len(shown)), resamples, SEED)
+    weights = bootstrap.resampled(np.arange(len(shown)), resamples, SEED)
     before = network(shown)
     lines = _said(AS_IT_IS, before, weights)
     for reason, kinds in FAULTS.items():
@@ -105,10 +104,10 @@ def asked(shown: np.ndarray, network: Network, resamples: int) -> pd.DataFrame:
             }
             both = np.concatenate([after.reasons[:, column], before.reasons[:, column]])
             area = area_under_curve(np.arange(len(both)) < len(shown), both, np.hstack([weights, weights]))
-            lines += [(kind, metric, *ends(values)) for metric, values in (named | {"AUC": area}).items()]
+            lines += [(kind, metric, *bootstrap.ends(values)) for metric, values in (named | {"AUC": area}).items()]
     return pd.DataFrame(lines, columns=["row", "metric", "value", "low", "high"])
 
 
 def _said(row: str, answers: Answers, weights: np.ndarray) -> list[tuple]:
     shares = {name: weights @ (answers.said == number) / weights.sum(1) for number, name in enumerate(CLASSES)}
-    return [(row, name, *ends(values)) for name, values in shares.items()]
+    return [(row, name, *bootstrap.ends(values)) for name, values in shares.items()]

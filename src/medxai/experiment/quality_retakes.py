@@ -5,7 +5,6 @@ network; what differs is what they are told. How people follow advice was not me
 `BETTER_BY_LUCK` and `NEW_FAULT` are assumptions, and the numbers hold under these.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from medxai.data.photo_quality import POOR, REASONS, QualityPhotos
+from medxai.evaluation import bootstrap
 from medxai.evaluation.sums import ratio
 from medxai.experiment.quality_photos import CHANCES, SEED, Conditions, People, kinds_drawn, photographed
-from medxai.experiment.quality_scores import Answers
-from medxai.experiment.robust_compared import ends, resampled
+from medxai.experiment.quality_scores import Answers, Network
 
 FOLLOWED = 0.5
 """How often a fault that is named is gone in the next photograph; otherwise its strength is halved."""
@@ -39,10 +38,6 @@ class Step(NamedTuple):
     """bool (n,): whether most raters find it poor."""
     again: np.ndarray
     """bool (n,): whether the network asks for another one."""
-
-
-Network = Callable[[np.ndarray], Answers]
-"""Says of pictures, uint8 (n, side, side, 3), what it finds."""
 
 
 def taken_again(conditions: Conditions, named: np.ndarray, rng: np.random.Generator) -> Conditions:
@@ -129,7 +124,7 @@ def shares(steps: dict[str, list[Step]], groups: np.ndarray, resamples: int) -> 
         then poor; "asked", of those that are asked for once more; "fewer", by which share the poor ones have become
         fewer; "more than no reason", by how much that share is larger than for patients who are told no reason.
     """
-    weights, lines = resampled(groups, resamples, SEED), []
+    weights, lines = bootstrap.resampled(groups, resamples, SEED), []
 
     def fewer(advice: str, visit: int) -> np.ndarray:
         return 1 - ratio(weights @ steps[advice][visit].poor, weights @ steps[advice][0].poor)
@@ -140,5 +135,5 @@ def shares(steps: dict[str, list[Step]], groups: np.ndarray, resamples: int) -> 
             found = {"poor": weights @ step.poor / total, "asked": weights @ step.again / total}
             found["fewer"] = fewer(advice, visit)
             found["more than no reason"] = found["fewer"] - fewer(ADVICE[0], visit)
-            lines += [(advice, visit, metric, *ends(values)) for metric, values in found.items()]
+            lines += [(advice, visit, metric, *bootstrap.ends(values)) for metric, values in found.items()]
     return pd.DataFrame(lines, columns=["advice", "retakes", "metric", "value", "low", "high"])

@@ -3,19 +3,21 @@
 Answers are resampled by patient. A score without a denominator is NaN.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from medxai import results
-from medxai.data.photo_quality import CLASSES, MAP_SIDE, POOR, REASONS, QualityPhotos
-from medxai.data.photo_raters import NO_SKIN, Rated, pairwise_f1
-from medxai.evaluation import per_class
+from medxai.data import pictures
+from medxai.data.photo_quality import CLASSES, MAP_SIDE, NO_SKIN, POOR, REASONS, QualityPhotos
+from medxai.data.photo_raters import Rated
+from medxai.evaluation import bootstrap, per_class
+from medxai.evaluation.agreement import pairwise_f1
 from medxai.evaluation.classification import area_under_curve
 from medxai.evaluation.localisation import weighted_auc
 from medxai.evaluation.sums import ratio
-from medxai.experiment.robust_compared import ends, resampled
 
 SEED = 0
 BY_CHANCE = 0.5
@@ -66,6 +68,10 @@ class Answers:
     def rows(self, rows: np.ndarray) -> "Answers":
         """Return what is said of some of the photographs."""
         return Answers(self.classes[rows], self.reasons[rows], None if self.maps is None else self.maps[rows])
+
+
+Network = Callable[[np.ndarray], Answers]
+"""Says of pictures, uint8 (n, side, side, 3), what it finds."""
 
 
 def of_classes(photos: QualityPhotos, answers: Answers) -> pd.DataFrame:
@@ -162,17 +168,15 @@ def _mean_area(maps: np.ndarray, there: np.ndarray, groups: np.ndarray, resample
         return (np.nan,) * 3
     share = there / there.max((1, 2), keepdims=True)
     each = weighted_auc(fine(maps), share, 1 - share)
-    weights = resampled(groups, resamples, SEED)
+    weights = bootstrap.resampled(groups, resamples, SEED)
     known = np.isfinite(each)
-    return ends(ratio((weights[:, known] * each[known]).sum(1), weights[:, known].sum(1)))
+    return bootstrap.ends(ratio((weights[:, known] * each[known]).sum(1), weights[:, known].sum(1)))
 
 
 def fine(maps: np.ndarray) -> np.ndarray:
-    """Enlarge maps (n, h, w) to the side of the maps of faults, linearly between the middles of their cells."""
-    import cv2
-
-    one = [cv2.resize(np.asarray(m, np.float32), (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_LINEAR) for m in maps]
-    return np.array(one).reshape(len(maps), MAP_SIDE, MAP_SIDE)
+    """Bring maps (n, h, w) to the side of the maps of faults, float32 (n, `MAP_SIDE`, `MAP_SIDE`)."""
+    scaled = [pictures.square(np.asarray(one, np.float32), MAP_SIDE) for one in maps]
+    return np.array(scaled).reshape(len(maps), MAP_SIDE, MAP_SIDE)
 
 
 def _controls(n: int) -> dict[str, np.ndarray]:
@@ -197,8 +201,8 @@ def thresholds(photos: QualityPhotos, score: np.ndarray) -> pd.DataFrame:
 
 def retake_auc(photos: QualityPhotos, scores: dict[str, np.ndarray], resamples: int) -> pd.DataFrame:
     """Return how often each score is higher for a photograph to be taken again than for a good one: row, value ..."""
-    bad, weights = doubted(photos), resampled(photos.groups, resamples, SEED)
-    lines = [(name, *ends(area_under_curve(bad, score, weights))) for name, score in scores.items()]
+    bad, weights = doubted(photos), bootstrap.resampled(photos.groups, resamples, SEED)
+    lines = [(name, *bootstrap.ends(area_under_curve(bad, score, weights))) for name, score in scores.items()]
     return pd.DataFrame(lines, columns=["row", "value", "low", "high"])
 
 
@@ -236,11 +240,11 @@ def by_group(photos: QualityPhotos, answers: Answers, resamples: int) -> pd.Data
         "named": the reason is given where the fault is strong), ``value``, ``low``, ``high``, ``photos``.
     """
     bad, again = doubted(photos), answers.again
-    weights = resampled(photos.groups, resamples, SEED)
+    weights = bootstrap.resampled(photos.groups, resamples, SEED)
     lines = []
 
     def add(of: str, row: str, metric: str, among: np.ndarray, counted: np.ndarray) -> None:
-        value = ends(ratio((weights * (among & counted)).sum(1), (weights * among).sum(1)))
+        value = bootstrap.ends(ratio((weights * (among & counted)).sum(1), (weights * among).sum(1)))
         lines.append((of, row, metric, *value, int(among.sum())))
 
     for tone in ("light", "medium", "dark"):

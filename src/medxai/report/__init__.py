@@ -1,7 +1,7 @@
 """What readers see: figures in one style, comparison tables, findings, badges."""
 
 from medxai.report.findings import badge, finding, glue, later, missing
-from medxai.report.tables import Comparison, compare, reference_note, reproduced
+from medxai.report.tables import Comparison, compare, reference_note, reproduced, with_interval
 from medxai.results import benchmark, progress, provenance, published, reference, tidy
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "reference_note",
     "reproduced",
     "tidy",
+    "with_interval",
 ]

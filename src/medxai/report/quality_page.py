@@ -1,13 +1,10 @@
 """What was seen in photographs, as a page of its own that loads nothing else."""
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from medxai import files
 from medxai.data import pictures
@@ -52,6 +49,4 @@ def overlaid(picture: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def _uri(picture: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return saliency.uri(picture, "JPEG", quality=88)
