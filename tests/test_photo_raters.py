@@ -5,8 +5,9 @@ import pytest
 
 from medxai import results
 from medxai.data import photo_raters
-from medxai.data.photo_quality import CLASSES, POOR, REASONS, plurality
-from medxai.data.photo_raters import HEALTHY, LESION, NO_SKIN, RATERS, Judgement, pairwise_f1, rate
+from medxai.data.photo_quality import CLASSES, HEALTHY, LESION, NO_SKIN, POOR, REASONS, plurality
+from medxai.data.photo_raters import RATERS, Judgement, rate
+from medxai.evaluation.agreement import pairwise_f1
 from medxai.experiment import quality_photos
 from medxai.experiment.quality_scores import EXPLANATIONS, LABELS
 
