@@ -166,9 +166,15 @@ Of more than the first, the sources stand below one another."""
 
 
 def with_interval(lines: pd.DataFrame) -> list[str]:
-    """Write each value with its interval, such as 0.71 [0.62, 0.80]; columns value, low, high; NaN is a dash."""
+    """Write each value with its interval, such as 0.71 [0.62, 0.80]; columns value, low, high; NaN is a dash.
+
+    A narrow column may break a line before an interval, but not in it.
+    """
     numbers = lines[["value", "low", "high"]].to_numpy(dtype=float)
-    return ["–" if value != value else f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in numbers]
+    return [
+        "–" if value != value else f"{value:.2f} [{low:.2f},\N{NO-BREAK SPACE}{high:.2f}]"
+        for value, low, high in numbers
+    ]
 
 
 def are_counts(numbers: Iterable[float]) -> bool:
