@@ -118,7 +118,7 @@ def intervals(
         Kind of data, and a word on it, written below.
     rows, series, panels
         Columns with the names of the rows, of the series (colour and marker, with a legend), of the panels side by
-        side. Without `series`, all dots are alike.
+        side; more than three go in pairs. Without `series`, all dots are alike.
     order
         Series by whose numbers the rows are sorted; ``""`` if there are no series; ``None``: as they come.
     printed
@@ -136,16 +136,18 @@ def intervals(
     ours = values if printed is None else values[values[series] != printed]
     looks = ("color", "marker") if series else ()
     dodge = (so.Dodge(by=["color"]),) if series else ()
-    plot = so.Plot(ours, y=rows, x="value", **dict.fromkeys(looks, series)).facet(panels)
+    pairs = -(-values[panels].nunique() // 2) if panels and values[panels].nunique() > 3 else 0
+    plot = so.Plot(ours, y=rows, x="value", **dict.fromkeys(looks, series)).facet(panels, wrap=2 if pairs else None)
     if {"low", "high"} <= set(ours):
         plot = plot.add(so.Range(linewidth=1.6, alpha=0.8), *dodge, xmin="low", xmax="high", legend=False)
     plot = plot.add(so.Dot(pointsize=6.5, edgecolor="white", edgewidth=0.8), *dodge, legend=False)
-    xlabel = textwrap.fill(xlabel, 14) if panels else xlabel
+    xlabel = textwrap.fill(xlabel, 28 if pairs else 14) if panels else xlabel
     plot = plot.scale(y=so.Nominal(order=names)).label(x=xlabel, y="").limit(x=limits or (None, None))
     levels = list(dict.fromkeys(ours[series])) if series else []
     written = sum(name.count("\n") + 1 for name in names)
     wanted = 0.22 * written + (0.1 + 0.06 * max(0, len(levels) - 2)) * len(names)
-    figure, handles = _drawn(plot, levels, looks, 1.4 + fitted(wanted, written, 1.4))
+    below = max(1, pairs)
+    figure, handles = _drawn(plot, levels, looks, 1.4 + fitted(below * wanted, below * written, 1.4))
     for axes in figure.axes:
         axes.xaxis.set_major_locator(MaxNLocator(4 if panels else 6))
         for place in lines:
@@ -293,7 +295,7 @@ def heat_map(
     figure, axes = plt.subplots(figsize=(WIDTH, around + fitted(wanted, rows, around)))
     options = {"vmin": limits and limits[0], "vmax": limits and limits[1], "cmap": colours, "cbar": bool(bar)}
     legend = {"label": bar, "location": "bottom", "shrink": 0.8, "aspect": 30, "pad": 0.01}
-    text = {"annot": bool(form), "fmt": form, "annot_kws": {"fontsize": small - 1}}
+    text = {"annot": bool(form), "fmt": f"z{form}", "annot_kws": {"fontsize": small - 1}}
     sns.heatmap(numbers.astype(float), ax=axes, cbar_kws=legend, **options, **text)
     axes.set_xticks(np.arange(columns) + 0.5, numbers.columns, rotation=90 if on_side else 0, fontsize=small)
     axes.set_yticks(np.arange(rows) + 0.5, numbers.index, rotation=0, fontsize=small)
