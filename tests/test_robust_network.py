@@ -123,6 +123,14 @@ def test_answers_are_those_to_each_version(asked):
         assert (asked.predicted[v] == logits.argmax(1).numpy()).all()
 
 
+def test_probabilities_by_cross_entropy_are_shares_of_the_classes(asked):
+    other = replace(asked, recipe=replace(asked.recipe, loss="cross-entropy"))
+    np.testing.assert_allclose(other.probabilities.sum(2), 1)
+    assert (other.predicted == asked.predicted).all()
+    odds = asked.probabilities / (1 - asked.probabilities)
+    np.testing.assert_allclose(other.probabilities, odds / odds.sum(2, keepdims=True), rtol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def tables(asked, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:

@@ -173,7 +173,8 @@ class RobustNetwork:
             self._logits(pixels, some)
             for pixels, some in zip(torch.from_numpy(self.test.pixels).split(CHUNK), keys.split(CHUNK), strict=True)
         ]
-        return LOSSES[self.recipe.loss].probabilities(torch.cat(parts, 1).double()).numpy()
+        logits = torch.cat(parts, 1).double()
+        return LOSSES[self.recipe.loss].probabilities(logits.flatten(0, 1)).reshape(logits.shape).numpy()
 
     def _logits(self, pixels: Tensor, keys: Tensor) -> Tensor:
         """Return the logits of the originals and their versions, (26, n, classes)."""
