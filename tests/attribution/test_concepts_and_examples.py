@@ -97,6 +97,55 @@ def test_concept_vector_of_parted_clouds():
     assert accuracy > 0.99
 
 
+def test_vectors_serve_all_targets_and_random_concepts_are_chance():
+    found = concepts.vectors(Colours(), CONCEPTS, RANDOM, layer="maps")
+    for target in (0, 1):
+        slopes = concepts.slopes(Colours(), pictures(9, 4), target, layer="maps")
+        pd.testing.assert_frame_equal(
+            concepts.tcav_scores(found, slopes),
+            concepts.tcav(Colours(), pictures(9, 4), target, CONCEPTS, RANDOM, layer="maps"),
+        )
+    assert found.chance.shape[0] == 15
+
+
+def test_regression_vector_of_a_plane():
+    """A measure that grows along one direction: the vector is that direction, and nothing is left unexplained."""
+    draw = np.random.default_rng(1)
+    values, direction = draw.normal(size=(200, 3)), np.array([2.0, -1.0, 2.0]) / 3
+    found = concepts.regression_vector(values, 7 + 4 * values @ direction)
+    assert found.vector == pytest.approx(direction, abs=1e-3)
+    assert found.r2 == pytest.approx(1, abs=1e-4)
+    noisy = concepts.regression_vector(values, values @ direction + draw.normal(size=200))
+    assert noisy.r2 == pytest.approx(0.5, abs=0.15)  # as much noise as signal
+    chance = concepts.regression_vector(values, draw.permutation(values @ direction))
+    assert chance.r2 < 0.05
+
+
+def test_relevance_in_closed_form():
+    regression = concepts.Regression(np.array([1.0, 0.0]), 0.5)
+    slopes = np.array([[1.0, 9.0], [3.0, -9.0]])  # along the vector 1 and 3: mean 2, deviation 1
+    assert concepts.relevance(slopes, regression) == pytest.approx(0.5 * 2 / 1)
+    assert concepts.relevance(-slopes, regression) == pytest.approx(-1)
+    assert concepts.relevance(slopes, regression._replace(r2=-0.2)) == 0
+    assert np.isnan(concepts.relevance(np.ones((2, 2)), regression))
+    level = concepts.regression_vector(np.random.default_rng(0).normal(size=(12, 2)), np.ones(12))
+    assert np.isnan(level.r2)
+    assert np.isnan(concepts.relevance(slopes, level))
+
+
+@pytest.mark.parametrize(
+    ("values", "measure", "message"),
+    [
+        (np.zeros((9, 2)), np.zeros(9), "n at least 10"),
+        (np.zeros((12, 2)), np.zeros(11), r"\(12, 2\) and \(11,\): expected \(n, k\) and \(n,\)"),
+        (np.full((12, 2), np.nan), np.zeros(12), "NaN or infinity"),
+    ],
+)
+def test_bad_regressions(values, measure, message):
+    with pytest.raises(ValueError, match=message):
+        concepts.regression_vector(values, measure)
+
+
 def test_equal_scores_have_no_p_value():
     class Constant(nn.Module):  # rises along every vector of the red map alone: here red is all there is
         def __init__(self):
