@@ -14,8 +14,8 @@ from medxai.models.weights import Pretrained
 from medxai.training.bottleneck_training import train_bottleneck
 from medxai.training.transfer import frozen_features
 
-BOTTLENECK, PLAIN, SHUFFLED = "bottleneck", "plain network", "shuffled characteristics"
-WEIGHTS = {BOTTLENECK: 1.0, PLAIN: 0.0, SHUFFLED: 1.0}
+BOTTLENECK, INDEPENDENT, PLAIN, SHUFFLED = "bottleneck", "its parts apart", "plain network", "shuffled characteristics"
+WEIGHTS = {BOTTLENECK: 1.0, INDEPENDENT: 1.0, PLAIN: 0.0, SHUFFLED: 1.0}
 """Of the loss of the characteristics. Shuffled ones are those of other training images."""
 ROUNDED = "bottleneck, rounded"
 """The first network with its characteristics rounded to yes and no: what it says by shades is lost."""
@@ -28,7 +28,7 @@ PREDICTED, DIAGNOSIS, FREQUENT = "predicted terms", "terms of the predicted dise
 
 @dataclass(frozen=True, eq=False)
 class Bottlenecks:
-    """Three networks of the same size and start, and the held-out images of which the truth is known."""
+    """Networks of the same size and start, by name, and the held-out images of which the truth is known."""
 
     models: dict[str, ConceptBottleneck]
     features: Tensor
@@ -66,6 +66,7 @@ def train(
             classes=classes,
             weight=weight,
             seed=seed,
+            independent=name == INDEPENDENT,
         )
         for name, weight in WEIGHTS.items()
     }
