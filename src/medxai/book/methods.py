@@ -2,7 +2,7 @@
 
 What the review printed comes from ``data/published``, what it did not from ``data/methods.csv`` (which method of this
 book a row is, and the methods that the review's table lacks) and ``data/review_references.csv`` (who is behind the
-review's reference numbers).
+review's reference numbers, and of an application that this book does not run, why not).
 """
 
 import csv
@@ -73,7 +73,8 @@ def applications(known: set[str]) -> str:
     Raises
     ------
     DataError
-        If a study's reference number is not in ``data/review_references.csv``.
+        If a study's reference number is not in ``data/review_references.csv``, or is there without a method of this
+        book and without a reason.
     """
     references = {row["number"]: row for row in _read(REFERENCES)}
     by_name = {method["name"]: method for method in methods()}
@@ -82,6 +83,8 @@ def applications(known: set[str]) -> str:
         if study["reference"] not in references:
             raise DataError(f"{REFERENCES}: no line for reference {study['reference']} of {TABLE_2.name}")
         reference = references[study["reference"]]
+        if not (reference["methods"] or reference["why_not"]):
+            raise DataError(f"{REFERENCES}: reference {study['reference']} needs methods of this book, or why_not")
         studies.append(study | reference | {"methods": [by_name[name] for name in reference["methods"].split()]})
     return render("applications", studies=studies, known=known)
 
