@@ -37,7 +37,7 @@ $(TESTED): .venv/installed $(AXE) $(SOURCES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
-	@set -o pipefail; $(BIN)/python -m pytest --numprocesses 2 2>&1 | tee _build/pytest.log
+	@set -o pipefail; $(BIN)/python -m pytest --numprocesses 2 --durations 30 2>&1 | tee _build/pytest.log
 	@tail -q -n 1 _build/pytest.log > $@
 
 # Two at a time, each on one thread: threads that share busy cores wait for each other.

@@ -36,6 +36,8 @@ from torch import nn
 from medxai.data import brixia, dermxdb, egd_cxr, medmnist
 from medxai.data.image_folder import ENDINGS, read_folder
 from medxai.data.labelled_images import LabelledImages
+from medxai.data.photo_quality import REASONS
+from medxai.data.photo_quality import read_folder as read_quality
 from medxai.errors import DataError
 from medxai.models import networks
 from medxai.models.architectures import build, known
@@ -446,6 +448,15 @@ def of_scored_films(generator: Generator, place: Path) -> None:
     brixia.read(place, 16)
 
 
+def of_quality(generator: Generator, place: Path) -> None:
+    """A folder of photographs with labels of quality."""
+    table = f"file,class,{','.join(REASONS)},tone,patient\na.png,Lesion,0,0,1,0,0,dark,p\na.png,No skin,0,0,0,0,0,,q\n"
+    of_list = generator.random() < 0.6
+    (place / "labels.csv").write_bytes(damaged(generator, "labels.csv", table.encode()) if of_list else table.encode())
+    (place / "a.png").write_bytes(pictures()[0][1] if of_list else picture(generator)[1])
+    read_quality(place, side=16)
+
+
 LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "annotations in a folder": from_folder,
     "annotations in a zip": from_zip,
@@ -457,6 +468,7 @@ LOADERS: dict[str, Callable[[Generator, Path], None]] = {
     "small images": of_small_images,
     "chest films": of_films,
     "scored films": of_scored_films,
+    "labels of quality": of_quality,
 }
 
 

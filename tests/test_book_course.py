@@ -1,4 +1,4 @@
-"""The tables of the page *A course of seven weeks*: they say what a build and the references say, and nothing else."""
+"""The tables of the page *A course of eight weeks*: they say what a build and the references say, and nothing else."""
 
 from pathlib import Path
 

@@ -41,6 +41,7 @@ RIGHT = {
     "comparison.check_deletion": (4.5 / 2 + 5.5 + 3.5 + 0.5) / 4,
     "comparison.check_paired": np.sqrt(0.00268 / 4 / 5),
     "comparison.check_centre": 3 / 4,
+    "comparison.check_removal": 1 - 6 * 2 / (4 * (4**2 - 1)),  # effects 1, -0.5, 0.2, 1.6; sums 0.9, -0.6, 1.2, 2
     "dataset.check_pairwise_f1": 4 / 7,
     "dataset.check_mean_dice": (2 / 11 + 1 / 3 + 14 / 17 + 18 / 19) / 5,
     "dataset.check_ceiling": (8 / 15 + 12 / 17 + 8 / 17 + 8 / 17) / 4,
@@ -60,6 +61,9 @@ RIGHT = {
     "heatmap_training.check_guided": [2, 0],  # the second unit is not active, the signal of the third is negative
     "heatmap_training.check_holm": [0.09, 0.04, 0.09, 0.3],
     "heatmap_training.check_loss": 0.5 + 2 * (np.log(2) / 4 + 3 / 4 * -np.log(0.75 * 0.5) / 2),
+    "image_quality.check_agreement": (4 / 6 + 4 / 7 + 4 / 7) / 3,  # pairs share 2 of 3 + 3, 2 of 3 + 4, 2 of 3 + 4
+    "image_quality.check_fewer": 8 / 20,
+    "image_quality.check_weights": [1, 10, 3, 2],
     "images.check_area": 4 / 10,
     "images.check_inside": 2 / 3,
     "images.check_nearest_mean": 6 / 7,

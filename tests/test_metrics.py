@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medxai.evaluation import localisation, sanity, stability, suite
+from medxai.evaluation import localisation, removals, sanity, stability, suite
 from medxai.evaluation.metrics import METRICS, verdicts
 
-FAMILIES = {"place", "faithfulness", "stability", "sanity", "complexity"}
+FAMILIES = {"place", "faithfulness", "truth", "stability", "sanity", "complexity"}
 
 
 def test_the_table_is_whole() -> None:
@@ -72,6 +72,10 @@ def good_and_bad(name: str) -> tuple[float, float]:
     if family == "faithfulness":
         maps = np.stack([TRUE, NOISE])
         return tuple(suite.faithful(Linear(), IMAGE, 1, maps, suite.Effort.of(16)).scores[name])
+    if family == "truth":
+        effects = np.array([3.0, 1, -2])
+        sums, means = np.stack([effects, -effects]), np.abs(np.stack([effects, effects[[1, 0, 2]]]))
+        return tuple(removals.agreement(effects, sums, means, np.array([True, True]))[name])
     if family == "stability":
         still, restless = (lambda images: 0 * images[:, 0] + 1), (lambda images: images.prod(1))
         return tuple(float(stability.max_sensitivity(one, IMAGE[None])[0]) for one in (still, restless))

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from medxai.evaluation import bootstrap
 from medxai.evaluation.similarity import paired_rank_correlations
 from medxai.experiment import robust_compared
 from medxai.experiment.robust_network import ALL_VERSIONS
@@ -17,7 +18,7 @@ N, CLASSES = 30, 3
 LABELS = np.arange(N) % CLASSES
 PROBABILITIES = GENERATOR.random((26, N, CLASSES)) + 0.4 * (LABELS[:, None] == np.arange(CLASSES))
 GROUPS = np.arange(N)
-WEIGHTS = robust_compared.resampled(GROUPS, 40, 0)
+WEIGHTS = bootstrap.resampled(GROUPS, 40, 0)
 ROWS = np.arange(1, N, 2)
 
 
@@ -39,7 +40,7 @@ def made(rmse=None, layers=("first", "last"), rows=ROWS) -> pd.DataFrame:
 
 def test_images_of_a_group_are_drawn_together():
     groups = np.array([7, 3, 7, 9, 3])
-    found = robust_compared.resampled(groups, 25, 1)
+    found = bootstrap.resampled(groups, 25, 1)
     assert found.shape == (26, 5)
     assert (found[0] == 1).all()
     assert (found[:, 0] == found[:, 2]).all()

@@ -1,9 +1,10 @@
 """The trials that a study's reference lacks, each a job: on the cores of one machine, or on a cluster.
 
-snakemake --snakefile workflow/sweep.smk --cores 2 --config study=benchmark
+snakemake --snakefile workflow/sweep.smk --nolock --cores 2 --config study=benchmark
 snakemake --snakefile workflow/sweep.smk --profile workflow/profiles/slurm --config study=benchmark
 
-A sweep that was stopped goes on where it was: `medxai run` keeps each trial as soon as it ends, and runs none twice.
+A sweep that was stopped goes on where it was: `medxai run` keeps each trial as soon as it ends, runs none twice, and lets
+one process at a time run it. So Snakemake's own lock, which a killed sweep leaves behind, is not needed.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The command line: ``medxai build | run | explain | data fetch | data check | student | grade``."""
+"""The command line: ``medxai build | run | explain | quality | data fetch | data check | student | grade``."""
 
 import argparse
 import shlex
@@ -10,13 +10,17 @@ from medxai.book.target import EDITIONS, Target
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 the build failed, 2 bad input, 130 interrupted."""
+    """Run a command and return its exit code.
+
+    That is 0 when it is done, 1 if the build failed or a photograph should be taken again, 2 for bad input, 130 when it
+    was interrupted.
+    """
     from medxai.book.build import BuildFailed
 
     options = _parser().parse_args(arguments)
     memory.keep()
     try:
-        options.command(options)
+        return options.command(options) or 0
     except (ValueError, BuildFailed) as error:
         if options.debug:
             raise
@@ -30,17 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    return 0
+
+
+PROFILE = {"choices": tuple(profiles.PROFILES), "default": "quick", "help": "size of the run (default: quick)"}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="medxai", description="Build the book, run its studies, get its data.")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    profile = {"choices": tuple(profiles.PROFILES), "default": "quick", "help": "size of the run (default: quick)"}
+    for add in (_add_build_and_run, _add_explain, _add_quality, _add_data, _add_student_and_grade):
+        add(commands)
+    return parser
 
+
+def _add_build_and_run(commands: "argparse._SubParsersAction") -> None:
     build = commands.add_parser("build", help="execute the chapters and build the site")
-    build.add_argument("--profile", **profile)
+    build.add_argument("--profile", **PROFILE)
     build.add_argument("--data", choices=profiles.KINDS, default="auto", help="which annotations (default: auto)")
     build.add_argument("--chapters", nargs="+", metavar="NN_name", help="only these chapters")
     build.add_argument("--edition", choices=EDITIONS, default="student", help="instructor: with solutions")
@@ -49,10 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="compute a study's trials, or its reference results")
     run.add_argument("study")
     run.add_argument("trials", nargs="*", metavar="TRIAL", help="all by default")
-    run.add_argument("--profile", **profile)
+    run.add_argument("--profile", **PROFILE)
     run.add_argument("--reference", action="store_true", help="keep the trials in data/reference/STUDY")
     run.set_defaults(command=_run)
 
+
+def _add_explain(commands: "argparse._SubParsersAction") -> None:
     explained = commands.add_parser("explain", help="explain a model on a folder of images, and write a report")
     explained.add_argument("folder", type=Path, metavar="FOLDER", help="images")
     network = "efficientnet_lite0"  # models.architectures.DEFAULT, whose import takes longer than --help may
@@ -69,6 +81,23 @@ def _parser() -> argparse.ArgumentParser:
     explained.add_argument("--output", type=Path, required=True, metavar="FILE.html", help="report, replaced if there")
     explained.set_defaults(command=_explain)
 
+
+def _add_quality(commands: "argparse._SubParsersAction") -> None:
+    quality = commands.add_parser(
+        "quality",
+        help="say what to do better in photographs of skin",
+        epilog="Exit status: 0 if all are good, 1 if one should be taken again, 2 if one cannot be read.",
+    )
+    quality.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="photographs, or folders of them")
+    quality.add_argument("--model", type=Path, metavar="FILE.onnx", help="(default: the book's, trained once)")
+    quality.add_argument("--profile", **PROFILE)
+    quality.add_argument("--json", action="store_true", help="write JSON in place of text")
+    quality.add_argument("--report", type=Path, metavar="FILE.html", help="a page with pictures, replaced if there")
+    quality.add_argument("--export", type=Path, metavar="FILE.onnx", help="write the book's network for other programs")
+    quality.set_defaults(command=_quality)
+
+
+def _add_data(commands: "argparse._SubParsersAction") -> None:
     data = commands.add_parser("data", help="get data sets, or see which are there").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -79,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(command=_fetch)
     data.add_parser("check", help="say of every data set whether it is there").set_defaults(command=_check)
 
+
+def _add_student_and_grade(commands: "argparse._SubParsersAction") -> None:
     student = commands.add_parser("student", help="write the notebooks without solutions")
     student.add_argument("folder", type=Path)
     student.set_defaults(command=_student)
@@ -89,7 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--seconds", type=float, help="time limit of each exercise (default: 60)")
     grade.add_argument("--trusted", action="store_true", help="without a sandbox: only what you have read")
     grade.set_defaults(command=_grade)
-    return parser
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -126,6 +156,30 @@ def _explain(options: argparse.Namespace) -> None:
     results = your_data.evaluate(model, images, methods=methods, **given)
     page = your_data_page.write_report(results, options.output, model=own or pretrained(options.model).origin)
     print(f"written: {paths.shown(page)}")
+
+
+def _quality(options: argparse.Namespace) -> int:
+    from medxai.experiment import quality_advice, quality_network
+    from medxai.models import onnx_export
+    from medxai.report import quality_page, your_data_page
+
+    if not (options.photos or options.export):
+        raise ValueError("no photograph is given: expected files or folders, or --export FILE.onnx")
+    if options.report:
+        your_data_page.check_path(options.report)
+    profile = profiles.get(options.profile)
+    if options.export:
+        model = quality_network.trained(profile).model
+        print(f"written: {paths.shown(onnx_export.export(model, options.export, side=profile.quality_side))}")
+    if not options.photos:
+        return 0
+    seen, wrong = quality_advice.look(*quality_advice.opened(options.model, profile), options.photos)
+    told = [one.advice for one in seen]
+    print(quality_advice.as_json(told) if options.json else "\n".join(one.told() for one in told))
+    if options.report:
+        quality_page.write(seen, options.report)
+    print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
+    return 2 if wrong else int(any(one.again for one in told))
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -34,6 +34,11 @@ def published(table: str) -> Path:
     return PUBLISHED / f"{table}.csv"
 
 
+def benchmark(name: str) -> Path:
+    """Return where a timing is kept that a program beside it wrote."""
+    return ROOT / "benchmarks" / f"{name}.json"
+
+
 def simulated(name: str) -> Path:
     """Return the folder of a simulated data set."""
     return RESULTS / "simulated" / name

@@ -50,6 +50,8 @@ class Profile:
         How many images of a fold are explained by all methods.
     sanity_images
         How many of those are explained again for changed images and changed networks.
+    removal_images
+        How many paintings of a fold are painted again without each of their characteristics.
     attributed_images
         How many paintings the attribution chapter measures all methods on, each for two classes; at least two.
     random_networks
@@ -77,6 +79,16 @@ class Profile:
         How many test films are explained, at least three.
     gaze_seeds
         How many trainings of each of the eight models, of other seeds.
+    quality_photos
+        How many photographs of good and bad quality are taken, four of each patient.
+    quality_side
+        Their side in pixels.
+    quality_epochs
+        Length of training of an ImageQX. Its rate restarts after 3, 12 and 39 epochs, which is when to stop.
+    quality_runs
+        How many trainings, of other seeds.
+    quality_retakes
+        How many patients take their photograph again, under each kind of advice.
     samples
         Random draws or steps of a method or a metric that takes some; others take a fixed multiple of it.
     """
@@ -100,6 +112,7 @@ class Profile:
     explained_folds: int
     explained_images: int
     sanity_images: int
+    removal_images: int
     attributed_images: int
     random_networks: int
     benchmark_images: int | None
@@ -115,6 +128,11 @@ class Profile:
     gaze_epochs: int
     gaze_explained: int
     gaze_seeds: int
+    quality_photos: int
+    quality_side: int
+    quality_epochs: int
+    quality_runs: int
+    quality_retakes: int
     samples: int
 
 
@@ -168,6 +186,7 @@ PROFILES = {
             explained_folds=1,
             explained_images=3,
             sanity_images=1,
+            removal_images=2,
             attributed_images=2,
             random_networks=2,
             benchmark_images=36,
@@ -183,6 +202,11 @@ PROFILES = {
             gaze_epochs=1,
             gaze_explained=6,
             gaze_seeds=1,
+            quality_photos=120,
+            quality_side=64,
+            quality_epochs=1,
+            quality_runs=1,
+            quality_retakes=12,
             samples=4,
         ),
         Profile(
@@ -205,10 +229,11 @@ PROFILES = {
             explained_folds=1,
             explained_images=3,
             sanity_images=1,
+            removal_images=2,
             attributed_images=4,
             random_networks=2,
             benchmark_images=72,
-            benchmark_size=96,
+            benchmark_size=80,
             benchmark_epochs=2,
             benchmark_runs=1,
             benchmark_explained=1,
@@ -220,6 +245,11 @@ PROFILES = {
             gaze_epochs=3,
             gaze_explained=12,
             gaze_seeds=1,
+            quality_photos=200,
+            quality_side=128,
+            quality_epochs=3,
+            quality_runs=1,
+            quality_retakes=60,
             samples=12,
         ),
         Profile(
@@ -242,6 +272,7 @@ PROFILES = {
             explained_folds=5,
             explained_images=4,
             sanity_images=1,
+            removal_images=20,
             attributed_images=6,
             random_networks=3,
             benchmark_images=None,
@@ -257,6 +288,11 @@ PROFILES = {
             gaze_epochs=10,
             gaze_explained=150,
             gaze_seeds=3,
+            quality_photos=1600,
+            quality_side=160,
+            quality_epochs=12,
+            quality_runs=5,
+            quality_retakes=400,
             samples=32,
         ),
     )

@@ -85,6 +85,11 @@ def published(name: str) -> pd.DataFrame:
     return table
 
 
+def benchmark(name: str) -> dict:
+    """Return a timing as the program of this name in ``benchmarks`` wrote it, with the machine it was made on."""
+    return json.loads(paths.benchmark(name).read_text(encoding="utf-8"))
+
+
 def folder_of(study: str) -> Path:
     """Return the folder of a study's reference, whether it is there or not."""
     return paths.REFERENCE / study

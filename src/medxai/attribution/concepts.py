@@ -132,8 +132,8 @@ def tcav_scores(found: Vectors, slopes: np.ndarray) -> pd.DataFrame:
 def regression_vector(values: np.ndarray, measure: np.ndarray, *, seed: int = 0) -> Regression:
     """Return the direction of features in which a measure of the concept grows, and how well it is known.
 
-    A linear regression of the measure on the features gives the vector (Graziani, Andrearczyk, Mueller 2018, section
-    2.2). Theirs is ordinary; ours has a ridge, since a layer has more features than we have pictures.
+    A linear regression of the measure on the features gives the vector (Graziani, Andrearczyk, Mueller 2018, iMIMIC
+    workshop). Theirs is ordinary; ours has a ridge, since a layer has more features than we have pictures.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def relevance(slopes: np.ndarray, regression: Regression) -> float:
     .. math:: Br = R^2 \, \hat\mu / \hat\sigma
 
     with mean and standard deviation, over images, of the derivative of the score along the vector (Graziani,
-    Andrearczyk, Mueller 2018, section 2.4; they divide by the largest of all concepts afterwards). An :math:`R^2` below
+    Andrearczyk, Mueller 2018; they divide by the largest of all concepts afterwards). An :math:`R^2` below
     0 counts as 0, since a direction that predicts nothing explains nothing. NaN where the measure or the derivative
     does not vary.
 

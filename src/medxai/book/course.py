@@ -1,4 +1,4 @@
-"""The tables of the page *A course of seven weeks*: what each chapter asks of readers and of their machines."""
+"""The tables of the page *A course of eight weeks*: what each chapter asks of readers and of their machines."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

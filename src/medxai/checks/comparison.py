@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medxai.checks import Check, Mistake
+from medxai.evaluation.similarity import rank_correlation
 
 
 def _auc(values: np.ndarray, inside: np.ndarray) -> float:
@@ -142,5 +143,51 @@ check_centre = Check(
     meaning=lambda share, table: (
         f"On {share:.0%} of {len(table)} images Grad-CAM does better than a spot in the centre that has seen nothing; "
         "were the two alike, it would be about 50%."
+    ),
+)
+
+
+def _removal(whole: float, without: np.ndarray, values: np.ndarray, changed: np.ndarray) -> float:
+    return rank_correlation(whole - without, _sums(values, changed))
+
+
+def _sums(values: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    return np.array([values[part].sum() for part in changed])
+
+
+check_removal = Check(
+    reference=_removal,
+    mistakes=(
+        Mistake(
+            lambda whole, without, values, changed: _removal(-whole, -without, values, changed),
+            "An effect is what the logit loses: the whole less what is left without the characteristic.",
+        ),
+        Mistake(
+            lambda whole, without, values, changed: rank_correlation(
+                whole - without, _sums(values, changed) / changed.sum((1, 2))
+            ),
+            "These are the map's means over the pixels. Its sums are asked, which are larger for larger parts.",
+        ),
+        Mistake(
+            lambda whole, without, values, changed: rank_correlation(
+                np.abs(whole - without), np.abs(_sums(values, changed))
+            ),
+            "The sign counts: a characteristic can speak against the class.",
+        ),
+        Mistake(
+            lambda whole, without, values, changed: float(np.corrcoef(whole - without, _sums(values, changed))[0, 1]),
+            "This is the correlation of the values. Spearman's is that of their ranks.",
+        ),
+    ),
+    example=lambda: (
+        2.0,
+        np.array([1.0, 2.5, 1.8, 0.4]),
+        np.array([[0.9, -0.2, -0.4], [0.1, 0.5, 0.4], [0.2, 1.2, 0.8]]),
+        np.array([1, 2, 2, 3, 3, 3, 3, 4, 4]).reshape(3, 3) == np.arange(1, 5)[:, None, None],
+    ),
+    hint="First the four effects and the four sums, then the ranks of each, then their correlation.",
+    meaning=lambda order, whole, without, values, changed: (
+        f"The map puts the characteristics into the true order with a rank correlation of {order:.2f}, where 1 is "
+        f"perfect; {np.mean(np.sign(whole - without) == np.sign(_sums(values, changed))):.0%} of its signs are right."
     ),
 )

@@ -1,6 +1,6 @@
 """A folder of images of one's own, and masks of what was outlined on them where there are some."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +46,13 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     if not isinstance(size, int) or size < SMALLEST:
         raise ValueError(f"size is {size!r}: expected a number of pixels of at least {SMALLEST}")
     folder, masks = _folder(folder), None if masks is None else _folder(masks)
-    files = _by_stem(folder, (path for path in _files(folder, masks) if not path.stem.endswith(MASK)))
-    if not files:
+    found = _by_stem(folder, files(folder, masks))
+    if not found:
         raise DataError(f"{folder} holds no image: expected files that end in {', '.join(ENDINGS)}")
-    names = [paths.shown(path.relative_to(folder).as_posix()) for path in files.values()]
-    outlines = None if masks is None else list(_matched(files, names, folder, masks))
+    names = [paths.shown(path.relative_to(folder).as_posix()) for path in found.values()]
+    outlines = None if masks is None else list(_matched(found, names, folder, masks))
     squares, inside = [], []
-    for i, path in enumerate(files.values()):
+    for i, path in enumerate(found.values()):
         picture = pictures.read(path)
         squares.append(pictures.square(picture, size))
         shape = picture.shape[:2]
@@ -62,6 +62,11 @@ def read_folder(folder: Path | str, masks: Path | str | None = None, *, size: in
     return LabelledImages.with_masks(
         names, np.stack(squares), np.stack(inside) if inside else None, paths.shown(folder.name)
     )
+
+
+def files(folder: Path, masks: Path | None = None) -> list[Path]:
+    """Return all image files of a folder and its sub-folders, sorted, that are no masks; ``masks`` is left out."""
+    return [path for path in _files(folder, masks) if not path.stem.endswith(MASK)]
 
 
 def _folder(folder: Path | str) -> Path:
@@ -81,7 +86,7 @@ def _files(folder: Path, other: Path | None = None) -> Iterator[Path]:
             yield path
 
 
-def _by_stem(folder: Path, files: Iterator[Path]) -> dict[str, Path]:
+def _by_stem(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
     """Files by their path below the folder, without ending and without `MASK`; é is é, composed or not."""
     found: dict[str, Path] = {}
     for path in files:

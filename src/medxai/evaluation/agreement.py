@@ -15,6 +15,7 @@ order. An unknown choice is a ValueError.
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -433,6 +434,20 @@ def _rater_pairs(cube: Cube, inter: tuple[int, int]) -> list[tuple[np.ndarray, n
     same = [(number[rater, 1], number[rater, 2]) for rater in raters]
     different = [(number[a, inter[0]], number[b, inter[1]]) for a in raters for b in raters if a != b]
     return [tuple(np.array(pairs).T) for pairs in (same, different)]
+
+
+def pairwise_f1(said: np.ndarray) -> tuple[float, float]:
+    """Return the F1 of two raters about what each says or not, bool (n, raters): mean and deviation over ordered pairs.
+
+    F1 is the same whichever of the two is the reference. A pair that never says it is left out; NaN if all are.
+    """
+    with np.errstate(invalid="ignore"):
+        pairs = [
+            2 * (said[:, a] & said[:, b]).sum() / np.float64(said[:, a].sum() + said[:, b].sum())
+            for a, b in combinations(range(said.shape[1]), 2)
+        ]
+    known = np.array(pairs)[np.isfinite(pairs)]
+    return (float(known.mean()), float(known.std())) if len(known) else (np.nan, np.nan)
 
 
 def with_mean(table: pd.DataFrame, terms: Sequence[str] | None = None, *, decimals: int | None = None) -> pd.DataFrame:

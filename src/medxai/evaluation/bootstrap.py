@@ -80,6 +80,23 @@ def percentiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
     return np.where(empty, np.nan, quantiles)
 
 
+def resampled(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Return how often each image counts: once in the first row, and as drawn in as many rows more, float64.
+
+    ``groups``, int (n,): images of one number are drawn together.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    chunks = [chunk[:, codes] for chunk in weights(codes.max() + 1, resamples, seed)]
+    return np.concatenate([np.ones((1, len(codes))), *chunks])
+
+
+def ends(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the first of the values (1 + resamples,) and the 95 % interval of the others, NaN where it is NaN."""
+    if np.isnan(values[0]):
+        return (np.nan,) * 3
+    return (float(values[0]), *map(float, percentiles(values[1:], [0.025, 0.975])))
+
+
 def mean_intervals(
     values: pd.DataFrame,
     *,

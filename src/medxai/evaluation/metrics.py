@@ -15,9 +15,10 @@ class Metric:
 
     title: str
     """As a chapter prints it."""
-    family: Literal["place", "faithfulness", "stability", "sanity", "complexity"]
-    """What it is about: where the map points, whether the score agrees with it, whether similar images have similar
-    maps, whether it depends on what the network learnt, how much of the image it uses."""
+    family: Literal["place", "faithfulness", "truth", "stability", "sanity", "complexity"]
+    """What it is about: where the map points, whether the score agrees with it, whether it agrees with what parts of
+    the image are known to be worth, whether similar images have similar maps, whether it depends on what the network
+    learnt, how much of the image it uses."""
     question: str
     better: Literal["higher", "lower"] | None
     """None where neither is better."""

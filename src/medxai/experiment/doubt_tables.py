@@ -11,10 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from medxai.evaluation import failure_metrics
+from medxai.evaluation import bootstrap, failure_metrics
 from medxai.evaluation.failure_metrics import FEW
 from medxai.experiment.doubted import AS_THEY_ARE, MEAN_SHIFT, NETWORK, Judged, doubts, parts
-from medxai.experiment.robust_compared import ends, resampled
 from medxai.experiment.robust_network import SEED
 
 METRICS: dict[str, Callable[..., np.ndarray]] = {
@@ -43,13 +42,13 @@ def scored(of: Judged, resamples: int) -> pd.DataFrame:
         ``shift``, ``system``, ``score``, ``metric``, ``value``, ``low``, ``high``; ``images``, how many answers there
         are, ``wrong``, how many of them are, and ``accuracy``, the share that is not.
     """
-    weights, lines = resampled(of.groups, resamples, SEED), []
+    weights, lines = bootstrap.resampled(of.groups, resamples, SEED), []
     for shift in of.answers:
         for system, found in doubts(of, shift).items():
             own = np.tile(weights, len(found.wrong) // len(of.labels))
             told = {"images": len(found.wrong), "wrong": int(found.wrong.sum()), "accuracy": 1 - found.wrong.mean()}
             for (score, doubt), metric in itertools.product(found.scores.items(), METRICS):
-                value, low, high = ends(_measured(METRICS[metric], doubt, found.wrong, own))
+                value, low, high = bootstrap.ends(_measured(METRICS[metric], doubt, found.wrong, own))
                 line = {"shift": shift, "system": system, "score": score, "metric": metric}
                 lines.append({**line, "value": value, "low": low, "high": high, **told})
     return pd.DataFrame(lines)
@@ -78,13 +77,13 @@ def curves(of: Judged) -> pd.DataFrame:
 def by_part(of: Judged, resamples: int) -> pd.DataFrame:
     """Return how well each part of the fingerprint tells wrong answers: corruption, layer, value, low, high, wrong."""
     each, wrong = of.answers[AS_THEY_ARE], doubts(of, AS_THEY_ARE)[NETWORK].wrong
-    weights = np.tile(resampled(of.groups, resamples, SEED), len(each))
+    weights = np.tile(bootstrap.resampled(of.groups, resamples, SEED), len(each))
     columns = np.concatenate([one.fingerprint for one in each]).T.astype(float)
     lines = []
     for (kind, layer), doubt in zip(parts(), columns, strict=True):
         known = np.isfinite(doubt)
         found = _measured(failure_metrics.auroc, doubt[known], wrong[known], weights[:, known])
-        lines.append((kind, layer, *ends(found), int(wrong[known].sum())))
+        lines.append((kind, layer, *bootstrap.ends(found), int(wrong[known].sum())))
     return pd.DataFrame(lines, columns=["corruption", "layer", "value", "low", "high", "wrong"])
 
 
@@ -98,14 +97,14 @@ def added(of: Judged, resamples: int) -> pd.DataFrame:
         without it) and ``wrong``.
     """
     lines = []
-    weights = np.tile(resampled(of.groups, resamples, SEED), len(of.trained))
+    weights = np.tile(bootstrap.resampled(of.groups, resamples, SEED), len(of.trained))
     for shift in of.answers:
         wrong, scores = doubts(of, shift)[NETWORK]
         for metric in ("AUROC", "AUGRC"):
             less = _measured(METRICS[metric], scores[CONFIDENCE], wrong, weights)
             for part, score in MORE.items():
                 more = _measured(METRICS[metric], scores[score], wrong, weights)
-                lines.append((shift, part, metric, *ends(more - less), int(wrong.sum())))
+                lines.append((shift, part, metric, *bootstrap.ends(more - less), int(wrong.sum())))
     return pd.DataFrame(lines, columns=["shift", "added", "metric", "value", "low", "high", "wrong"])
 
 

@@ -8,23 +8,19 @@ import numpy as np
 import pandas as pd
 
 from medxai.data import chest_phantom
-from medxai.evaluation import bootstrap, gaze_metrics
+from medxai.evaluation import gaze_metrics
+from medxai.experiment import gaze_trained
 from medxai.experiment.gaze_films import SEED, GazeFilms
 
 SIDE = 64
 """Of the films, in pixels."""
 PART = "with findings"
-SCORES = {
-    "NSS": lambda maps, looks, density: gaze_metrics.nss(maps, looks),
-    "CC": lambda maps, looks, density: gaze_metrics.correlation(maps, density),
-    "AUC-Judd": lambda maps, looks, density: gaze_metrics.auc_judd(maps, looks),
-    "sAUC": lambda maps, looks, density: gaze_metrics.shuffled_auc(maps, looks),
-    "sNCC": lambda maps, looks, density: gaze_metrics.shuffled_correlation(maps, density),
+SCORES = {name: gaze_trained.SCORES[name] for name in ("NSS", "CC", "AUC-Judd", "sAUC", "sNCC")} | {
     "sNCC, to the mean": lambda maps, looks, density: gaze_metrics.shuffled_correlation(
         maps, density, against="mean gaze"
     ),
 }
-"""What is shown of `medxai.evaluation.gaze_metrics`, of seconds at each pixel or of their density."""
+"""Of the kind of `medxai.experiment.gaze_trained.SCORES`."""
 
 
 def looked(number: int) -> GazeFilms:
@@ -51,10 +47,6 @@ def maps_that_know(films: GazeFilms) -> dict[str, np.ndarray]:
 
 def scored(films: GazeFilms, resamples: int) -> pd.DataFrame:
     """Score them: means over films with intervals by a bootstrap over patients, tidy, ``row`` being the map."""
-    rows, parts = films.rows[PART], []
-    looks, density, groups = films.looks(rows), films.films.gaze[rows].astype(float), films.films.images.groups[rows]
-    for row, maps in maps_that_know(films).items():
-        values = pd.DataFrame({name: score(maps, looks, density) for name, score in SCORES.items()})
-        means = bootstrap.mean_intervals(values, groups=groups, resamples=resamples)
-        parts.append(means.rename_axis("metric").reset_index().assign(row=row))
-    return pd.concat(parts, ignore_index=True)[["row", "metric", "value", "low", "high", "images"]]
+    found = gaze_trained.scores(films, films.rows[PART], maps_that_know(films), resamples, SCORES)
+    found = found[found["metric"].isin(SCORES)].rename(columns={"map": "row"})
+    return found[["row", "metric", "value", "low", "high", "images"]].reset_index(drop=True)

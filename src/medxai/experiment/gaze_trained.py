@@ -1,6 +1,6 @@
 """A gaze-supervised network trained on films, and what it says of test films: classes, and where."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,16 @@ from medxai.models.gaze_unet import GazeUNet
 from medxai.training.gaze_losses import MODELS, Choices
 from medxai.training.gaze_training import Training, class_logits, train
 
+SCORES = {
+    "NSS": lambda maps, looks, density: gaze_metrics.nss(maps, looks),
+    "CC": lambda maps, looks, density: gaze_metrics.correlation(maps, density),
+    "SIM": lambda maps, looks, density: gaze_metrics.similarity(maps, density),
+    "KL": lambda maps, looks, density: gaze_metrics.divergence(maps, density),
+    "AUC-Judd": lambda maps, looks, density: gaze_metrics.auc_judd(maps, looks),
+    "sAUC": lambda maps, looks, density: gaze_metrics.shuffled_auc(maps, looks),
+    "sNCC": lambda maps, looks, density: gaze_metrics.shuffled_correlation(maps, density),
+}
+"""Scores of maps against gaze, of seconds at each pixel or of their density (`medxai.evaluation.gaze_metrics`)."""
 SANITY = 24
 """Test films of which maps are compared with those of changed networks."""
 SHOWN_SIDE = 48
@@ -72,8 +82,16 @@ def answers(network: GazeUNet, films: GazeFilms) -> pd.DataFrame:
     return pd.concat([pd.DataFrame({"image": rows, "label": images.labels[rows]}), told], axis=1)
 
 
-def scores(films: GazeFilms, rows: np.ndarray, maps: Mapping[str, np.ndarray], resamples: int) -> pd.DataFrame:
+def scores(
+    films: GazeFilms,
+    rows: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    resamples: int,
+    metrics: Mapping[str, Callable[..., np.ndarray]] = SCORES,
+) -> pd.DataFrame:
     """Score maps of some films against the gaze on them, and against their findings where these are known.
+
+    ``metrics`` are of the kind of `SCORES`.
 
     Returns
     -------
@@ -85,15 +103,7 @@ def scores(films: GazeFilms, rows: np.ndarray, maps: Mapping[str, np.ndarray], r
     parts = []
     for name, some in maps.items():
         some = some.astype(float)
-        values = {
-            "NSS": gaze_metrics.nss(some, looks),
-            "CC": gaze_metrics.correlation(some, density),
-            "SIM": gaze_metrics.similarity(some, density),
-            "KL": gaze_metrics.divergence(some, density),
-            "AUC-Judd": gaze_metrics.auc_judd(some, looks),
-            "sAUC": gaze_metrics.shuffled_auc(some, looks),
-            "sNCC": gaze_metrics.shuffled_correlation(some, density),
-        }
+        values = {name: metric(some, looks, density) for name, metric in metrics.items()}
         if findings is not None:
             values["finding AUC"] = localisation.pixel_auc(some, findings)
         groups = films.films.images.groups[rows]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from medxai.evaluation import bootstrap
 from medxai.experiment import robust_compared
 from medxai.experiment.robust_network import SEED, VARIANTS, RobustNetwork
 from medxai.robustness.saliency_shift import ORIGINAL, SaliencyShift
@@ -23,14 +24,14 @@ class Asked:
     groups: np.ndarray
     """int (n,), of all test images: near copies share a number."""
     weights: np.ndarray
-    """As of `medxai.experiment.robust_compared.resampled`."""
+    """As of `medxai.evaluation.bootstrap.resampled`."""
     areas: np.ndarray
     """As of `medxai.experiment.robust_compared.areas`."""
 
     @classmethod
     def of(cls, trained: RobustNetwork, rows: np.ndarray, groups: np.ndarray, resamples: int) -> "Asked":
         """Ask the network about all versions of all test images, and resample these."""
-        weights = robust_compared.resampled(groups, resamples, SEED)
+        weights = bootstrap.resampled(groups, resamples, SEED)
         areas = robust_compared.areas(trained.test.labels, trained.probabilities, weights)
         return cls(trained, rows, groups, weights, areas)
 

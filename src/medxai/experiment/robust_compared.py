@@ -32,16 +32,6 @@ VERSION = ["corruption", "severity"]
 CHOSEN_BY = (("val", "loss"), ("val", "auc"), ("test", "loss"), ("test", "auc"), ("test", "accuracy"))
 
 
-def resampled(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Return how often each image counts: once in the first row, and as drawn in as many rows more, float64.
-
-    ``groups``, int (n,): images of one number are drawn together.
-    """
-    codes = np.unique(groups, return_inverse=True)[1]
-    chunks = [chunk[:, codes] for chunk in bootstrap.weights(codes.max() + 1, resamples, seed)]
-    return np.concatenate([np.ones((1, len(codes))), *chunks])
-
-
 def areas(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the areas under the ROC curve of probabilities (versions, n, classes), mean first.
 
@@ -81,23 +71,16 @@ def scores(
             accuracy = ratio(weights[:, own] @ right[v, own], weights[:, own].sum(1))
             metrics = {"auc": found[:, v, c + 1], "accuracy": accuracy}
             metrics |= {"delta_auc": found[:, 0, c + 1] - found[:, v, c + 1]} if v else {}
-            lines += [(*known, name, *ends(values), own.sum()) for name, values in metrics.items()]
+            lines += [(*known, name, *bootstrap.ends(values), own.sum()) for name, values in metrics.items()]
     for subset, chosen in {"near copies": near_copy, "without near copies": ~near_copy}.items():
         own, known = weights[:, chosen], (subset, *ALL_VERSIONS[0], ALL)
         metrics = {
             "auc": one_against_rest(labels[chosen], probabilities[0, chosen], own)[:, 0],
             "accuracy": ratio(own @ right[0, chosen], own.sum(1)),
         }
-        lines += [(*known, name, *ends(values), chosen.sum()) for name, values in metrics.items()]
+        lines += [(*known, name, *bootstrap.ends(values), chosen.sum()) for name, values in metrics.items()]
     columns = ["subset", *VERSION, "class", "metric", "value", "low", "high", "images"]
     return pd.DataFrame(lines, columns=columns)
-
-
-def ends(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the first of the values (1 + resamples,) and the 95 % interval of the others, NaN where it is NaN."""
-    if np.isnan(values[0]):
-        return (np.nan,) * 3
-    return (float(values[0]), *map(float, bootstrap.percentiles(values[1:], [0.025, 0.975])))
 
 
 def with_corrected(table: pd.DataFrame) -> pd.DataFrame:
@@ -217,8 +200,10 @@ def separability(table: pd.DataFrame, labels: np.ndarray, weights: np.ndarray) -
             own = weights[:, images]
             found = separations(values, labels[images], own)
             together = paired_rank_correlations(found, _means(values, own))
-            lines += [(name, layer, *version, *ends(found[:, v]), len(images)) for v, version in enumerate(VERSIONS)]
-            lines.append((name, layer, "correlation with rmse", 0, *ends(together), len(images)))
+            lines += [
+                (name, layer, *version, *bootstrap.ends(found[:, v]), len(images)) for v, version in enumerate(VERSIONS)
+            ]
+            lines.append((name, layer, "correlation with rmse", 0, *bootstrap.ends(together), len(images)))
     return pd.DataFrame(lines, columns=["outcome", "layer", *VERSION, "value", "low", "high", "images"])
 
 
@@ -248,7 +233,7 @@ def relation(table: pd.DataFrame, labels: np.ndarray, found: np.ndarray, weights
                     columns = [v for v, (_, own_severity) in enumerate(VERSIONS) if severity in (0, own_severity)]
                     together = paired_rank_correlations(moved[:, columns], lost[:, columns])
                     known = (name, ALL if c < 0 else str(c), layer, severity)
-                    lines.append((*known, *ends(together), len(columns)))
+                    lines.append((*known, *bootstrap.ends(together), len(columns)))
     return pd.DataFrame(lines, columns=["outcome", "class", "layer", "severity", "value", "low", "high", "versions"])
 
 
@@ -270,7 +255,7 @@ def flags(table: pd.DataFrame, weights: np.ndarray) -> pd.DataFrame:
         own = own[own["rmse"].notna()]
         lost = ~own["right"].to_numpy(bool)
         found = area_under_curve(lost, own["rmse"].to_numpy(), weights[:, own["image"].to_numpy()])
-        lines.append((severity, layer, *ends(found), len(own), lost.sum()))
+        lines.append((severity, layer, *bootstrap.ends(found), len(own), lost.sum()))
     return pd.DataFrame(lines, columns=["severity", "layer", "value", "low", "high", "versions", "lost"])
 
 

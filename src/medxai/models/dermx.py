@@ -53,6 +53,9 @@ class DermX(nn.Module):
         Likewise, at least two.
     origin
         Which weights the backbone starts from, a part of a sentence.
+    batch_normalisation
+        Whether the dense blocks normalise, as those of ImageQX do (`medxai.models.image_quality`). Then ask for no
+        attention in training mode, where images are not treated each on its own.
 
     Raises
     ------
@@ -63,7 +66,13 @@ class DermX(nn.Module):
     """
 
     def __init__(
-        self, backbone: nn.Module, characteristics: Sequence[str], diseases: Sequence[str], *, origin: str = ""
+        self,
+        backbone: nn.Module,
+        characteristics: Sequence[str],
+        diseases: Sequence[str],
+        *,
+        origin: str = "",
+        batch_normalisation: bool = False,
     ) -> None:
         super().__init__()
         for what, names, least in (("characteristics", characteristics, 0), ("diseases", diseases, 2)):
@@ -74,8 +83,9 @@ class DermX(nn.Module):
         channels, c = _channels(backbone), len(characteristics)
         backbone.reset_classifier(0)
         self.backbone = backbone
-        self.explanation = nn.Sequential(*_dense(channels), nn.Linear(UNITS, c)) if c else None
-        self.reduction = nn.Sequential(*_dense(channels))
+        dense = _normalised if batch_normalisation else _dense
+        self.explanation = nn.Sequential(*dense(channels), nn.Linear(UNITS, c)) if c else None
+        self.reduction = nn.Sequential(*dense(channels))
         self.diagnosis = nn.Linear(UNITS + c, len(diseases))
         # Among the weights, so that a file of another order of the same number of names is not taken for ours.
         self.register_buffer("names", torch.tensor(list(self._told().encode()), dtype=torch.uint8))
@@ -121,6 +131,11 @@ def _dense(channels: int) -> tuple[nn.Module, ...]:
     return nn.Dropout(DROPOUT), nn.Linear(channels, UNITS), nn.ReLU(), nn.Dropout(DROPOUT)
 
 
+def _normalised(channels: int) -> tuple[nn.Module, ...]:
+    """Return the dense block of ImageQX; its activation is not printed, and is DermX's here."""
+    return nn.Linear(channels, UNITS), nn.BatchNorm1d(UNITS), nn.ReLU(), nn.Dropout(DROPOUT)
+
+
 def _channels(backbone: nn.Module) -> int:
     """Return how many last feature maps a backbone has, from a forward pass; UnsupportedModel if it has none."""
     name = type(backbone).__name__
@@ -140,7 +155,12 @@ def _channels(backbone: nn.Module) -> int:
 
 
 def make(
-    name: str = DEFAULT, *, characteristics: Sequence[str], diseases: Sequence[str], pretrained: bool = True
+    name: str = DEFAULT,
+    *,
+    characteristics: Sequence[str],
+    diseases: Sequence[str],
+    pretrained: bool = True,
+    batch_normalisation: bool = False,
 ) -> DermX:
     """Return an untrained DermX in evaluation mode; new weights are drawn from torch's global generator.
 
@@ -149,7 +169,7 @@ def make(
     name
         Of the backbone, as of `medxai.models.architectures.known`: ours, or ``timm:NAME`` such as ``timm:resnet50``
         and ``timm:efficientnet_b2``, the paper's.
-    characteristics, diseases
+    characteristics, diseases, batch_normalisation
         As of `DermX`.
     pretrained
         Whether the backbone has weights of ImageNet, from where `medxai.models.weights.pretrained` finds them.
@@ -168,7 +188,8 @@ def make(
         network, origin = found.network, found.origin
     else:
         network, origin = build(architecture), f"{architecture.paper_name} with random weights"
-    return DermX(network, characteristics, diseases, origin=origin).eval()
+    model = DermX(network, characteristics, diseases, origin=origin, batch_normalisation=batch_normalisation)
+    return model.eval()
 
 
 def at_stride_16(network: nn.Module) -> nn.Module:

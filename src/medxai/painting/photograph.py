@@ -1,7 +1,7 @@
 """One case of DermXDB, from the raters' outlines to a painted photograph."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -141,13 +141,31 @@ def repaint(case: Case, without: str, *, seed: int = 0, confounders: Iterable[st
         raise ValueError(f"characteristic is {without!r}: expected one of {', '.join(PAINTERS)}")
     if without not in case.regions:
         return paint(case, seed=seed, confounders=confounders)
-    whole, _ = _scene(case, seed)
+    return _both(case, (without,), seed, confounders)[1]
+
+
+def with_and_without(case: Case, *, seed: int = 0) -> tuple[Painting, Painting]:
+    """Paint a case, and again without any of its characteristics, all else as `repaint` keeps it.
+
+    Raises
+    ------
+    DataError, ValueError
+        As `paint`.
+    """
+    _check(case, ())
+    return _both(case, tuple(case.regions), seed, ())
+
+
+def _both(case: Case, without: Sequence[str], seed: int, confounders: Iterable[str]) -> tuple[Painting, Painting]:
+    """Paint a case with and without some of its characteristics."""
+    whole, found = _scene(case, seed)
     rest, truth = _scene(case, seed, without)
-    before, _ = _exposed(case, seed, whole, whole, confounders)
-    after, marks = _exposed(case, seed, rest, whole, confounders)
-    image = camera.develop(after, noise.generator(seed, case.name, "film"), before)
-    regions = {term: region for term, region in case.regions.items() if term != without}
-    return Painting(image, truth | marks, replace(case, regions=regions))
+    before, marks = _exposed(case, seed, whole, whole, confounders)
+    after, marks_after = _exposed(case, seed, rest, whole, confounders)
+    first = camera.develop(before, noise.generator(seed, case.name, "film"))
+    second = camera.develop(after, noise.generator(seed, case.name, "film"), before)
+    regions = {term: region for term, region in case.regions.items() if term not in without}
+    return Painting(first, found | marks, case), Painting(second, truth | marks_after, replace(case, regions=regions))
 
 
 def relight(case: Case, *, seed: int = 0, lamp: int = 1) -> Painting:
@@ -173,9 +191,9 @@ def everything(case: Case) -> np.ndarray:
 
 
 def _scene(
-    case: Case, seed: int, without: str | None = None, lamp: int = 0
+    case: Case, seed: int, without: Sequence[str] = (), lamp: int = 0
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the light of body and cloth, linear RGB float32 (h, w, 3), and the truth; `without` one characteristic."""
+    """Return the light of body and cloth, linear RGB float32 (h, w, 3), and the truth; `without` some terms."""
     outlined = everything(case)
     inside = skin.silhouette(outlined, case.site, noise.generator(seed, case.name, "silhouette"))
     canvas = _body(case, seed, outlined, inside, without)
@@ -187,7 +205,7 @@ def _scene(
     return light, {term: coverage * within for term, coverage in canvas.truth.items()}
 
 
-def _body(case: Case, seed: int, outlined: np.ndarray, inside: np.ndarray, without: str | None) -> Canvas:
+def _body(case: Case, seed: int, outlined: np.ndarray, inside: np.ndarray, without: Sequence[str]) -> Canvas:
     """Paint skin and lesions; `outlined` and `inside` as `landmarks.add` takes them."""
     canvas = Canvas(case.shape, case.tone)
     plain = Context(case.disease, case.tone, case.age, case.site)
@@ -197,7 +215,7 @@ def _body(case: Case, seed: int, outlined: np.ndarray, inside: np.ndarray, witho
         if term in case.regions:
             context = replace(plain, attributes=case.attributes.get(term, frozenset()))
             rng = noise.generator(seed, case.name, term)
-            if term != without:
+            if term not in without:
                 canvas.paint(term, PAINTERS[term], case.regions[term], context, rng)
             elif term in INSTEAD:
                 INSTEAD[term](canvas, case.regions[term], context, rng)

@@ -1,12 +1,13 @@
 """What readers see: figures in one style, comparison tables, findings, badges."""
 
 from medxai.report.findings import badge, finding, glue, later, missing
-from medxai.report.tables import Comparison, compare, reference_note, reproduced
-from medxai.results import progress, provenance, published, reference, tidy
+from medxai.report.tables import Comparison, compare, reference_note, reproduced, with_interval
+from medxai.results import benchmark, progress, provenance, published, reference, tidy
 
 __all__ = [
     "Comparison",
     "badge",
+    "benchmark",
     "compare",
     "finding",
     "glue",
@@ -19,4 +20,5 @@ __all__ = [
     "reference_note",
     "reproduced",
     "tidy",
+    "with_interval",
 ]

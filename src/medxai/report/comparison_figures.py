@@ -15,6 +15,7 @@ TITLES = {name: method.title for name, method in METHODS.items()}
 TITLES |= {name: f"▸ {control.title}" for name, control in CONTROLS.items()}
 TITLES |= {
     "truth": "▸ The truth",
+    "covered": "▸ The same pixels in grey",
     "dermatologist": "▸ One dermatologist",
     "inter": "▸ Two dermatologists",
     "intra": "▸ One dermatologist,\ntwice",

@@ -85,9 +85,9 @@ def explorer(
     _check(shown, classes, methods, outlines)
     data = {
         "size": methods[0].values.shape[2:],
-        "pictures": [[_uri(one, "JPEG", quality=88) for one in some] for some in shown.values()],
+        "pictures": [[uri(one, "JPEG", quality=88) for one in some] for some in shown.values()],
         "said": said,
-        "sheets": [_uri(sheet(maps), "WEBP", lossless=True) for maps in methods],
+        "sheets": [uri(sheet(maps), "WEBP", lossless=True) for maps in methods],
         "signed": [maps.signed for maps in methods],
         "colours": [base64.b64encode(colours(signed).tobytes()).decode() for signed in (False, True)],
         "outlines": [_path(outline) for outline in outlines],
@@ -190,7 +190,7 @@ def _check(
             raise ValueError(f"maps of {title} hold {values.min():.3g} and are unsigned: expected none below zero")
 
 
-def _uri(pixels: np.ndarray, form: str, **options: object) -> str:
+def uri(pixels: np.ndarray, form: str, **options: object) -> str:
     """Return a picture as a data address."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form, **options)
@@ -232,8 +232,8 @@ def _still(
             places = [tuple(place) for place in line[[*range(len(line)), 0]] * laid.size]
             for width, colour in ((3, "white"), (1, "black")):
                 ImageDraw.Draw(laid).line(places, colour, width)
-        uri = _uri(np.asarray(laid), "JPEG", quality=88)
+        address = uri(np.asarray(laid), "JPEG", quality=88)
         title = html.escape(maps.title)
         alt = html.escape(f"{maps.title}: map of {name} for {classes[0]}", quote=True)
-        figures += f'<figure><img src="{uri}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
+        figures += f'<figure><img src="{address}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
     return f"<p>{html.escape(name)}, {html.escape(classes[0])}:</p>{figures}"

@@ -165,6 +165,12 @@ WIDEST, FEW = 5, 3
 Of more than the first, the sources stand below one another."""
 
 
+def with_interval(lines: pd.DataFrame) -> list[str]:
+    """Write each value with its interval, such as 0.71 [0.62, 0.80]; columns value, low, high; NaN is a dash."""
+    numbers = lines[["value", "low", "high"]].to_numpy(dtype=float)
+    return ["–" if value != value else f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in numbers]
+
+
 def are_counts(numbers: Iterable[float]) -> bool:
     """Tell whether numbers count something: all are whole, and if they are not integers, they are not all 0 and 1."""
     known = [number for number in numbers if not pd.isna(number)]

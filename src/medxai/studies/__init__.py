@@ -15,6 +15,7 @@ STUDIES = (
     "comparison",
     "dermx",
     "benchmark",
+    "image_quality",
     "robustness",
     "heatmap_training",
     "gaze_audit",

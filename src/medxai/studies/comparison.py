@@ -1,7 +1,8 @@
 """The study behind the comparison chapter: every method and control, on the same images, by every metric.
 
 Each trial is one fold of a set of images: it trains a network on the other folds, explains some of its own images that
-this network gets right, and scores every map. One more trial compares dermatologists with themselves.
+this network gets right, and scores every map. One more trial compares dermatologists with themselves; one for each fold
+paints some of its paintings again without each characteristic, and asks whether maps foretell what the network says.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from medxai.data.dermxdb import DermXDB
 from medxai.data.labelled_images import LabelledImages
 from medxai.data.photo_sets import ImageSet
 from medxai.evaluation import suite
-from medxai.experiment import image_sets
+from medxai.experiment import image_sets, repainting
 from medxai.experiment.image_sets import SEED, outlined
 from medxai.experiment.panel import Panel
 from medxai.experiment.trained_network import TrainedNetwork, misled, start, train
@@ -127,6 +128,7 @@ def _trials(profile: Profile) -> list[Trial]:
         Trial("twice", _twice, ("dermxdb",)),
         *(Trial(f"paintings_{fold}", _of_paintings, ("dermxdb", DEFAULT), (("fold", fold),)) for fold in folds),
         *(Trial(f"ultrasound_{fold}", _of_ultrasound, ("busi", DEFAULT), (("fold", fold),)) for fold in folds),
+        *(Trial(f"repainted_{fold}", repainting.compared, ("dermxdb", DEFAULT), (("fold", fold),)) for fold in folds),
     ]
 
 
