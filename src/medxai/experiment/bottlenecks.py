@@ -1,5 +1,6 @@
 """Concept bottlenecks on paintings: set a characteristic right and watch the diagnosis; say in words what is seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +138,13 @@ def terms(of: Bottlenecks) -> pd.DataFrame:
             }
         tables.append(pd.DataFrame({"image": of.names, "description": name, **scores}))
     return pd.concat(tables, ignore_index=True)
+
+
+def sentences(of: Bottlenecks, characteristics: Sequence[str]) -> pd.DataFrame:
+    """Return each image's description in words: ``image``, ``disease`` (its label), ``said`` and ``marked``."""
+    names, columns = np.array(characteristics), {"said": said(of)[PREDICTED], "marked": of.truth.numpy() > 0}
+    texts = {name: [sentence(list(names[one])) for one in marks] for name, marks in columns.items()}
+    return pd.DataFrame({"image": of.names, "disease": of.labels, **texts})
 
 
 def sentence(spoken: list[str]) -> str:

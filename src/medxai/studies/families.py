@@ -5,7 +5,7 @@ import functools
 from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.evaluation import classification
-from medxai.experiment import bottlenecks, concepts_tested, image_sets
+from medxai.experiment import bottlenecks, concepts_tested, decision_impact, image_sets
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_images
 from medxai.experiment.image_sets import SEED
 from medxai.experiment.trained_network import start, train
@@ -25,19 +25,22 @@ def paintings(db: DermXDB, profile: Profile) -> ExplainedPaintings:
     return explained_images(db, image_sets.paintings(db, profile), map_side=profile.painted_size // 4)
 
 
+_features = functools.lru_cache(maxsize=1)(bottlenecks.features)  # of all folds
+
+
 @functools.lru_cache(maxsize=1)
 def networks(db: DermXDB, pretrained: Pretrained, profile: Profile, fold: int) -> bottlenecks.Bottlenecks:
     """Return the concept bottlenecks of a fold."""
     shown = paintings(db, profile)
     seen, unseen = list(classification.folds(shown.images.labels, groups=None, seed=SEED))[fold]
-    return bottlenecks.train(bottlenecks.features(pretrained, shown), shown, seen, unseen, seed=SEED)
+    return bottlenecks.train(_features(pretrained, shown), shown, seen, unseen, seed=SEED)
 
 
 def _vectors(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
     """Test characteristics as concepts, by pictures and by areas."""
     shown = paintings(db, profile)
     trained = train(shown.images, pretrained, profile, fold)
-    table = concepts_tested.tested(shown, trained, random_sets=max(3, profile.samples // 2), seed=SEED)
+    table = concepts_tested.tested(shown, trained, random_sets=max(3, profile.samples // 3), seed=SEED)
     agreed = concepts_tested.agreement(table, shuffles=SHUFFLES, seed=SEED)
     return {name: in_front(one, fold=fold).round(4) for name, one in (("vectors", table), ("agreement", agreed))}
 
@@ -48,11 +51,21 @@ def _interventions(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fol
 
 
 def _text(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
-    """Describe held-out images in the dermatologists' terms."""
-    return {"terms": bottlenecks.terms(networks(db, pretrained, profile, fold)).round(4)}
+    """Score descriptions, and keep what was said."""
+    of = networks(db, pretrained, profile, fold)
+    return {
+        "terms": bottlenecks.terms(of).round(4),
+        "sentences": bottlenecks.sentences(of, paintings(db, profile).characteristics),
+    }
 
 
-FAMILIES = {"vectors": _vectors, "bottleneck": _interventions, "text": _text}
+def _impact(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    """Cover what maps call critical, and look for patches in maps."""
+    trained = train(paintings(db, profile).images, pretrained, profile, fold)
+    return {"impact": in_front(decision_impact.measured(trained, profile, seed=SEED), fold=fold).round(4)}
+
+
+FAMILIES = {"vectors": _vectors, "bottleneck": _interventions, "text": _text, "impact": _impact}
 
 
 def _trials(profile: Profile) -> list[Trial]:
