@@ -24,7 +24,7 @@ REVIEWED, ADDED = "review", "added here"
 
 
 def labels(texts: Iterable[str]) -> set[str]:
-    """Return the labels ``(method-NAME)=`` and ``(measure-NAME)=`` that MyST `texts` define: where tables can link to."""
+    """Return the labels ``(method-NAME)=`` and ``(measure-NAME)=`` that MyST `texts` define, to which tables link."""
     return {label for text in texts for label in re.findall(r"^\(((?:method|measure)-\w+)\)=", text, re.MULTILINE)}
 
 
