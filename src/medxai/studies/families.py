@@ -3,7 +3,7 @@
 import functools
 
 from medxai.data import real_or_simulated
-from medxai.data.dermxdb import DermXDB
+from medxai.data.dermxdb import DermXDB, chosen
 from medxai.evaluation import classification
 from medxai.experiment import bottlenecks, concepts_tested, decision_impact, image_sets
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_images
@@ -19,19 +19,22 @@ SHUFFLES = 100
 """Exchanges of diseases behind the chance of an agreement."""
 
 
-@functools.lru_cache(maxsize=1)
 def paintings(db: DermXDB, profile: Profile) -> ExplainedPaintings:
     """Return the paintings of the chapters on maps, with the dermatologists' maps of the chapter on DermX."""
-    return explained_images(db, image_sets.paintings(db, profile), map_side=profile.painted_size // 4)
+    return _paintings(db, profile.painted_images, profile.painted_size, profile.explained_size)
+
+
+@functools.lru_cache(maxsize=1)  # not of a profile: its hash reads all sizes, and each would count for the reference
+def _paintings(db: DermXDB, number: int | None, size: int, side: int) -> ExplainedPaintings:
+    return explained_images(db, image_sets.painted(db, chosen(db, number), size, side), map_side=size // 4)
 
 
 _features = functools.lru_cache(maxsize=1)(bottlenecks.features)  # of all folds
 
 
 @functools.lru_cache(maxsize=1)
-def networks(db: DermXDB, pretrained: Pretrained, profile: Profile, fold: int) -> bottlenecks.Bottlenecks:
+def _networks(shown: ExplainedPaintings, pretrained: Pretrained, fold: int) -> bottlenecks.Bottlenecks:
     """Return the concept bottlenecks of a fold."""
-    shown = paintings(db, profile)
     seen, unseen = list(classification.folds(shown.images.labels, groups=None, seed=SEED))[fold]
     return bottlenecks.train(_features(pretrained, shown), shown, seen, unseen, seed=SEED)
 
@@ -47,15 +50,17 @@ def _vectors(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int
 
 def _interventions(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
     """Set characteristics right and ask for the diagnosis."""
-    return {"interventions": bottlenecks.interventions(networks(db, pretrained, profile, fold), seed=SEED)}
+    of = _networks(paintings(db, profile), pretrained, fold)
+    return {"interventions": bottlenecks.interventions(of, seed=SEED)}
 
 
 def _text(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
     """Score descriptions, and keep what was said."""
-    of = networks(db, pretrained, profile, fold)
+    shown = paintings(db, profile)
+    of = _networks(shown, pretrained, fold)
     return {
         "terms": bottlenecks.terms(of).round(4),
-        "sentences": bottlenecks.sentences(of, paintings(db, profile).characteristics),
+        "sentences": bottlenecks.sentences(of, shown.characteristics),
     }
 
 
