@@ -53,7 +53,7 @@ def test_every_row_has_every_column_and_a_citation() -> None:
 
 def test_names_are_unique_and_good_as_labels() -> None:
     names = [method["name"] for method in methods.methods()]
-    assert len(names) == len(set(names)) == 28
+    assert len(names) == len(set(names)) == 31
     assert all(re.fullmatch(r"[a-z_]+", name) for name in names)
 
 
@@ -65,6 +65,25 @@ def test_only_sections_that_exist_are_linked() -> None:
         assert set(re.findall(r"<(method-\w+)>", table(known))) == known
         assert "<method-" not in table(set())
     assert "{ref}`Saliency Maps <method-saliency>`" in methods.attribution(known)
+
+
+def test_a_reason_is_linked_to_a_section_that_exists_and_is_words_without() -> None:
+    words = "impact score and coverage"
+    assert f"{{ref}}`{words} <measure-impact>`" in methods.applications({"measure-impact"})
+    without = methods.applications(set())
+    assert words in without
+    assert "<measure-impact>" not in without
+
+
+def test_every_row_of_the_review_leads_to_a_section_that_exists_or_says_why_not() -> None:
+    """Sections are those of the chapters as they are, so a link that leads nowhere fails here."""
+    known = methods.labels(page.read_text(encoding="utf-8") for page in (paths.ROOT / "notebooks").glob("*.md"))
+    for row in rows(methods.attribution(known))[1:]:
+        assert "<method-" in row[0], row[0]
+    for row in rows(methods.applications(known))[1:]:
+        links, *_ = re.findall(r"<method-|^[A-Z][^<]{30,}\.$", row[-1]) or [""]
+        assert links, row
+        assert "–" not in row[-1]
 
 
 def test_errata_that_are_linked_exist() -> None:
@@ -91,6 +110,11 @@ def test_menus_offer_the_values_of_their_columns() -> None:
         ("METHODS", ("lime,LIME,perturbation,answers only,ribeiro2016why", "lime,LIME,,,"), "lime has no citation"),
         ("METHODS", ("smoothgrad,SmoothGrad,backpropagation,gradients,,,,\n", ""), "no method has.*SmoothGrad"),
         ("REFERENCES", ("\n53,", "\n153,"), "no line for reference 53"),
+        (
+            "REFERENCES",
+            ("56,kim2018interpretability,tcav", "56,kim2018interpretability,"),
+            "reference 56 needs methods",
+        ),
     ],
 )
 def test_a_gap_in_our_files_is_told(tmp_path, monkeypatch, file, change, said) -> None:

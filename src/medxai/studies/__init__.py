@@ -10,6 +10,7 @@ STUDIES = (
     "dataset",
     "images",
     "attribution",
+    "families",
     "libraries",
     "comparison",
     "dermx",
