@@ -2,10 +2,12 @@
 
 import functools
 
+import numpy as np
+
 from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB
 from medxai.evaluation import classification
-from medxai.experiment import bottlenecks, concepts_tested, image_sets
+from medxai.experiment import bottlenecks, concepts_tested, image_sets, similar_images
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_images
 from medxai.experiment.image_sets import SEED
 from medxai.experiment.trained_network import start, train
@@ -26,11 +28,27 @@ def paintings(db: DermXDB, profile: Profile) -> ExplainedPaintings:
 
 
 @functools.lru_cache(maxsize=1)
+def features(db: DermXDB, pretrained: Pretrained, profile: Profile) -> np.ndarray:
+    """Return the features of the paintings, float32 (n, k), of a network that knows no disease."""
+    return bottlenecks.features(pretrained, paintings(db, profile))
+
+
+def fold_of(shown: ExplainedPaintings, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those held out."""
+    return list(classification.folds(shown.images.labels, groups=None, seed=SEED))[fold]
+
+
+@functools.lru_cache(maxsize=1)
 def networks(db: DermXDB, pretrained: Pretrained, profile: Profile, fold: int) -> bottlenecks.Bottlenecks:
     """Return the concept bottlenecks of a fold."""
     shown = paintings(db, profile)
-    seen, unseen = list(classification.folds(shown.images.labels, groups=None, seed=SEED))[fold]
-    return bottlenecks.train(bottlenecks.features(pretrained, shown), shown, seen, unseen, seed=SEED)
+    return bottlenecks.train(features(db, pretrained, profile), shown, *fold_of(shown, fold), seed=SEED)
+
+
+def similar(db: DermXDB, pretrained: Pretrained, profile: Profile, fold: int) -> similar_images.Similar:
+    """Return the spaces of a fold in which similar images are near each other."""
+    shown = paintings(db, profile)
+    return similar_images.train(features(db, pretrained, profile), shown, *fold_of(shown, fold), seed=SEED)
 
 
 def _vectors(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
@@ -52,7 +70,13 @@ def _text(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -
     return {"terms": bottlenecks.terms(networks(db, pretrained, profile, fold)).round(4)}
 
 
-FAMILIES = {"vectors": _vectors, "bottleneck": _interventions, "text": _text}
+def _similar(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    """Find the training images nearest to held-out images."""
+    table = similar_images.scores(similar(db, pretrained, profile, fold), paintings(db, profile))
+    return {"similar": table.round(4)}
+
+
+FAMILIES = {"vectors": _vectors, "bottleneck": _interventions, "text": _text, "similar": _similar}
 
 
 def _trials(profile: Profile) -> list[Trial]:
