@@ -67,6 +67,14 @@ def test_only_sections_that_exist_are_linked() -> None:
     assert "{ref}`Saliency Maps <method-saliency>`" in methods.attribution(known)
 
 
+def test_a_reason_is_linked_to_a_section_that_exists_and_is_words_without() -> None:
+    words = "impact score and coverage"
+    assert f"{{ref}}`{words} <measure-impact>`" in methods.applications({"measure-impact"})
+    without = methods.applications(set())
+    assert words in without
+    assert "<measure-impact>" not in without
+
+
 def test_every_row_of_the_review_leads_to_a_section_that_exists_or_says_why_not() -> None:
     """Sections are those of the chapters as they are, so a link that leads nowhere fails here."""
     known = methods.labels(page.read_text(encoding="utf-8") for page in (paths.ROOT / "notebooks").glob("*.md"))

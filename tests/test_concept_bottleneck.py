@@ -162,6 +162,21 @@ def test_nothing_said_of_nothing_is_undefined(trained: bottlenecks.Bottlenecks, 
     assert bottlenecks.terms(few)[["precision", "recall", "f1"]].isna().all(axis=None)
 
 
+def test_sentences_of_images_say_what_the_network_and_the_experts_say(
+    shown: ExplainedPaintings, trained: bottlenecks.Bottlenecks
+) -> None:
+    table = bottlenecks.sentences(trained, shown.characteristics).set_index("image")
+    assert list(table.index) == trained.names
+    assert table.loc["i3", "marked"] == bottlenecks.sentence(
+        [name for name, there in zip(shown.characteristics, shown.present[3], strict=True) if there]
+    )
+    spoken = bottlenecks.said(trained)[PREDICTED]
+    for place, image in enumerate(trained.names):
+        own = [name for name, says in zip(shown.characteristics, spoken[place], strict=True) if says]
+        assert table.loc[image, "said"] == bottlenecks.sentence(own)
+        assert table.loc[image, "disease"] == trained.labels[place]
+
+
 @pytest.mark.parametrize(
     ("spoken", "text"),
     [

@@ -52,6 +52,8 @@ class Profile:
         How many of those are explained again for changed images and changed networks.
     removal_images
         How many paintings of a fold are painted again without each of their characteristics.
+    impact_images
+        How many paintings of a fold are covered, and patched, where maps call them critical.
     attributed_images
         How many paintings the attribution chapter measures all methods on, each for two classes; at least two.
     random_networks
@@ -113,6 +115,7 @@ class Profile:
     explained_images: int
     sanity_images: int
     removal_images: int
+    impact_images: int
     attributed_images: int
     random_networks: int
     benchmark_images: int | None
@@ -187,6 +190,7 @@ PROFILES = {
             explained_images=3,
             sanity_images=1,
             removal_images=2,
+            impact_images=3,
             attributed_images=2,
             random_networks=2,
             benchmark_images=36,
@@ -230,6 +234,7 @@ PROFILES = {
             explained_images=3,
             sanity_images=1,
             removal_images=2,
+            impact_images=8,
             attributed_images=4,
             random_networks=2,
             benchmark_images=72,
@@ -273,6 +278,7 @@ PROFILES = {
             explained_images=4,
             sanity_images=1,
             removal_images=20,
+            impact_images=24,
             attributed_images=6,
             random_networks=3,
             benchmark_images=None,

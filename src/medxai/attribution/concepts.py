@@ -1,6 +1,7 @@
 """Does a concept push the score up? Given by pictures (TCAV), or as a number for each (regression concept vectors)."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence, Sized
 from typing import NamedTuple
 
 import numpy as np
@@ -98,15 +99,19 @@ def vectors(
 ) -> Vectors:
     """Return the vectors on which `tcav` rests; arguments and errors are those of `tcav`."""
     _check(concepts, random_sets)
-    seed = _inputs.seed_of(generator)
-    chance = [_flat(model, pictures, layer) for pictures in random_sets]
+    values = {name: _flat(model, pictures, layer) for name, pictures in concepts.items()}
+    return vectors_of(values, [_flat(model, one, layer) for one in random_sets], seed=_inputs.seed_of(generator))
+
+
+def vectors_of(concepts: Mapping[str, np.ndarray], random_sets: Sequence[np.ndarray], *, seed: int = 0) -> Vectors:
+    """Return `vectors` of pictures whose features (m, k) are known; errors are those of `tcav`."""
+    _check(concepts, random_sets)
     found = {}
-    for name, pictures in concepts.items():
-        own = _flat(model, pictures, layer)
-        each, accuracies = zip(*(concept_vector(own, other, seed) for other in chance), strict=True)
+    for name, own in concepts.items():
+        each, accuracies = zip(*(concept_vector(own, other, seed) for other in random_sets), strict=True)
         found[name] = np.stack(each), np.array(accuracies)
-    pairs = [(one, other) for i, one in enumerate(chance) for j, other in enumerate(chance) if i < j]
-    return Vectors(found, np.stack([concept_vector(*pair, seed)[0] for pair in pairs]))
+    chance = [concept_vector(one, other, seed)[0] for one, other in itertools.combinations(random_sets, 2)]
+    return Vectors(found, np.stack(chance))
 
 
 def tcav_scores(found: Vectors, slopes: np.ndarray) -> pd.DataFrame:
@@ -227,7 +232,7 @@ def _flat(model: nn.Module, pictures: Tensor, layer: str | nn.Module | None) -> 
     return layer_maps(model, pictures, layer=layer).flatten(1).cpu().numpy()
 
 
-def _check(concepts: Mapping[str, Tensor], random_sets: Sequence[Tensor]) -> None:
+def _check(concepts: Mapping[str, Sized], random_sets: Sequence[Sized]) -> None:
     if not concepts:
         raise ValueError("concepts are empty: expected at least one")
     if len(random_sets) < 3:

@@ -2,7 +2,7 @@
 
 What the review printed comes from ``data/published``, what it did not from ``data/methods.csv`` (which method of this
 book a row is, and the methods that the review's table lacks) and ``data/review_references.csv`` (who is behind the
-review's reference numbers, and of an application that this book does not run, why not).
+review's reference numbers, and of an application that this book does not run, why not, as MyST).
 """
 
 import csv
@@ -24,8 +24,8 @@ REVIEWED, ADDED = "review", "added here"
 
 
 def labels(texts: Iterable[str]) -> set[str]:
-    """Return the labels ``(method-NAME)=`` that MyST `texts` define: the sections to which the tables can link."""
-    return {label for text in texts for label in re.findall(r"^\((method-\w+)\)=", text, re.MULTILINE)}
+    """Return the labels ``(method-NAME)=`` and ``(measure-NAME)=`` that MyST `texts` define, to which tables link."""
+    return {label for text in texts for label in re.findall(r"^\(((?:method|measure)-\w+)\)=", text, re.MULTILINE)}
 
 
 def citations() -> set[str]:
@@ -85,8 +85,14 @@ def applications(known: set[str]) -> str:
         reference = references[study["reference"]]
         if not (reference["methods"] or reference["why_not"]):
             raise DataError(f"{REFERENCES}: reference {study['reference']} needs methods of this book, or why_not")
-        studies.append(study | reference | {"methods": [by_name[name] for name in reference["methods"].split()]})
+        used = [by_name[name] for name in reference["methods"].split()]
+        studies.append(study | reference | {"methods": used, "why_not": _linked(reference["why_not"], known)})
     return render("applications", studies=studies, known=known)
+
+
+def _linked(text: str, known: set[str]) -> str:
+    """Return MyST whose references lead to `known` labels; others are their words."""
+    return re.sub(r"{ref}`([^<`]+) <([\w-]+)>`", lambda found: found[found[2] not in known], text)
 
 
 def _read(file: Path) -> list[dict[str, str]]:

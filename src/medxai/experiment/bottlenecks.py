@@ -1,5 +1,6 @@
 """Concept bottlenecks on paintings: set a characteristic right and watch the diagnosis; say in words what is seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,7 @@ from torch import Tensor
 from medxai.data.ontology import BASIC_TERMS
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.models.concept_bottleneck import ConceptBottleneck
-from medxai.models.weights import Pretrained
 from medxai.training.bottleneck_training import train_bottleneck
-from medxai.training.transfer import frozen_features
 
 BOTTLENECK, INDEPENDENT, PLAIN, SHUFFLED = "bottleneck", "its parts apart", "plain network", "shuffled characteristics"
 WEIGHTS = {BOTTLENECK: 1.0, INDEPENDENT: 1.0, PLAIN: 0.0, SHUFFLED: 1.0}
@@ -39,11 +38,6 @@ class Bottlenecks:
     names: list[str]
     usual: np.ndarray
     """float64 (classes + 1, c): how often each characteristic is marked in training, by disease; in all, at the end."""
-
-
-def features(pretrained: Pretrained, shown: ExplainedPaintings) -> np.ndarray:
-    """Return the features of all paintings, float32 (n, k), of a network that knows no disease."""
-    return frozen_features(pretrained.network, shown.images.pictures, pretrained.normalisation)
 
 
 def train(
@@ -137,6 +131,13 @@ def terms(of: Bottlenecks) -> pd.DataFrame:
             }
         tables.append(pd.DataFrame({"image": of.names, "description": name, **scores}))
     return pd.concat(tables, ignore_index=True)
+
+
+def sentences(of: Bottlenecks, characteristics: Sequence[str]) -> pd.DataFrame:
+    """Return each image's description in words: ``image``, ``disease`` (its label), ``said`` and ``marked``."""
+    names, columns = np.array(characteristics), {"said": said(of)[PREDICTED], "marked": of.truth.numpy() > 0}
+    texts = {name: [sentence(list(names[one])) for one in marks] for name, marks in columns.items()}
+    return pd.DataFrame({"image": of.names, "disease": of.labels, **texts})
 
 
 def sentence(spoken: list[str]) -> str:

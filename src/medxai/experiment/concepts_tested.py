@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from medxai.attribution import concepts
@@ -55,14 +54,10 @@ def tested(shown: ExplainedPaintings, trained: TrainedNetwork, *, random_sets: i
     sets = _concept_rows(shown, known, generator)
     draws = [generator.permutation(trained.train)[:PICTURES] for _ in range(random_sets + RANDOM_CONCEPTS)]
     sets |= {f"random {number}": rows for number, rows in enumerate(draws[random_sets:], start=1)}
-    found = concepts.vectors(
-        parts.upper,
-        {name: parts.maps[rows] for name, rows in sets.items()},
-        [parts.maps[rows] for rows in draws[:random_sets]],
-        layer=LAYER,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    values = layer_maps(parts.upper, parts.maps[known], layer=LAYER).mean((2, 3)).numpy()
+    inner = layer_maps(parts.upper, parts.maps, layer=LAYER)
+    flat, values = inner.flatten(1).numpy(), inner[known].mean((2, 3)).numpy()
+    pictures = {name: flat[rows] for name, rows in sets.items()}
+    found = concepts.vectors_of(pictures, [flat[rows] for rows in draws[:random_sets]], seed=seed)
     regressions = _regressions(shown, known, values, [name for name in sets if name in shown.characteristics], seed)
     tables = []
     for target, disease in enumerate(trained.images.classes):
