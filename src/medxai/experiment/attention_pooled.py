@@ -150,6 +150,23 @@ def answers(of: Pooled, shown: ExplainedPaintings, *, seed: int) -> pd.DataFrame
     return pd.DataFrame({"image": _names(of, shown), **table})
 
 
+def examples(of: Pooled, shown: ExplainedPaintings, *, seed: int) -> pd.DataFrame:
+    """Return attention and gradient of the first held-out image of each disease.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A line for each cell: ``image``, ``map``, ``y``, ``x`` (of the grid, from above and from the left), ``value``.
+    """
+    first, tables = np.unique(of.cells.labels[of.cells.asked].numpy(), return_index=True)[1], []
+    y, x = (axis.ravel() for axis in np.indices(of.cells.grid))
+    for name, numbers in maps(of, seed=seed).items():
+        for place in first if name in (WEIGHTS, GRADIENT) else ():
+            known = {"image": _names(of, shown)[place], "map": name, "y": y, "x": x}
+            tables.append(pd.DataFrame({**known, "value": numbers[place].double().numpy()}))
+    return pd.concat(tables, ignore_index=True)
+
+
 def _drops(of: Pooled, numbers: Tensor) -> Tensor:
     """Return by how much the answer's logit falls when the cells with the highest numbers are left out, (m,)."""
     rank = numbers.argsort(1, descending=True).argsort(1)

@@ -14,7 +14,8 @@ from medxai.training.embedding_training import train_embedding
 PLAIN, BY_DIAGNOSIS, BY_CHARACTERISTICS = "plain features", "trained by diagnosis", "trained by characteristics"
 RANDOM = "random images"
 """The control: the mean over all training images, which is what images drawn by lot score on average."""
-NEIGHBOURS = 5
+NEIGHBOURS, SHOWN = 5, 3
+"""Of an image: those that are scored, and those that a figure shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,29 @@ def scores(of: Similar, shown: ExplainedPaintings) -> pd.DataFrame:
         table = {"image": names, "space": name, "precision": same.mean(1), "jaccard": _mean(alike)}
         tables.append(pd.DataFrame(table | {"jaccard_same": _mean(np.where(same, alike, np.nan))}))
     return pd.concat(tables, ignore_index=True)
+
+
+def examples(of: Similar, shown: ExplainedPaintings) -> pd.DataFrame:
+    """Return the `SHOWN` nearest neighbours of the first held-out image of each disease.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A line for each: ``image``, ``disease``, ``space``, ``neighbour``, ``neighbour_disease``, ``jaccard``.
+    """
+    images, lines = shown.images, []
+    first = np.unique(images.labels[of.asked], return_index=True)[1]
+    for space in of.spaces:
+        for place, rows in zip(first, neighbours(of, space, number=SHOWN)[first], strict=True):
+            row = of.asked[place]
+            alike = jaccard(shown.present[[row]], shown.present[rows])[0].round(4)
+            known = {"image": images.names[row], "disease": images.classes[images.labels[row]], "space": space}
+            lines += [
+                {**known, "neighbour": images.names[one], "neighbour_disease": images.classes[images.labels[one]]}
+                | {"jaccard": float(share)}
+                for one, share in zip(rows, alike, strict=True)
+            ]
+    return pd.DataFrame(lines)
 
 
 def jaccard(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -8,7 +8,14 @@ import torch
 from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB, chosen
 from medxai.evaluation import classification
-from medxai.experiment import attention_pooled, bottlenecks, concepts_tested, decision_impact, image_sets, similar_images
+from medxai.experiment import (
+    attention_pooled,
+    bottlenecks,
+    concepts_tested,
+    decision_impact,
+    image_sets,
+    similar_images,
+)
 from medxai.experiment.cells import cells
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_images
 from medxai.experiment.image_sets import SEED

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from medxai.training.whole_batch import minimise
+
 DIMENSIONS, STEPS = 32, 200
 RATE, DECAY = 1e-3, 1e-2
 """Of Adam; the decay is that of weights."""
@@ -46,17 +48,15 @@ def train_embedding(features: Tensor, likeness: Tensor, *, seed: int) -> tuple[n
     embedding = nn.Linear(features.shape[1], DIMENSIONS, bias=False)
     with torch.no_grad():  # reproducible whatever else draws
         embedding.weight.copy_(torch.randn(embedding.weight.shape, generator=generator) / features.shape[1] ** 0.5)
-    optimiser = torch.optim.AdamW(embedding.parameters(), lr=RATE, weight_decay=DECAY)
     triplet_loss = nn.TripletMarginLoss(MARGIN)
-    for _ in range(STEPS):
+
+    def loss() -> Tensor:
         anchor, near, far = _triplets(likeness, generator)
         unit = nn.functional.normalize(embedding(features), dim=1)
-        loss = triplet_loss(unit[anchor], unit[near], unit[far])
-        if len(anchor):
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    return embedding.requires_grad_(False), loss.item()
+        return triplet_loss(unit[anchor], unit[near], unit[far])
+
+    last = minimise(loss, embedding.parameters(), steps=STEPS, rate=RATE, decay=DECAY)
+    return embedding.requires_grad_(False), last
 
 
 def _triplets(likeness: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
