@@ -14,6 +14,7 @@ from medxai.experiment import (
     concepts_tested,
     decision_impact,
     image_sets,
+    prototyped,
     similar_images,
 )
 from medxai.experiment.cells import cells
@@ -113,6 +114,18 @@ def _attention(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: i
     }
 
 
+def _prototypes(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    """Answer by likeness to prototypes, and look where these lie."""
+    shown = paintings(db, profile)
+    bags = cells(_maps(pretrained, shown), shown, *_fold(shown, fold))
+    of = prototyped.train(bags, len(shown.images.classes), seed=SEED)
+    return {
+        "prototypes": prototyped.scores(of, shown).round(4),
+        "likeness": prototyped.answers(of, shown),
+        "alike": prototyped.examples(of, shown),
+    }
+
+
 FAMILIES = {
     "vectors": _vectors,
     "bottleneck": _interventions,
@@ -120,6 +133,7 @@ FAMILIES = {
     "impact": _impact,
     "similar": _similar,
     "attention": _attention,
+    "prototypes": _prototypes,
 }
 
 
