@@ -54,6 +54,7 @@ RIGHT = {
     "families.check_intervention": [1.0 + 0.2, -0.4],
     "families.check_tcav": 1 / 4,
     "families.check_terms": 2 / 5,
+    "families.check_triplets": (0.5 + 0.3) / 3,
     "gaze_audit.check_choice": 0.8 - 0.7,
     "gaze_audit.check_error": np.sqrt((0.16 + (2 / 3 - 0.64) + 2 * (1.28 / 1.8 - 0.64)) / 6),
     "gaze_audit.check_ids": ["x.1", "y.2"],

@@ -1,5 +1,6 @@
 """Explanation by example: the images that the network finds most alike."""
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -50,17 +51,24 @@ def nearest(
     ------
     Papernot and McDaniel 2018, "Deep k-nearest neighbors", for neighbours in the space of a layer.
     """
+    ours, theirs = (mean_maps(model, some, layer=layer).cpu().numpy() for some in (images, references))
+    return nearest_features(ours, theirs, number=number, metric=metric)
+
+
+def nearest_features(
+    features: np.ndarray, references: np.ndarray, *, number: int, metric: str = "euclidean"
+) -> pd.DataFrame:
+    """Return the table of `nearest` for features (n, k) and references (m, k) that are there already."""
     from sklearn.neighbors import NearestNeighbors
 
     positive("number", number)
     if number > len(references):
         raise ValueError(f"number is {number}: expected at most {len(references)}, the number of references")
-    ours, theirs = (mean_maps(model, some, layer=layer).cpu().numpy() for some in (images, references))
-    distances, indices = NearestNeighbors(n_neighbors=number, metric=metric).fit(theirs).kneighbors(ours)
+    distances, indices = NearestNeighbors(n_neighbors=number, metric=metric).fit(references).kneighbors(features)
     return pd.DataFrame(
         {
-            "image": [image for image in range(len(images)) for _ in range(number)],
-            "rank": list(range(1, number + 1)) * len(images),
+            "image": [image for image in range(len(features)) for _ in range(number)],
+            "rank": list(range(1, number + 1)) * len(features),
             "reference": indices.ravel(),
             "distance": distances.ravel(),
         }

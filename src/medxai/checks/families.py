@@ -90,3 +90,35 @@ check_terms = Check(
         "compare it with what the most frequent terms would have got."
     ),
 )
+
+
+def _triplets(near: np.ndarray, far: np.ndarray, margin: float) -> float:
+    return float(np.maximum(0, near - far + margin).mean())
+
+
+check_triplets = Check(
+    reference=_triplets,
+    mistakes=(
+        Mistake(
+            lambda near, far, margin: float((near - far + margin).mean()),
+            "Triplets that are in order outweigh the others here. They have no loss, but no gain either.",
+        ),
+        Mistake(
+            lambda near, far, margin: _triplets(near, far, 0),
+            "The margin is missing: to be nearer is not enough.",
+        ),
+        Mistake(
+            lambda near, far, margin: _triplets(far, near, margin),
+            "This pushes images that are alike away from each other.",
+        ),
+        Mistake(
+            lambda near, far, margin: len(near) * _triplets(near, far, margin),
+            "This is the sum over the triplets.",
+        ),
+    ),
+    example=lambda: (np.array([0.2, 0.9, 0.5]), np.array([1.0, 0.8, 0.6]), 0.4),
+    hint="One loss for each triplet, never below zero; then their mean.",
+    meaning=lambda loss, near, far, margin: (
+        f"{(near - far + margin > 0).sum()} of {len(near)} triplets still teach; the others are in order."
+    ),
+)

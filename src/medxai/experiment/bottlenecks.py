@@ -11,9 +11,7 @@ from torch import Tensor
 from medxai.data.ontology import BASIC_TERMS
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.models.concept_bottleneck import ConceptBottleneck
-from medxai.models.weights import Pretrained
 from medxai.training.bottleneck_training import train_bottleneck
-from medxai.training.transfer import frozen_features
 
 BOTTLENECK, INDEPENDENT, PLAIN, SHUFFLED = "bottleneck", "its parts apart", "plain network", "shuffled characteristics"
 WEIGHTS = {BOTTLENECK: 1.0, INDEPENDENT: 1.0, PLAIN: 0.0, SHUFFLED: 1.0}
@@ -40,11 +38,6 @@ class Bottlenecks:
     names: list[str]
     usual: np.ndarray
     """float64 (classes + 1, c): how often each characteristic is marked in training, by disease; in all, at the end."""
-
-
-def features(pretrained: Pretrained, shown: ExplainedPaintings) -> np.ndarray:
-    """Return the features of all paintings, float32 (n, k), of a network that knows no disease."""
-    return frozen_features(pretrained.network, shown.images.pictures, pretrained.normalisation)
 
 
 def train(

@@ -2,10 +2,22 @@
 
 import functools
 
+import numpy as np
+import torch
+
 from medxai.data import real_or_simulated
 from medxai.data.dermxdb import DermXDB, chosen
 from medxai.evaluation import classification
-from medxai.experiment import bottlenecks, concepts_tested, decision_impact, image_sets
+from medxai.experiment import (
+    attention_pooled,
+    bottlenecks,
+    concepts_tested,
+    decision_impact,
+    image_sets,
+    prototyped,
+    similar_images,
+)
+from medxai.experiment.cells import cells
 from medxai.experiment.explained_paintings import ExplainedPaintings, explained_images
 from medxai.experiment.image_sets import SEED
 from medxai.experiment.trained_network import start, train
@@ -14,6 +26,7 @@ from medxai.painting import cache
 from medxai.profiles import Profile
 from medxai.results import in_front
 from medxai.studies.store import Record, Study, Trial
+from medxai.training.transfer import frozen_maps
 
 SHUFFLES = 100
 """Exchanges of diseases behind the chance of an agreement."""
@@ -29,14 +42,26 @@ def _paintings(db: DermXDB, number: int | None, size: int, side: int) -> Explain
     return explained_images(db, image_sets.painted(db, chosen(db, number), size, side), map_side=size // 4)
 
 
-_features = functools.lru_cache(maxsize=1)(bottlenecks.features)  # of all folds
+@functools.lru_cache(maxsize=1)  # of all folds
+def _maps(pretrained: Pretrained, shown: ExplainedPaintings) -> np.ndarray:
+    """Return the last feature maps of the paintings, float32 (n, k, h, w), of a network that knows no disease."""
+    return frozen_maps(pretrained.network, shown.images.pictures, pretrained.normalisation)
+
+
+def _features(pretrained: Pretrained, shown: ExplainedPaintings) -> np.ndarray:
+    """Return the means of these maps, float32 (n, k), which the network's own head is given."""
+    return torch.from_numpy(_maps(pretrained, shown)).mean((2, 3)).numpy()
+
+
+def _fold(shown: ExplainedPaintings, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those held out."""
+    return list(classification.folds(shown.images.labels, groups=None, seed=SEED))[fold]
 
 
 @functools.lru_cache(maxsize=1)
 def _networks(shown: ExplainedPaintings, pretrained: Pretrained, fold: int) -> bottlenecks.Bottlenecks:
     """Return the concept bottlenecks of a fold."""
-    seen, unseen = list(classification.folds(shown.images.labels, groups=None, seed=SEED))[fold]
-    return bottlenecks.train(_features(pretrained, shown), shown, seen, unseen, seed=SEED)
+    return bottlenecks.train(_features(pretrained, shown), shown, *_fold(shown, fold), seed=SEED)
 
 
 def _vectors(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
@@ -70,7 +95,46 @@ def _impact(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int)
     return {"impact": in_front(decision_impact.measured(trained, profile, seed=SEED), fold=fold).round(4)}
 
 
-FAMILIES = {"vectors": _vectors, "bottleneck": _interventions, "text": _text, "impact": _impact}
+def _similar(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    """Find the training images nearest to held-out images, and keep some of them."""
+    shown = paintings(db, profile)
+    of = similar_images.train(_features(pretrained, shown), shown, *_fold(shown, fold), seed=SEED)
+    return {"similar": similar_images.scores(of, shown).round(4), "neighbours": similar_images.examples(of, shown)}
+
+
+def _attention(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    """Pool cells by attention, score where it lies, and exchange it."""
+    shown = paintings(db, profile)
+    bags = cells(_maps(pretrained, shown), shown, *_fold(shown, fold))
+    of = attention_pooled.train(bags, len(shown.images.classes), seed=SEED)
+    return {
+        "attention": attention_pooled.scores(of, shown, seed=SEED).round(4),
+        "exchanged": attention_pooled.answers(of, shown, seed=SEED).round(4),
+        "attended": attention_pooled.examples(of, shown, seed=SEED),
+    }
+
+
+def _prototypes(db: DermXDB, pretrained: Pretrained, profile: Profile, *, fold: int) -> Record:
+    """Answer by likeness to prototypes, and look where these lie."""
+    shown = paintings(db, profile)
+    bags = cells(_maps(pretrained, shown), shown, *_fold(shown, fold))
+    of = prototyped.train(bags, len(shown.images.classes), seed=SEED)
+    return {
+        "prototypes": prototyped.scores(of, shown).round(4),
+        "likeness": prototyped.answers(of, shown),
+        "alike": prototyped.examples(of, shown),
+    }
+
+
+FAMILIES = {
+    "vectors": _vectors,
+    "bottleneck": _interventions,
+    "text": _text,
+    "impact": _impact,
+    "similar": _similar,
+    "attention": _attention,
+    "prototypes": _prototypes,
+}
 
 
 def _trials(profile: Profile) -> list[Trial]:

@@ -39,6 +39,14 @@ def frozen_features(network: nn.Module, pictures: np.ndarray, normalisation: Nor
     return torch.cat(parts).numpy()
 
 
+def frozen_maps(network: nn.Module, pictures: np.ndarray, normalisation: Normalisation) -> np.ndarray:
+    """Return the last feature maps of a network of timm, float32 (n, channels, h, w), as `frozen_features`."""
+    network = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        parts = [network.forward_features(images) for images in normalisation.apply(pictures).split(BATCH)]
+    return torch.cat(parts).numpy()
+
+
 def maps_of_flips(early: nn.Module, images: Tensor, flips: Sequence[tuple[int, ...]] = FLIPS) -> Tensor:
     """Return what lower stages give for images (n, 3, h, w) and each of their flips, (flips, n, k, h, w)."""
     with torch.no_grad():
