@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from medxai.models.concept_bottleneck import ConceptBottleneck
+from medxai.training.whole_batch import minimise
 
 STEPS, RATE, DECAY = 300, 1e-2, 1e-3
 """Of Adam, on all examples at once; the decay is that of weights."""
@@ -47,15 +48,15 @@ def train_bottleneck(
         raise ValueError(f"weight is {weight}: expected at least 0")
     torch.manual_seed(seed)
     model = ConceptBottleneck(features.shape[1], concepts.shape[1], classes)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
     wanted = concepts[counted].float()
-    for _ in range(STEPS):
+
+    def loss() -> Tensor:
         middle = model.to_concepts(features)
         seen, wanted_classes = (wanted, labels[counted]) if independent else (middle.sigmoid(), labels)
-        loss = nn.functional.cross_entropy(model.to_classes(seen), wanted_classes)
-        if weight:
-            loss = loss + weight * nn.functional.binary_cross_entropy_with_logits(middle[counted], wanted)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        of_classes = nn.functional.cross_entropy(model.to_classes(seen), wanted_classes)
+        if not weight:
+            return of_classes
+        return of_classes + weight * nn.functional.binary_cross_entropy_with_logits(middle[counted], wanted)
+
+    minimise(loss, model.parameters(), steps=STEPS, rate=RATE, decay=DECAY)
     return model.eval()
