@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from medxai.attribution import concepts
 from medxai.attribution.examples import layer_maps
 from medxai.evaluation.auc_tests import holm
+from medxai.evaluation.sums import mean_std
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.experiment.trained_network import TrainedNetwork
 from medxai.training.transfer import FROZEN, maps_of_flips
@@ -43,7 +44,7 @@ def tested(shown: ExplainedPaintings, trained: TrainedNetwork, *, random_sets: i
     Returns
     -------
     pandas.DataFrame
-        A line for each disease with two held-out images and each concept with `FEWEST` pictures: ``disease``,
+        A line for each disease with a held-out image and each concept with `FEWEST` pictures: ``disease``,
         ``concept``, ``random`` (whether it is none), the columns of `medxai.attribution.concepts.tcav`, ``adjusted``
         (its p-values by Holm over all lines), and NaN for random ones: ``r2`` and ``relevance`` of the regression on
         the concept's area, ``r2_permuted`` with the areas of other images, ``difference``: how much more often the
@@ -62,7 +63,7 @@ def tested(shown: ExplainedPaintings, trained: TrainedNetwork, *, random_sets: i
     tables = []
     for target, disease in enumerate(trained.images.classes):
         rows = trained.test[trained.images.labels[trained.test] == target]
-        if len(rows) < 2:
+        if not len(rows):
             continue
         slopes = concepts.slopes(parts.upper, parts.maps[rows], target, layer=LAYER)
         table = concepts.tcav_scores(found, slopes).reset_index()
@@ -93,7 +94,7 @@ def agreement(table: pd.DataFrame, *, shuffles: int, seed: int) -> pd.DataFrame:
             for _ in range(shuffles)
         ]
         value = spearmanr(said.ravel(), truth.to_numpy().ravel(), nan_policy="omit")[0]
-        lines.append({"row": column, "value": value, "shuffled": np.nanmean(mixed), "pairs": truth.size})
+        lines.append({"row": column, "value": value, "shuffled": mean_std(np.array(mixed), axis=0, ddof=0)[0], "pairs": truth.size})
     return pd.DataFrame(lines)
 
 
