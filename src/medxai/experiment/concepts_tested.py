@@ -94,7 +94,8 @@ def agreement(table: pd.DataFrame, *, shuffles: int, seed: int) -> pd.DataFrame:
             for _ in range(shuffles)
         ]
         value = spearmanr(said.ravel(), truth.to_numpy().ravel(), nan_policy="omit")[0]
-        lines.append({"row": column, "value": value, "shuffled": mean_std(np.array(mixed), axis=0, ddof=0)[0], "pairs": truth.size})
+        chance = float(mean_std(np.array(mixed), axis=0, ddof=0)[0])
+        lines.append({"row": column, "value": value, "shuffled": chance, "pairs": truth.size})
     return pd.DataFrame(lines)
 
 
