@@ -379,7 +379,7 @@ def test_tables_are_whole_without_scripts(browser, roots):
     tab = context.new_page()
     tab.goto(f"{roots['file']}/{METHODS_PAGE}")
     assert not tab.locator("form.table-filter").first.is_visible()
-    assert tab.locator("#table-methods tbody tr:visible").count() == 28
+    assert tab.locator("#table-methods tbody tr:visible").count() == 34
     assert tab.locator("#table-applications tbody tr:visible").count() == 23
     context.close()
 
