@@ -30,7 +30,8 @@ def test_networks_of_today_take_any_size_with_the_same_weights(name):
     assert weights / 1e6 == pytest.approx(backbones.MODERN[name].published_parameters, rel=2e-3)
     with torch.no_grad():
         assert {network(torch.zeros(1, 3, side, side)).shape for side in (96, 224)} == {(1, 1000)}
-    assert feature_maps.last_maps(network, torch.randn(1, 3, 96, 96)) == backbones.MODERN[name].last_convolution
+    for side in {profile.benchmark_size for profile in profiles.PROFILES.values()}:
+        assert feature_maps.last_maps(network, torch.randn(1, 3, side, side)) == backbones.MODERN[name].last_convolution
 
 
 @pytest.fixture(scope="module")

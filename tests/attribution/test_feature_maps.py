@@ -122,6 +122,22 @@ def test_windows_and_merged_patches_keep_their_places():
     assert feature_maps.named_layers(Windows(), X, "merge")["merge"].layout == feature_maps.Layout(3)
 
 
+def test_patches_are_merged_with_padding_where_their_number_is_odd():
+    class Merged(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patches, self.merge, self.head = nn.Conv2d(3, 6, 3, stride=3), nn.Linear(24, 5), nn.Linear(5, 4)
+            self.double()
+
+        def forward(self, batch):
+            maps = nn.functional.pad(self.patches(batch).permute(0, 2, 3, 1), (0, 0, 0, 1, 0, 1))  # 5 x 5, and 6 x 6
+            parts = maps.view(-1, 3, 2, 3, 2, 6).permute(0, 1, 3, 2, 4, 5).flatten(3)
+            return self.head(self.merge(parts).mean((1, 2)))
+
+    assert feature_maps.last_maps(Merged(), X) == "merge"
+    assert feature_maps.named_layers(Merged(), X, "merge")["merge"].layout == feature_maps.Layout(3)
+
+
 class Sort(nn.Module):
     """Pixels change places by their values, so that nothing can follow them."""
 

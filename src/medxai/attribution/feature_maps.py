@@ -316,7 +316,7 @@ class _Places(TorchFunctionMode):
             return _moved(call, known)
         if call.name in self.ROWS:
             first = known[0] if call.args and call.args[0] is call.signals[0] else None
-            return [] if first is None else [first.mean(-1, keepdim=True).expand(*first.shape[:-1], output.shape[-1])]
+            return [] if first is None else [_middle(first).expand(*first.shape[:-1], output.shape[-1])]
         return [_joined([one for one in known if one.shape == part.shape] or known[:1]) for part in made]
 
 
@@ -333,6 +333,12 @@ def _moved(call: operations.Call, known: list[Tensor]) -> Any:
     }
     args, kwargs = operations.mapped((call.args, call.kwargs), lambda one: there.get(id(one), one))
     return call.robust(*args, **kwargs)
+
+
+def _middle(places: Tensor) -> Tensor:
+    """The mean place along the last axis, which is kept; padding does not count, and alone it has no place."""
+    known = ~places.isnan()
+    return places.where(known, 0).sum(-1, keepdim=True) / known.sum(-1, keepdim=True)
 
 
 def _joined(places: list[Tensor]) -> Tensor:
