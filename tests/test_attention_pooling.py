@@ -5,12 +5,12 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from medxai.data.labelled_images import LabelledImages
 from medxai.experiment import attention_pooled
 from medxai.experiment.attention_pooled import ANOTHER, ATTENTION, AVERAGE, GRADIENT, MEAN, WEIGHTS, Pooled
 from medxai.experiment.cells import Cells, cells
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.models.attention_pooling import AttentionPooling
+from toy_paintings import toy_paintings
 
 NUMBER, SIDE, CHANNELS = 90, 4, 12
 
@@ -33,17 +33,7 @@ def shown(lesions: tuple[np.ndarray, ...]) -> ExplainedPaintings:
     for row, place in enumerate(places):
         y, x = 2 * (place // SIDE), 2 * (place % SIDE)
         outlines[row, y : y + 2, x : x + 2] = True
-    images = LabelledImages(
-        "toy",
-        "simulated",
-        [f"i{row}" for row in range(NUMBER)],
-        np.zeros((NUMBER, 8, 8, 3), np.uint8),
-        labels,
-        ("a", "b", "c"),
-        raters=lambda row: {1: outlines[row]},
-    )
-    nothing = np.zeros((NUMBER, 1), bool)
-    return ExplainedPaintings(images, ("x",), ~nothing[:, 0], nothing, np.zeros((NUMBER, 1, 4, 4), np.float32))
+    return toy_paintings(labels, np.zeros((NUMBER, 1), bool), outlines=outlines, side=8)
 
 
 @pytest.fixture(scope="module")

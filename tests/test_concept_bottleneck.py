@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from medxai.data.labelled_images import LabelledImages
 from medxai.experiment import bottlenecks
 from medxai.experiment.bottlenecks import (
     BOTTLENECK,
@@ -21,6 +20,7 @@ from medxai.experiment.bottlenecks import (
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.models.concept_bottleneck import ConceptBottleneck
 from medxai.training.bottleneck_training import train_bottleneck
+from toy_paintings import toy_paintings
 
 NUMBER, CONCEPTS, CLASSES = 90, 4, 3
 
@@ -31,16 +31,8 @@ def shown() -> ExplainedPaintings:
     labels = np.arange(NUMBER) % CLASSES
     draw = np.random.default_rng(0)
     present = np.stack([labels == 0, labels == 1, draw.random(NUMBER) < 0.5, np.ones(NUMBER, bool)], axis=1)
-    images = LabelledImages(
-        "toy",
-        "simulated",
-        [f"i{row}" for row in range(NUMBER)],
-        np.zeros((NUMBER, 2, 2, 3), np.uint8),
-        labels,
-        ("a", "b", "c"),
-    )
     names = ("Papule", "Plaque", "Scar", "Scale")
-    return ExplainedPaintings(images, names, np.arange(NUMBER) != 5, present, np.zeros((NUMBER, 4, 1, 1), np.float32))
+    return toy_paintings(labels, present, names=names, explained=np.arange(NUMBER) != 5)
 
 
 @pytest.fixture(scope="module")

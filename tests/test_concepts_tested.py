@@ -18,6 +18,7 @@ from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.experiment.trained_network import TrainedNetwork
 from medxai.models.normalisation import HALF
 from tiny_network import SIDE, tiny
+from toy_paintings import toy_paintings
 
 NUMBER = 80
 
@@ -35,9 +36,8 @@ def shown() -> ExplainedPaintings:
     present = np.stack([np.arange(NUMBER) // 2 % 2 == 0, labels == 1, np.arange(NUMBER) == 20], axis=1)
     areas = present * draw.uniform(0.3, 0.9, present.shape)
     maps = np.broadcast_to(areas[..., None, None], (NUMBER, 3, 4, 4)).astype(np.float32)
-    names = [f"i{row}" for row in range(NUMBER)]
-    images = LabelledImages("toy", "simulated", names, np.zeros((NUMBER, 8, 8, 3), np.uint8), labels, ("a", "b"))
-    return ExplainedPaintings(images, ("Scale", "Plaque", "Scar"), np.arange(NUMBER) != 17, present, maps)
+    names, known = ("Scale", "Plaque", "Scar"), np.arange(NUMBER) != 17
+    return toy_paintings(labels, present, names=names, explained=known, maps=maps, side=8)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from medxai.data.labelled_images import LabelledImages
 from medxai.experiment import prototyped
 from medxai.experiment.cells import Cells
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.experiment.prototyped import BEFORE, DRAWN, PROTOTYPES, Prototyped
 from medxai.models.prototypes import EPSILON, OTHERS, PrototypeNetwork
 from medxai.training import prototype_training
+from toy_paintings import toy_paintings
 
 NUMBER, SIDE = 300, 3
 
@@ -40,16 +40,8 @@ def shown(bags: Cells) -> ExplainedPaintings:
     present = labels[:, None] == np.arange(3)
     maps = np.zeros((NUMBER, 3, SIDE, SIDE), np.float32)
     maps.reshape(NUMBER, 3, -1)[np.arange(NUMBER), labels, places()] = 1
-    images = LabelledImages(
-        "toy",
-        "simulated",
-        [f"i{row}" for row in range(NUMBER)],
-        np.zeros((NUMBER, SIDE, SIDE, 3), np.uint8),
-        labels,
-        ("a", "b", "c"),
-        raters=lambda row: {1: maps[row].max(0) > 0},
-    )
-    return ExplainedPaintings(images, ("x", "y", "z"), np.arange(NUMBER) != 4, present, maps)
+    known = np.arange(NUMBER) != 4
+    return toy_paintings(labels, present, explained=known, maps=maps, outlines=maps.max(1) > 0, side=SIDE)
 
 
 @pytest.fixture(scope="module")

@@ -6,29 +6,14 @@ import torch
 from sklearn.metrics import pairwise_distances
 
 from medxai.attribution.examples import nearest_features
-from medxai.data.labelled_images import LabelledImages
 from medxai.experiment import similar_images
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.experiment.similar_images import BY_CHARACTERISTICS, BY_DIAGNOSIS, PLAIN, RANDOM, Similar, jaccard
 from medxai.training import embedding_training
 from medxai.training.embedding_training import MARGIN, train_embedding
+from toy_paintings import toy_paintings
 
 NUMBER = 60
-
-
-def shown_of(present: np.ndarray, labels: np.ndarray, explained: np.ndarray | None = None) -> ExplainedPaintings:
-    number, characteristics = present.shape
-    images = LabelledImages(
-        "toy",
-        "simulated",
-        [f"i{row}" for row in range(number)],
-        np.zeros((number, 2, 2, 3), np.uint8),
-        labels,
-        ("a", "b"),
-    )
-    known = np.ones(number, bool) if explained is None else explained
-    names = tuple(f"c{column}" for column in range(characteristics))
-    return ExplainedPaintings(images, names, known, present, np.zeros((number, characteristics, 1, 1), np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +21,8 @@ def shown() -> ExplainedPaintings:
     """Two classes; characteristic 0 is the class, 1 splits both classes, 2 is a coin."""
     rows = np.arange(NUMBER)
     coin = np.random.default_rng(0).random(NUMBER) < 0.5
-    return shown_of(np.stack([rows % 2 == 0, rows // 2 % 2 == 0, coin], axis=1), rows % 2, rows != 7)
+    present = np.stack([rows % 2 == 0, rows // 2 % 2 == 0, coin], axis=1)
+    return toy_paintings(rows % 2, present, explained=rows != 7)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +94,7 @@ def test_jaccard_against_scikit_learn() -> None:
 
 def test_scores_by_hand() -> None:
     marks = np.array([[1, 1], [1, 1], [1, 0], [1, 0], [0, 0], [0, 1]], bool)
-    shown = shown_of(marks, np.array([0, 0, 0, 1, 0, 1]))
+    shown = toy_paintings(np.array([0, 0, 0, 1, 0, 1]), marks)
     space = np.array([[1, 0], [1, 0.1], [1, 0.2], [1, 0.3], [0, 1], [1, 0.4]], np.float32)
     table = similar_images.scores(Similar({PLAIN: space}, np.array([1, 2, 3, 4, 5]), np.array([0])), shown)
     table = table.set_index("space")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medxai.data.ontology import BASIC_TERMS
+from medxai.evaluation.sums import ratio
 from medxai.experiment.explained_paintings import ExplainedPaintings
 from medxai.models.concept_bottleneck import ConceptBottleneck
 from medxai.training.bottleneck_training import train_bottleneck
@@ -123,12 +124,11 @@ def terms(of: Bottlenecks) -> pd.DataFrame:
     truth, tables = of.truth.numpy().astype(bool), []
     for name, spoken in said(of).items():
         both = (spoken & truth).sum(1).astype(float)
-        with np.errstate(invalid="ignore"):  # of nothing
-            scores = {
-                "precision": both / spoken.sum(1),
-                "recall": both / truth.sum(1),
-                "f1": 2 * both / (spoken.sum(1) + truth.sum(1)),
-            }
+        scores = {
+            "precision": ratio(both, spoken.sum(1)),
+            "recall": ratio(both, truth.sum(1)),
+            "f1": ratio(2 * both, spoken.sum(1) + truth.sum(1)),
+        }
         tables.append(pd.DataFrame({"image": of.names, "description": name, **scores}))
     return pd.concat(tables, ignore_index=True)
 

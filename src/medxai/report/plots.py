@@ -136,17 +136,17 @@ def intervals(
     ours = values if printed is None else values[values[series] != printed]
     looks = ("color", "marker") if series else ()
     dodge = (so.Dodge(by=["color"]),) if series else ()
-    pairs = -(-values[panels].nunique() // 2) if panels and values[panels].nunique() > 3 else 0
-    plot = so.Plot(ours, y=rows, x="value", **dict.fromkeys(looks, series)).facet(panels, wrap=2 if pairs else None)
+    across = values[panels].nunique() if panels else 1
+    below, across = (-(-across // 2), 2) if across > 3 else (1, across)
+    plot = so.Plot(ours, y=rows, x="value", **dict.fromkeys(looks, series)).facet(panels, wrap=across)
     if {"low", "high"} <= set(ours):
         plot = plot.add(so.Range(linewidth=1.6, alpha=0.8), *dodge, xmin="low", xmax="high", legend=False)
     plot = plot.add(so.Dot(pointsize=6.5, edgecolor="white", edgewidth=0.8), *dodge, legend=False)
-    xlabel = textwrap.fill(xlabel, 28 if pairs else 14) if panels else xlabel
+    xlabel = textwrap.fill(xlabel, 28 if below > 1 else 14) if panels else xlabel
     plot = plot.scale(y=so.Nominal(order=names)).label(x=xlabel, y="").limit(x=limits or (None, None))
     levels = list(dict.fromkeys(ours[series])) if series else []
     written = sum(name.count("\n") + 1 for name in names)
     wanted = 0.22 * written + (0.1 + 0.06 * max(0, len(levels) - 2)) * len(names)
-    below = max(1, pairs)
     figure, handles = _drawn(plot, levels, looks, 1.4 + fitted(below * wanted, below * written, 1.4))
     for axes in figure.axes:
         axes.xaxis.set_major_locator(MaxNLocator(4 if panels else 6))

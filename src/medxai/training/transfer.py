@@ -1,7 +1,7 @@
 """Transfer learning: a network trained on other pictures as a fixed extractor of features, or as a start."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -30,20 +30,24 @@ def with_new_head(network: nn.Module, classes: int) -> nn.Module:
 
 def frozen_features(network: nn.Module, pictures: np.ndarray, normalisation: Normalisation) -> np.ndarray:
     """Return what the head of a network of timm is given, float32 (n, channels), for pictures, uint8 (n, h, w, 3)."""
-    network = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        parts = [
-            network.forward_head(network.forward_features(images), pre_logits=True)
-            for images in normalisation.apply(pictures).split(BATCH)
-        ]
-    return torch.cat(parts).numpy()
+    return _frozen(network, pictures, normalisation, lambda one, maps: one.forward_head(maps, pre_logits=True))
 
 
 def frozen_maps(network: nn.Module, pictures: np.ndarray, normalisation: Normalisation) -> np.ndarray:
     """Return the last feature maps of a network of timm, float32 (n, channels, h, w), as `frozen_features`."""
+    return _frozen(network, pictures, normalisation, lambda _, maps: maps)
+
+
+def _frozen(
+    network: nn.Module,
+    pictures: np.ndarray,
+    normalisation: Normalisation,
+    after: Callable[[nn.Module, Tensor], Tensor],
+) -> np.ndarray:
+    """Return what follows from the last feature maps, of a copy of the network that is in evaluation mode."""
     network = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
     with torch.no_grad():
-        parts = [network.forward_features(images) for images in normalisation.apply(pictures).split(BATCH)]
+        parts = [after(network, network.forward_features(some)) for some in normalisation.apply(pictures).split(BATCH)]
     return torch.cat(parts).numpy()
 
 
