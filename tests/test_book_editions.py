@@ -123,7 +123,7 @@ def test_a_leak_is_found_in_any_dress(notebooks: Path, tmp_path: Path, file: str
     site = tmp_path / "site"
     (site / file).parent.mkdir(parents=True)
     (site / file).write_text(text)
-    (leak,) = editions.leaks("01_overlap", site, notebooks)
+    (leak,) = editions.leaks(["01_overlap"], site, notebooks)
     assert leak.startswith(f"{file}: ")
 
 
@@ -131,7 +131,7 @@ def test_public_and_short_lines_are_no_leaks(notebooks: Path, tmp_path: Path) ->
     site = tmp_path / "site"
     site.mkdir()
     (site / "page.md").write_text("mean = values.sum() / len(values)\nshort = 1\n")
-    assert editions.leaks("01_overlap", site, notebooks) == []
+    assert editions.leaks(["01_overlap"], site, notebooks) == []
 
 
 @pytest.fixture
@@ -154,8 +154,7 @@ def test_student_tree_has_both_forms_and_no_solution(tmp_path: Path, public_addr
         assert public_address in found.cells[1].source
         assert not any(cell.get("outputs") for cell in found.cells)
         assert "{glue:text}" not in path.read_text()
-    for name in chapters.names():
-        assert editions.leaks(name, tree) == []
+    assert editions.leaks(chapters.names(), tree) == []
 
 
 def test_student_tree_replaces_an_older_one_but_nothing_else(tmp_path: Path, public_address: str) -> None:

@@ -73,8 +73,8 @@ def _split(cell: NotebookNode, name: str) -> tuple[str, list[str]]:
     return "\n".join(public), hidden
 
 
-def leaks(name: str, folder: Path, notebooks: Path = paths.NOTEBOOKS) -> list[str]:
-    """Return what of the solutions of chapter `name` can be read in the files of `folder`.
+def leaks(names: Iterable[str], folder: Path, notebooks: Path = paths.NOTEBOOKS) -> list[str]:
+    """Return what of the solutions of some chapters can be read in the files of `folder`.
 
     A line counts if it is longer than 20 characters and does not stand in any chapter's public text anyway. The files
     are searched as a reader sees them: markup taken off, character references and JSON escapes resolved.
@@ -84,12 +84,9 @@ def leaks(name: str, folder: Path, notebooks: Path = paths.NOTEBOOKS) -> list[st
     list of str
         ``file: line`` for each leak; empty is good.
     """
-    public = "\n".join(
-        _squeeze(cell.source)
-        for other in chapters.names(notebooks)
-        for cell in student(chapters.read(other, notebooks), other).cells
-    )
-    lines = {_squeeze(line) for line in solution_lines(chapters.read(name, notebooks), name)}
+    whole = {name: chapters.read(name, notebooks) for name in chapters.names(notebooks)}
+    public = "\n".join(_squeeze(cell.source) for name, one in whole.items() for cell in student(one, name).cells)
+    lines = {_squeeze(line) for name in names for line in solution_lines(whole[name], name)}
     secret = sorted(line for line in lines if len(line) > SHORTEST_LEAK and line not in public)
     found = []
     for path in sorted(folder.rglob("*")):

@@ -40,8 +40,7 @@ def write(folder: Path) -> list[Path]:
             notebook = plain.plain(notebook, name, book, plain.built(target, name))
             (tree / f"{name}.md").write_text(jupytext.writes(notebook, fmt="md:myst"), encoding="utf-8")
             nbformat.write(notebook, tree / f"{name}.ipynb")
-        found = [leak for name in chapters.names() for leak in editions.leaks(name, tree)]
-        if found:
+        if found := editions.leaks(chapters.names(), tree):
             raise DataError(
                 f"{len(found)} lines of solutions would leak into the student tree, for example {found[0]!r}"
             )

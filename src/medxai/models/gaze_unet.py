@@ -146,6 +146,7 @@ def _fill(encoder: nn.Module, name: str) -> str:
     """Fill an encoder with weights of ImageNet, all but those of the layers behind it; return their origin."""
     found = weights.pretrained(name)
     own = getattr(encoder, "model", encoder)  # smp keeps a network of timm in there
-    state = {key: value for key, value in found.network.state_dict().items() if key in own.state_dict()}
+    there = own.state_dict().keys()
+    state = {key: value for key, value in found.network.state_dict().items() if key in there}
     weights.fill(own, state, f"the weights of {name} do not fit the encoder")
     return found.origin
