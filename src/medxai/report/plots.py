@@ -149,7 +149,7 @@ def intervals(
     wanted = 0.22 * written + (0.1 + 0.06 * max(0, len(levels) - 2)) * len(names)
     figure, handles = _drawn(plot, levels, looks, 1.4 + fitted(below * wanted, below * written, 1.4))
     for axes in figure.axes:
-        axes.xaxis.set_major_locator(MaxNLocator(4 if panels else 6))
+        axes.xaxis.set_major_locator(MaxNLocator(3 if panels else 6))
         for place in lines:
             axes.axvline(place, color="#999999", lw=0.8, zorder=0)
         if band is not None:

@@ -1,5 +1,6 @@
 """Names, printed scores and small multiples of the robustness chapter, beside what `medxai.report.plots` draws."""
 
+import textwrap
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
@@ -79,7 +80,7 @@ def _multiples(
     figure, grid = plt.subplots(rows, min(2, len(names)), figsize=size, squeeze=False, sharex=True, sharey=same_y)
     for axes, name in zip(grid.flat, names, strict=False):
         draw(axes, values[values[panels] == name])
-        axes.set_title(name, fontsize=11)
+        axes.set_title(textwrap.fill(str(name), 26), fontsize=11)
     for axes in grid.flat[len(names) :]:
         axes.set_axis_off()
     for axes in grid[-1]:
